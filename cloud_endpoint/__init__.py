@@ -1,0 +1,1 @@
+"""The thin cloud endpoint: receives poles, serves drivers, checks plates."""

@@ -1,0 +1,1 @@
+"""Pure rules of the project: standard library only, time and randomness are arguments."""
