@@ -1,0 +1,82 @@
+"""What a pole reports. An event is identified by `event_id`: delivering it twice changes nothing."""
+
+from enum import StrEnum
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from edged.domain.plate import PlateKind
+from edged.wire.base import BerthNo, Identifier, Payload, Sha256, UtcTime
+from edged.wire.snapshot import Snapshot
+
+
+class BerthState(StrEnum):
+    """What the pole knows about a berth."""
+
+    UNKNOWN = "unknown"
+    VACANT = "vacant"
+    OCCUPIED = "occupied"
+    FAULT = "fault"
+    OUT_OF_SERVICE = "out_of_service"
+
+
+class DriveCause(StrEnum):
+    """Why a drive-in or drive-out was issued."""
+
+    SENSOR = "sensor"
+    SWAP = "swap"  # another car took the berth between two polls
+    RESTART = "restart"  # found so when the daemon came back
+
+
+class _Happened(Payload):
+    event_id: Identifier
+    sequence: Annotated[int, Field(ge=1)]  # increases by device; gaps are allowed
+    observed_at: UtcTime
+    clock_synced: bool
+    berth_no: BerthNo
+    visit_id: Identifier
+
+
+class DriveIn(_Happened):
+    """驶入指令: a vehicle drove into a berth."""
+
+    kind: Literal["drive_in"] = "drive_in"
+    cause: DriveCause
+
+
+class DriveOut(_Happened):
+    """驶离指令: the vehicle of `visit_id` left its berth."""
+
+    kind: Literal["drive_out"] = "drive_out"
+    cause: DriveCause
+
+
+class Reading(_Happened):
+    """第一车牌: what the pole read; the latest reading of a visit counts.
+
+    `plate` is None when no plate was found. `characters` are calibrated confidences, one a character;
+    `confidence` is the weakest of them. Only an `accepted` reading may decide an order.
+    """
+
+    kind: Literal["reading"] = "reading"
+    plate: Annotated[str, Field(max_length=8)] | None
+    plate_kind: PlateKind | None
+    characters: tuple[Annotated[float, Field(ge=0, le=1)], ...]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    accepted: bool
+    evidence_sha256: Sha256 | None
+    captured_at: UtcTime
+    model_version: str
+
+
+class SnapshotTaken(_Happened):
+    """The answer to a capture request that was carried to the pole on a sync answer."""
+
+    kind: Literal["snapshot"] = "snapshot"
+    visit_id: Identifier | None  # type: ignore[assignment]  # a vacant berth has none
+    request_id: Identifier
+    snapshot: Snapshot | None  # None when the picture could not be taken
+    error: str | None = None
+
+
+Event = Annotated[DriveIn | DriveOut | Reading | SnapshotTaken, Field(discriminator="kind")]
