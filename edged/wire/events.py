@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from edged.domain.berth import Cause
 from edged.domain.plate import PlateKind
 from edged.wire.base import BerthNo, Identifier, Payload, Sha256, UtcTime
 from edged.wire.snapshot import Snapshot
@@ -20,14 +21,6 @@ class BerthState(StrEnum):
     OUT_OF_SERVICE = "out_of_service"
 
 
-class DriveCause(StrEnum):
-    """Why a drive-in or drive-out was issued."""
-
-    SENSOR = "sensor"
-    SWAP = "swap"  # another car took the berth between two polls
-    RESTART = "restart"  # found so when the daemon came back
-
-
 class _Happened(Payload):
     event_id: Identifier
     sequence: Annotated[int, Field(ge=1)]  # increases by device; gaps are allowed
@@ -41,14 +34,14 @@ class DriveIn(_Happened):
     """驶入指令: a vehicle drove into a berth."""
 
     kind: Literal["drive_in"] = "drive_in"
-    cause: DriveCause
+    cause: Cause
 
 
 class DriveOut(_Happened):
     """驶离指令: the vehicle of `visit_id` left its berth."""
 
     kind: Literal["drive_out"] = "drive_out"
-    cause: DriveCause
+    cause: Cause
 
 
 class Reading(_Happened):
