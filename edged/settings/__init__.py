@@ -1,11 +1,17 @@
 """TOML -> frozen settings; every error of a file is reported at once, with file, key, value and remedy."""
 
+from edged.settings.errors import Complaint, SettingsError
+from edged.settings.loading import load_settings
 from edged.settings.model import (
     BerthSettings,
+    BusSettings,
     CameraKind,
     CameraSettings,
     ModelSettings,
+    Parity,
     Polygon,
+    SensorSettings,
+    Settings,
     SiteSettings,
     SnapshotApiSettings,
     StoreSettings,
@@ -14,12 +20,19 @@ from edged.settings.model import (
 
 __all__ = [
     "BerthSettings",
+    "BusSettings",
     "CameraKind",
     "CameraSettings",
+    "Complaint",
     "ModelSettings",
+    "Parity",
     "Polygon",
+    "SensorSettings",
+    "Settings",
+    "SettingsError",
     "SiteSettings",
     "SnapshotApiSettings",
     "StoreSettings",
     "UplinkSettings",
+    "load_settings",
 ]

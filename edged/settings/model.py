@@ -1,22 +1,73 @@
 """The daemon's settings as frozen types: what the rest of the house receives.
 
-Made by `load_settings`, which has checked every value; nobody else reads the TOML file.
+Made by `load_settings`, which checks every value and what they say of each other; nobody else reads the
+TOML file.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
+from typing import Annotated
 
-Polygon = tuple[tuple[int, int], ...]  # px of the full frame, in order around the berth
+from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
+from pydantic.dataclasses import dataclass
+
+_STRICT_KEYS = ConfigDict(extra="forbid")
+
+Point = tuple[Annotated[int, Field(ge=0, le=20_000)], Annotated[int, Field(ge=0, le=20_000)]]
+Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]  # px of the full frame, in order around the berth
+Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{1,32}$")]
+BerthNo = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+Seconds = Annotated[float, Field(ge=0, le=600)]
+Timeout = Annotated[float, Field(gt=0, le=60)]
+Days = Annotated[int, Field(ge=1, le=3650)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
+    """A relative path in the file means: relative to the file."""
+    base = (info.context or {}).get("base")
+    return path if base is None else base / path
+
+
+FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class SiteSettings:
     """Where this box stands. `device_id` is what the cloud knows it by."""
 
-    site_id: str
-    device_id: str
-    time_zone: str
+    site_id: Name
+    device_id: Name
+    time_zone: str = "Asia/Shanghai"
+
+
+class Parity(StrEnum):
+    NONE = "none"
+    EVEN = "even"
+    ODD = "odd"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
+class BusSettings:
+    """One RS-485 bus. Name `port` by /dev/serial/by-path/..., which survives a reboot; ttyUSB0 does not."""
+
+    name: Name
+    port: Annotated[str, Field(pattern=r"^/")]
+    baudrate: Annotated[int, Field(ge=1200, le=1_000_000)] = 9600
+    parity: Parity = Parity.NONE
+    stop_bits: Annotated[int, Field(ge=1, le=2)] = 1
+    rs485: bool = False  # the driver switches the transceiver by RTS (UARTs; USB adapters do it themselves)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
+class SensorSettings:
+    """One device on a bus. `thresholds` override the profile's (`occupied_at`, `vacant_at`, its units)."""
+
+    name: Name
+    bus: Name
+    device_id: Annotated[int, Field(ge=1, le=247 + 8)]  # the LD120 answers at 254, beyond the standard's 247
+    profile: Name
+    thresholds: Mapping[str, float] = Field(default_factory=dict)
 
 
 class CameraKind(StrEnum):
@@ -26,7 +77,7 @@ class CameraKind(StrEnum):
     FOLDER = "folder"  # replays pictures, for tests and training on site
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class CameraSettings:
     """One camera. `source` is a URL, a /dev/video path or a folder, by `kind`.
 
@@ -34,68 +85,89 @@ class CameraSettings:
     camera is left to settle for `settle_s`.
     """
 
-    name: str
-    kind: CameraKind
-    source: str
+    name: Name
+    kind: CameraKind = CameraKind.HTTP
+    source: Annotated[str, Field(min_length=1)]
     username: str | None = None
-    password_file: Path | None = None
+    password_file: FilePath | None = None
     preset_url: str | None = None
-    preset_method: str = "PUT"
-    settle_s: float = 2.0
-    timeout_s: float = 5.0
-    min_interval_s: float = 0.2
-    burst_frames: int = 5
+    preset_method: Annotated[str, Field(pattern="^(GET|PUT|POST)$")] = "PUT"
+    settle_s: Seconds = 2.0
+    timeout_s: Timeout = 5.0
+    min_interval_s: Seconds = 0.2
+    burst_frames: Annotated[int, Field(ge=1, le=15)] = 5
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class BerthSettings:
-    """One berth 泊位: its number, the sensor channel that watches it, and where the camera sees it."""
+    """One berth 泊位: its number, the sensor channel that watches it, and where the camera sees it.
 
-    berth_no: str
-    sensor: str
-    channel: str
-    camera: str
+    A camera shared by several berths needs a `polygon` (or a PTZ `preset`) for each, or a neighbour's plate
+    would be read. A contact counts as an arrival after `settle_in_s`, its loss as a departure after
+    `settle_out_s`.
+    """
+
+    berth_no: BerthNo
+    sensor: Name
+    channel: Annotated[int, Field(ge=0, le=127)] = 0
+    camera: Name
     polygon: Polygon | None = None
-    preset: int | None = None
-    settle_in_s: float = 1.0
-    settle_out_s: float = 3.0
+    preset: Annotated[int, Field(ge=0, le=300)] | None = None
+    settle_in_s: Seconds = 1.0
+    settle_out_s: Seconds = 3.0
     in_service: bool = True
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class ModelSettings:
     """`directory` overrides where models are looked for; `threads` is for the TFLite runtime."""
 
-    directory: Path | None = None
-    threads: int = 1
+    directory: FilePath | None = None
+    threads: Annotated[int, Field(ge=1, le=16)] = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class StoreSettings:
     """Where records and pictures live, how much they may take, how long they are kept."""
 
-    directory: Path
-    max_size_mib: int = 1024
-    keep_evidence_days: int = 30
-    keep_visits_days: int = 90
+    directory: FilePath
+    max_size_mib: Annotated[int, Field(ge=16)] = 1024
+    keep_evidence_days: Days = 30
+    keep_visits_days: Days = 90
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class UplinkSettings:
     """`credentials` is the file that `edged enrol` writes: token and signing key."""
 
-    cloud_url: str
-    credentials: Path
-    ca_file: Path | None = None
-    batch_size: int = 100
-    poll_interval_s: float = 5.0
-    timeout_s: float = 10.0
+    cloud_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    credentials: FilePath
+    ca_file: FilePath | None = None
+    batch_size: Annotated[int, Field(ge=1, le=1000)] = 100
+    poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
+    timeout_s: Timeout = 10.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class SnapshotApiSettings:
     """The local HTTP API. `public_url` is how the cloud reaches it; None behind NAT."""
 
     listen: str = "127.0.0.1"
-    port: int = 8100
-    public_url: str | None = None
+    port: Annotated[int, Field(ge=1, le=65535)] = 8100
+    public_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
+class Settings:
+    """The whole file, checked."""
+
+    site: SiteSettings
+    bus: tuple[BusSettings, ...]
+    sensor: tuple[SensorSettings, ...]
+    camera: tuple[CameraSettings, ...]
+    berth: tuple[BerthSettings, ...]
+    model: ModelSettings = Field(default_factory=ModelSettings)
+    store: StoreSettings
+    uplink: UplinkSettings
+    snapshot_api: SnapshotApiSettings = Field(default_factory=SnapshotApiSettings)
+    profiles: FilePath | None = None

@@ -1,0 +1,132 @@
+"""From a TOML file to `Settings`, or to every complaint about it."""
+
+import difflib
+import tomllib
+from collections.abc import Iterator, Mapping
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import ErrorDetails
+
+from edged.settings import model
+from edged.settings.errors import Complaint, SettingsError
+from edged.settings.rules import contradictions
+
+_SECTIONS: Mapping[str, type] = {
+    "site": model.SiteSettings,
+    "bus": model.BusSettings,
+    "sensor": model.SensorSettings,
+    "camera": model.CameraSettings,
+    "berth": model.BerthSettings,
+    "model": model.ModelSettings,
+    "store": model.StoreSettings,
+    "uplink": model.UplinkSettings,
+    "snapshot_api": model.SnapshotApiSettings,
+}
+_LISTS = frozenset({"bus", "sensor", "camera", "berth"})
+
+
+def load_settings(path: Path) -> model.Settings:
+    """Return the checked settings of the TOML file at `path`.
+
+    Relative paths in it are taken from its folder. Raises SettingsError with every complaint at once.
+    """
+    document = _parsed(path)
+    try:
+        settings = TypeAdapter(model.Settings).validate_python(
+            document, context={"base": path.resolve().parent}
+        )
+    except ValidationError as error:
+        complaints = tuple(_complaint(detail, document) for detail in error.errors())
+        raise SettingsError(path, complaints) from None
+    if found := tuple(contradictions(settings)):
+        raise SettingsError(path, found)
+    return settings
+
+
+def _parsed(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        remedy = f"cannot be read ({error.strerror}); name the file with --config"
+        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+    except UnicodeDecodeError as error:
+        remedy = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
+        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+    except tomllib.TOMLDecodeError as error:
+        remedy = f"is not valid TOML: {error}; strings want quotes, lists want brackets"
+        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+
+
+def _complaint(detail: ErrorDetails, document: Mapping[str, Any]) -> Complaint:
+    location = detail["loc"]
+    got = "" if detail["type"] == "missing" else repr(detail["input"])
+    return Complaint(
+        key=_key(location, document),
+        got=got if len(got) <= 80 else got[:77] + "...",
+        remedy=_remedy(detail, location),
+    )
+
+
+def _key(location: tuple[int | str, ...], document: Mapping[str, Any]) -> str:
+    """`berth[2] "1003": polygon` for ("berth", 1, "polygon"): counted from one, with its own name."""
+    if len(location) >= 2 and isinstance(location[1], int):
+        section, index, *rest = location
+        entry = document[str(section)][index]
+        name = _own_name(entry) if isinstance(entry, dict) else None
+        where = f"{section}[{location[1] + 1}]" + (f' "{name}"' if name else "")
+    else:
+        where, rest = str(location[0]) if location else "file", list(location[1:])
+    return ": ".join([where, ".".join(map(str, rest))]) if rest else where
+
+
+def _own_name(entry: Mapping[str, Any]) -> Any:
+    return entry.get("berth_no", entry.get("name"))
+
+
+def _remedy(detail: ErrorDetails, location: tuple[int | str, ...]) -> str:
+    if detail["type"] == "missing":
+        return _missing(location)
+    if detail["type"] == "unexpected_keyword_argument":
+        return _unknown_key(location)
+    if detail["type"] in ("dataclass_type", "tuple_type") and location and location[0] in _SECTIONS:
+        return f"write it as {_header(str(location[0]))}"
+    if detail["type"] == "string_pattern_mismatch":
+        return f"wants the form {detail['ctx']['pattern']}"
+    message = detail["msg"]
+    return message[0].lower() + message[1:]
+
+
+def _missing(location: tuple[int | str, ...]) -> str:
+    key = str(location[-1])
+    if len(location) == 1:
+        return f"is missing; add a section {_header(key)}"
+    return f"is missing; add a line `{key} = ...` under {_header(str(location[0]))}"
+
+
+def _unknown_key(location: tuple[int | str, ...]) -> str:
+    known = _SECTIONS.get(str(location[0])) if len(location) > 1 else model.Settings
+    if known is None or not is_dataclass(known):
+        return "is not a known key"
+    names = [field.name for field in fields(known)]
+    close = difflib.get_close_matches(str(location[-1]), names, n=1)
+    return (
+        f"is not a known key; did you mean {close[0]}?"
+        if close
+        else f"is not a known key; known are {_listed(names)}"
+    )
+
+
+def _listed(names: list[str]) -> str:
+    return ", ".join(names)
+
+
+def _header(section: str) -> str:
+    return f"[[{section}]]" if section in _LISTS else f"[{section}]"
+
+
+def section_names() -> Iterator[str]:
+    """The sections of a settings file, in the order of its documentation."""
+    yield from _SECTIONS

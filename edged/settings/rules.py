@@ -1,0 +1,127 @@
+"""What the values of a settings file may not say of each other."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from edged.settings.errors import Complaint
+from edged.settings.model import Settings
+
+
+def contradictions(settings: Settings) -> Iterator[Complaint]:
+    """Yield every contradiction between values that are each right alone."""
+    yield from _empty(settings)
+    yield from _repeated("bus", "name", (bus.name for bus in settings.bus))
+    yield from _repeated("bus", "port", (bus.port for bus in settings.bus))
+    yield from _repeated("sensor", "name", (sensor.name for sensor in settings.sensor))
+    yield from _repeated("camera", "name", (camera.name for camera in settings.camera))
+    yield from _repeated("berth", "berth_no", (berth.berth_no for berth in settings.berth))
+    yield from _shared_device_ids(settings)
+    yield from _dangling(settings)
+    yield from _shared_channels(settings)
+    yield from _indistinct_berths(settings)
+    yield from _site(settings)
+
+
+def _empty(settings: Settings) -> Iterator[Complaint]:
+    for section in ("bus", "sensor", "camera", "berth"):
+        if not getattr(settings, section):
+            yield Complaint(key=section, got="none", remedy=f"add a section [[{section}]]")
+
+
+def _repeated(section: str, key: str, values: Iterable[str]) -> Iterator[Complaint]:
+    for value, times in Counter(values).items():
+        if times > 1:
+            yield Complaint(
+                key=f"{section}: {key}", got=repr(value), remedy=f"is used {times} times; make each unique"
+            )
+
+
+def _shared_device_ids(settings: Settings) -> Iterator[Complaint]:
+    owners: dict[tuple[str, int], str] = {}
+    for number, sensor in enumerate(settings.sensor, start=1):
+        first = owners.setdefault((sensor.bus, sensor.device_id), sensor.name)
+        if first != sensor.name:
+            yield Complaint(
+                key=f'sensor[{number}] "{sensor.name}": device_id',
+                got=str(sensor.device_id),
+                remedy=f'sensor "{first}" has this id on bus "{sensor.bus}" already; both would answer '
+                "at once: give one of them another id (`edged bus set-id`)",
+            )
+
+
+def _dangling(settings: Settings) -> Iterator[Complaint]:
+    buses = [bus.name for bus in settings.bus]
+    sensors = [sensor.name for sensor in settings.sensor]
+    cameras = [camera.name for camera in settings.camera]
+    for number, sensor in enumerate(settings.sensor, start=1):
+        yield from _unknown(f'sensor[{number}] "{sensor.name}": bus', sensor.bus, "bus", buses)
+    for number, berth in enumerate(settings.berth, start=1):
+        where = f'berth[{number}] "{berth.berth_no}"'
+        yield from _unknown(f"{where}: sensor", berth.sensor, "sensor", sensors)
+        yield from _unknown(f"{where}: camera", berth.camera, "camera", cameras)
+
+
+def _unknown(key: str, got: str, section: str, names: list[str]) -> Iterator[Complaint]:
+    if got not in names:
+        remedy = f"no [[{section}]] has this name; there are {', '.join(names)}"
+        yield Complaint(key=key, got=repr(got), remedy=remedy)
+
+
+def _shared_channels(settings: Settings) -> Iterator[Complaint]:
+    owners: dict[tuple[str, int], str] = {}
+    for number, berth in enumerate(settings.berth, start=1):
+        first = owners.setdefault((berth.sensor, berth.channel), berth.berth_no)
+        if first != berth.berth_no:
+            yield Complaint(
+                key=f'berth[{number}] "{berth.berth_no}": channel',
+                got=f"{berth.sensor}/{berth.channel}",
+                remedy=f'berth "{first}" is watched by this channel already; every berth needs one of its own',
+            )
+
+
+def _indistinct_berths(settings: Settings) -> Iterator[Complaint]:
+    berths_of = Counter(berth.camera for berth in settings.berth)
+    presets = {camera.name: camera.preset_url for camera in settings.camera}
+    for number, berth in enumerate(settings.berth, start=1):
+        where = f'berth[{number}] "{berth.berth_no}"'
+        if berths_of[berth.camera] > 1 and berth.polygon is None and berth.preset is None:
+            yield Complaint(
+                key=f"{where}: polygon",
+                got="",
+                remedy=f'is missing, but camera "{berth.camera}" sees {berths_of[berth.camera]} berths; add '
+                "polygon = [[x, y], ...], or a neighbour's plate would be read",
+            )
+        if berth.preset is not None and presets.get(berth.camera) is None:
+            yield Complaint(
+                key=f"{where}: preset",
+                got=str(berth.preset),
+                remedy=f'camera "{berth.camera}" has no preset_url; add one, or use a polygon',
+            )
+
+
+def _site(settings: Settings) -> Iterator[Complaint]:
+    try:
+        ZoneInfo(settings.site.time_zone)
+    except (ZoneInfoNotFoundError, ValueError):
+        yield Complaint(
+            key="site: time_zone",
+            got=repr(settings.site.time_zone),
+            remedy="is no time zone of the IANA list; in China write Asia/Shanghai",
+        )
+    url = urlsplit(settings.uplink.cloud_url)
+    if url.scheme == "http" and not _is_this_machine(url.hostname or ""):
+        yield Complaint(
+            key="uplink: cloud_url",
+            got=repr(settings.uplink.cloud_url),
+            remedy="would send the token and plates in clear; use https:// (a private CA goes into ca_file)",
+        )
+
+
+def _is_this_machine(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -1,0 +1,106 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from edged.settings import SettingsError, load_settings
+
+SAMPLE = Path(__file__).parents[2] / "config" / "edged.toml"
+
+
+@pytest.fixture
+def load_edited(tmp_path: Path) -> Callable[..., object]:
+    """Load the sample with pieces of text replaced."""
+
+    def load(*edits: tuple[str, str]) -> object:
+        text = SAMPLE.read_text()
+        for old, new in edits:
+            assert old in text
+            text = text.replace(old, new, 1)
+        path = tmp_path / "edged.toml"
+        path.write_text(text)
+        return load_settings(path)
+
+    return load
+
+
+def complaints_of(load: Callable[..., object], *edits: tuple[str, str]) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(*edits)
+    return [str(complaint) for complaint in caught.value.complaints]
+
+
+def test_the_sample_is_accepted_as_it_is() -> None:
+    settings = load_settings(SAMPLE)
+    assert [berth.berth_no for berth in settings.berth] == ["1001", "1002", "1003", "1004"]
+    assert settings.sensor[2].thresholds == {"occupied_at": 180, "vacant_at": 220}
+
+
+def test_relative_paths_are_taken_from_the_files_folder() -> None:
+    settings = load_settings(SAMPLE)
+    assert settings.uplink.credentials == SAMPLE.parent / "credentials.json"
+    assert settings.store.directory == Path("/var/lib/edged")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key", "remedy"),
+    [
+        ("device_id = 1\n", "device_id = 2\n", 'sensor[2] "loop-2": device_id', "loop-1"),
+        ('camera = "high"\npolygon', "polygon", 'berth[1] "1001": camera', "add a line `camera"),
+        ('camera = "high"\npolygon', 'camera = "low"\npolygon', 'berth[1] "1001": camera', "there are high"),
+        ("baudrate = 9600", "baudrat = 9600", 'bus[1] "kerb": baudrat', "did you mean baudrate"),
+        ("baudrate = 9600", 'baudrate = "fast"', 'bus[1] "kerb": baudrate', "'fast'"),
+        ("device_id = 4", "device_id = 300", 'sensor[4] "sonic-4": device_id', "300"),
+        (
+            "polygon = [[60, 420], [480, 420], [480, 1000], [60, 1000]]\n",
+            "",
+            'berth[1] "1001": polygon',
+            "neighbour",
+        ),
+        ('berth_no = "1002"', 'berth_no = "1001"', "berth: berth_no", "make each unique"),
+        ('sensor = "loop-2"\n', 'sensor = "loop-1"\n', 'berth[2] "1002": channel', "1001"),
+        ('"Asia/Shanghai"', '"China/Peking"', "site: time_zone", "Asia/Shanghai"),
+        ("https://parking", "http://parking", "uplink: cloud_url", "https"),
+        ('[store]\ndirectory = "/var/lib/edged"', "", "store", "add a section [store]"),
+        ("# settle_in_s = 1.0", "preset = 3 #", 'berth[1] "1001": preset', "preset_url"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_key_and_a_remedy(
+    load_edited: Callable[..., object], old: str, new: str, key: str, remedy: str
+) -> None:
+    (complaint,) = complaints_of(load_edited, (old, new))
+    assert complaint.startswith(key)
+    assert remedy in complaint
+
+
+def test_all_errors_are_told_at_once(load_edited: Callable[..., object]) -> None:
+    complaints = complaints_of(
+        load_edited,
+        ("baudrate = 9600", "baudrate = 1"),
+        ("device_id = 4", "device_id = 0"),
+        ("[model]", "[mdel]"),
+    )
+    assert len(complaints) == 3
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"[site\n", "not valid TOML"),
+        (b"\xff\xfe", "not UTF-8"),
+        (b"", "add a section [site]"),
+        (b"bus = 3", r"[[bus]]"),
+    ],
+)
+def test_a_file_that_is_no_settings_file_says_why(tmp_path: Path, content: bytes, says: str) -> None:
+    path = tmp_path / "edged.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingsError) as caught:
+        load_settings(path)
+    assert says in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=r"nowhere\.toml.*--config"):
+        load_settings(tmp_path / "nowhere.toml")
