@@ -1,0 +1,66 @@
+# `make demo` and `make test` do everything on a fresh Debian 12 machine with Python 3.11+.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PHOTOS ?=
+OUT ?= demo-output
+
+.PHONY: help setup setup-test demo test check bench bench-plates bench-bus bench-cloud bench-trust train clean
+
+help:
+	@echo "make setup         install the product into $(VENV)"
+	@echo "make demo          the whole loop, simulated bus and camera: PHOTOS=folder shows your own pictures"
+	@echo "make test          all tests"
+	@echo "make check         lint, types, import contracts"
+	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust"
+	@echo "make train         train the plate models anew, in .venv-train"
+	@echo "make clean         remove what these commands made"
+
+setup: $(VENV)/.ready
+
+$(VENV)/.ready: setup.cfg pyproject.toml .ci/system-packages
+	@sh .ci/system-packages run
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[edge,cloud]'
+	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[systemd]' >$(VENV)/systemd.log 2>&1 \
+		|| echo "systemd-python was not built (see $(VENV)/systemd.log): the daemon runs without it, systemd won't see READY and WATCHDOG"
+	@touch $@
+
+setup-test: $(VENV)/.ready-test
+
+$(VENV)/.ready-test: $(VENV)/.ready
+	@sh .ci/system-packages test
+	$(BIN)/pip install --quiet --disable-pip-version-check -e '.[edge,cloud,dev]'
+	@touch $@
+
+demo: setup
+	$(BIN)/python -m edged.demo --out $(OUT) $(if $(PHOTOS),--photos "$(PHOTOS)")
+
+test: setup-test check
+	$(BIN)/python -m pytest
+
+check: setup-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --config setup.cfg
+
+bench: bench-plates bench-bus bench-cloud bench-trust
+
+bench-plates: setup-test
+	$(BIN)/python models/training/bench_plates.py
+
+bench-bus: setup-test
+	$(BIN)/python -m firmware_bridge.bench
+
+bench-cloud bench-trust: bench-%: setup-test
+	$(BIN)/python -m cloud_endpoint.bench $*
+
+train:
+	test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
+	.venv-train/bin/pip install --quiet --disable-pip-version-check -r models/training/requirements.txt
+	.venv-train/bin/python models/training/train.py --config models/training/config.toml
+
+clean:
+	rm -rf $(VENV) .venv-train $(OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -prune -exec rm -rf {} +
