@@ -41,7 +41,7 @@ class Act(StrEnum):
     LOOK_AGAIN = "look_again"
 
 
-class Cause(StrEnum):
+class DriveCause(StrEnum):
     """Why a drive-in or drive-out was issued."""
 
     SENSOR = "sensor"
@@ -98,7 +98,7 @@ class Instruction:
     berth_no: str
     visit_id: str
     at_s: float
-    cause: Cause
+    cause: DriveCause
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,7 +189,13 @@ def _instructed(
     berth: Berth, signal: Signal, acts: tuple[Act, ...], at_s: float, new_visit_id: Callable[[], str]
 ) -> tuple[str | None, tuple[Instruction, ...]]:
     """Return the visit open after `acts`, and their instructions."""
-    cause = Cause.SWAP if signal is Signal.SWAPPED else Cause.RESTART if berth.restarted else Cause.SENSOR
+    cause = (
+        DriveCause.SWAP
+        if signal is Signal.SWAPPED
+        else DriveCause.RESTART
+        if berth.restarted
+        else DriveCause.SENSOR
+    )
     # A vehicle arrived at first contact and left when contact was lost, however long settling took.
     happened_s = berth.phase_since_s if signal is Signal.SETTLED else at_s
     visit_id, instructions = berth.visit_id, []

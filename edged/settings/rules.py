@@ -78,7 +78,7 @@ def _shared_channels(settings: Settings) -> Iterator[Complaint]:
             yield Complaint(
                 key=f'berth[{number}] "{berth.berth_no}": channel',
                 got=f"{berth.sensor}/{berth.channel}",
-                remedy=f'berth "{first}" is watched by this channel already; every berth needs one of its own',
+                remedy=f'berth "{first}" is watched by this channel already; each berth needs its own',
             )
 
 

@@ -5,7 +5,7 @@ back, `snapshot` is what the cloud pulls, `enrolment` is how a box gets its cred
 `signing` is how a pole signs.
 """
 
-from edged.domain.berth import Cause
+from edged.domain.berth import DriveCause
 from edged.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from edged.wire.events import BerthState, DriveIn, DriveOut, Event, Reading, SnapshotTaken
 from edged.wire.snapshot import ReadingView, Snapshot
@@ -26,8 +26,8 @@ __all__ = [
     "BerthState",
     "BerthStatus",
     "CaptureRequest",
-    "Cause",
     "DeviceHealth",
+    "DriveCause",
     "DriveIn",
     "DriveOut",
     "EnrolmentAnswer",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from edged.domain.berth import Cause
+from edged.domain.berth import DriveCause
 from edged.domain.plate import PlateKind
 from edged.wire.base import BerthNo, Identifier, Payload, Sha256, UtcTime
 from edged.wire.snapshot import Snapshot
@@ -34,14 +34,14 @@ class DriveIn(_Happened):
     """驶入指令: a vehicle drove into a berth."""
 
     kind: Literal["drive_in"] = "drive_in"
-    cause: Cause
+    cause: DriveCause
 
 
 class DriveOut(_Happened):
     """驶离指令: the vehicle of `visit_id` left its berth."""
 
     kind: Literal["drive_out"] = "drive_out"
-    cause: Cause
+    cause: DriveCause
 
 
 class Reading(_Happened):

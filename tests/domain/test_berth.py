@@ -8,7 +8,7 @@ from edged.domain.berth import (
     TABLE,
     Act,
     Berth,
-    Cause,
+    DriveCause,
     IllegalSignal,
     Instruction,
     Phase,
@@ -39,7 +39,7 @@ OCCUPIED = (Signal.OCCUPIED, 10.0), (Signal.SETTLED, 11.0)
 def test_a_car_that_stays_drives_in_at_first_contact() -> None:
     berth, issued = play(VACANT_BERTH, *OCCUPIED)
     assert acts(issued) == [(Act.DRIVE_IN, "visit-1", 10.0)]
-    assert issued[0].cause is Cause.SENSOR
+    assert issued[0].cause is DriveCause.SENSOR
     assert (berth.phase, berth.visit_id) == (Phase.OCCUPIED, "visit-1")
 
 
@@ -77,7 +77,7 @@ def test_a_sensor_fault_is_not_a_vacancy() -> None:
 def test_a_counter_step_after_a_gap_is_another_car() -> None:
     berth, issued = play(VACANT_BERTH, *OCCUPIED, (Signal.COUNTED, 90.0))
     assert acts(issued)[1:] == [(Act.DRIVE_OUT, "visit-1", 90.0), (Act.DRIVE_IN, "visit-2", 90.0)]
-    assert {i.cause for i in issued[1:]} == {Cause.SWAP}
+    assert {i.cause for i in issued[1:]} == {DriveCause.SWAP}
     assert berth.visit_id == "visit-2"
 
 
@@ -95,19 +95,19 @@ def test_a_car_still_parked_after_a_restart_is_not_a_second_arrival() -> None:
 
 def test_a_car_that_came_while_the_box_was_off_is_not_lost() -> None:
     _, issued = play(recalled(VACANT_BERTH, None), (Signal.OCCUPIED, 5.0), (Signal.SETTLED, 6.0))
-    assert [(i.act, i.cause) for i in issued] == [(Act.DRIVE_IN, Cause.RESTART)]
+    assert [(i.act, i.cause) for i in issued] == [(Act.DRIVE_IN, DriveCause.RESTART)]
 
 
 def test_a_car_that_left_while_the_box_was_off_drives_out() -> None:
     _, issued = play(recalled(VACANT_BERTH, "visit-0"), (Signal.VACANT, 5.0), (Signal.SETTLED, 8.0))
-    assert [(i.act, i.visit_id, i.cause) for i in issued] == [(Act.DRIVE_OUT, "visit-0", Cause.RESTART)]
+    assert [(i.act, i.visit_id, i.cause) for i in issued] == [(Act.DRIVE_OUT, "visit-0", DriveCause.RESTART)]
 
 
 def test_the_next_arrival_after_a_restart_is_an_ordinary_one() -> None:
     _, issued = play(
         recalled(VACANT_BERTH, None), (Signal.VACANT, 5.0), (Signal.OCCUPIED, 50.0), (Signal.SETTLED, 51.0)
     )
-    assert [i.cause for i in issued] == [Cause.SENSOR]
+    assert [i.cause for i in issued] == [DriveCause.SENSOR]
 
 
 def in_phase(phase: Phase) -> Berth:
