@@ -92,6 +92,8 @@ def _whole_jpeg(data: bytes) -> _JpegSize:
 
     The thumbnail inside an EXIF segment has an end marker too, hence no plain search.
     """
+    if not data:
+        raise PictureError("there are no bytes at all")
     if data[:2] != bytes((0xFF, _SOI)):
         raise PictureError(f"this is not a JPEG: it begins with {what_it_begins_with(data)}")
     size: _JpegSize | None = None

@@ -1,0 +1,67 @@
+"""HTTP authentication chosen from the camera's own challenge: Digest if it offers it, Basic otherwise."""
+
+import re
+from typing import Any
+
+import requests
+from requests.auth import HTTPBasicAuth, HTTPDigestAuth
+
+_SCHEME = re.compile(r"(?:^|,)\s*(Digest|Basic)\s+", re.IGNORECASE)
+_ALGORITHM = re.compile(r'algorithm\s*=\s*"?([\w-]+)', re.IGNORECASE)
+
+# What requests can compute, best first. Hikvision firmware since 5.6 offers SHA-256 beside MD5.
+_ALGORITHMS = ("SHA-512", "SHA-256", "SHA", "MD5", "MD5-SESS")
+
+
+class ChallengeAuth(HTTPDigestAuth):
+    """Answer a 401 with the best scheme that the camera offers.
+
+    requests' own Digest merges several challenges into one and knows no Basic. The nonce of the last
+    challenge is used again, so that later requests need no 401 first.
+    """
+
+    def handle_401(self, r: requests.Response, **kwargs: Any) -> requests.Response:
+        challenge = choose_challenge(_challenges(r))
+        if challenge is None:
+            return r
+        scheme, text = challenge
+        if scheme == "digest":
+            r.headers["www-authenticate"] = text
+            answer: requests.Response = super().handle_401(r, **kwargs)  # type: ignore[no-untyped-call]
+            return answer
+        if "Authorization" in r.request.headers:
+            return r  # refused once: a second try with the same password only feeds the lockout
+        _ = r.content  # drained, so that the connection can be used again
+        r.close()
+        again = HTTPBasicAuth(self.username, self.password)(r.request.copy())
+        answer = r.connection.send(again, **kwargs)
+        answer.history.append(r)
+        answer.request = again
+        return answer
+
+
+def choose_challenge(challenges: list[str]) -> tuple[str, str] | None:
+    """Return (scheme, challenge) of the strongest challenge that can be answered, None if none can."""
+    offers: list[tuple[int, str, str]] = []
+    for text in challenges:
+        if text.lower().startswith("basic"):
+            offers.append((len(_ALGORITHMS), "basic", text))
+            continue
+        found = _ALGORITHM.search(text)
+        algorithm = found.group(1).upper() if found else "MD5"
+        if algorithm in _ALGORITHMS:
+            offers.append((_ALGORITHMS.index(algorithm), "digest", text))
+    if not offers:
+        return None
+    _, scheme, text = min(offers)
+    return scheme, text
+
+
+def _challenges(response: requests.Response) -> list[str]:
+    """Return the challenges one by one: cameras send several headers, or several in one header."""
+    texts: list[str] = []
+    for header in response.raw.headers.getlist("WWW-Authenticate"):
+        starts = [match.start(1) for match in _SCHEME.finditer(header)]
+        ends = [*starts[1:], len(header)]
+        texts += [header[a:b].rstrip(", ") for a, b in zip(starts, ends, strict=True)]
+    return texts

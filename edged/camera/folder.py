@@ -1,0 +1,54 @@
+"""Pictures from a folder, replayed in the order of their names, over and over."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edged.camera.port import CameraFault, Frame
+from edged.camera.turns import TurnTakingCamera, now_s
+from edged.picture import Image, PictureError, decode_picture
+
+_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
+
+
+class FolderCamera(TurnTakingCamera):
+    """`source` is the folder; a berth's preset N is replayed from its subfolder `N`."""
+
+    _next = 0
+
+    def _aims_itself(self) -> bool:
+        return True
+
+    def _shoot(self, count: int, preset: int | None) -> Iterator[Frame]:
+        folder = Path(self._settings.source)
+        if preset is not None:
+            folder = folder / str(preset)
+        paths = self._pictures(folder)
+        for index in range(count):
+            if index:
+                self._wait(self._settings.min_interval_s)
+            taken_s = now_s()
+            path = paths[self._next % len(paths)]
+            self._next += 1
+            data, image = self._read(path)
+            jpeg = data if data[:2] == b"\xff\xd8" else None
+            yield Frame(image=image, jpeg=jpeg, taken_monotonic_s=taken_s)
+
+    def _pictures(self, folder: Path) -> list[Path]:
+        try:
+            paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in _SUFFIXES)
+        except OSError as exc:
+            raise self._error(
+                CameraFault.NOT_FOUND, f"folder {folder} cannot be read ({exc.strerror})"
+            ) from exc
+        if not paths:
+            raise self._error(CameraFault.NOT_FOUND, f"folder {folder} holds no .jpg or .png")
+        return paths
+
+    def _read(self, path: Path) -> tuple[bytes, Image]:
+        try:
+            data = path.read_bytes()
+            return data, decode_picture(data)
+        except OSError as exc:
+            raise self._error(CameraFault.NOT_FOUND, f"{path} cannot be read ({exc.strerror})") from exc
+        except PictureError as exc:
+            raise self._error(CameraFault.NO_PICTURE, f"{path}: {exc}") from exc
