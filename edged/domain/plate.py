@@ -101,6 +101,16 @@ def differing_positions(left: str, right: str) -> tuple[int, ...] | None:
     return tuple(i for i, (a, b) in enumerate(zip(left, right, strict=True)) if a != b)
 
 
+def surely_another_car(left: str, right: str) -> bool:
+    """Tell whether two reliable readings of one berth show two cars.
+
+    One differing character is far likelier a misread than a neighbour in the register's numbers, and a
+    false swap would end an honest driver's visit.
+    """
+    positions = differing_positions(left, right)
+    return positions is None or len(positions) > 1
+
+
 def _what_is_wrong(plate: str) -> str:
     if not plate:
         return "the plate is empty; enter it as written on the car, for example 京A12345"

@@ -11,6 +11,7 @@ from edged.domain.plate import (
     mask,
     normalise,
     parse_plate,
+    surely_another_car,
 )
 
 EXAMPLES = [
@@ -103,3 +104,10 @@ def test_plates_of_two_lengths_have_no_differing_positions() -> None:
     assert differing_positions("京A12345", "京AD12345") is None
     assert differing_positions("京A12345", "京A12346") == (6,)
     assert differing_positions("京A12345", "京A12345") == ()
+
+
+def test_one_differing_character_is_a_misread_before_it_is_another_car() -> None:
+    assert not surely_another_car("京A12345", "京A12345")
+    assert not surely_another_car("京A12345", "京A12348")
+    assert surely_another_car("京A12345", "京A12388")
+    assert surely_another_car("京A12345", "京AD12345")
