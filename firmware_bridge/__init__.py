@@ -1,0 +1,18 @@
+"""RS-485/Modbus: from the bytes on a bus to occupied / vacant / fault per sensor channel. Knows no berths.
+
+What the daemon uses:
+
+- `load_profile(path)`, `load_profiles(directories)`: sensor profiles from TOML; ProfileError holds all faults.
+- `BusSettings`, `SensorSettings`, `check_sensors`: frozen, checked settings; SettingsError holds all faults.
+- `SensorBus(settings, sensors, on_observation)`: one bus. `run(stop)` blocks in the daemon's worker thread and owns
+  the port; a port that is missing, unplugged, forbidden or held by another process is tried again inside `run`
+  with growing delay; anything unexpected propagates. The constructor starts nothing.
+- `Observation`: what a channel became, on first knowledge and on every change, with hysteresis applied.
+  `counter_delta` counts arrivals that the level did not show (a swapped car: occupied stays, delta 1).
+- `SensorBus.channel_states()`: every channel's state and the age of its last good reading, cheap enough for each
+  tick of the berth state machine. `SensorBus.snapshot()`: everything else, for diag and `bus watch`.
+- `SensorBus.last_progress_s`: monotonic; moves while the thread lives, port or no port (the watchdog's food).
+
+Channels are numbered from 1; a plain sensor has channel 1 only, a concentrator one per node.
+The simulator (`firmware_bridge.simulator`) is not imported from here: nothing on a pole uses it.
+"""

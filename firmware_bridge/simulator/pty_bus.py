@@ -1,0 +1,102 @@
+"""The simulated line on a pty, in real time.
+
+One thread: the master's characters, the clock and the commands.
+"""
+
+import os
+import select
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from random import Random
+from typing import IO
+
+from firmware_bridge.link import LinkTiming
+from firmware_bridge.simulator.command import Commands, CommandServer
+from firmware_bridge.simulator.device import SimulatedDevice
+from firmware_bridge.simulator.faults import LineFaults
+from firmware_bridge.simulator.line import SimulatedLine
+from firmware_bridge.simulator.traffic import Deed, Traffic
+
+_LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
+
+
+class BusSimulator:
+    """Devices behind a pty that appears under `link`. `run` blocks; the constructor starts nothing."""
+
+    def __init__(
+        self,
+        devices: Iterable[SimulatedDevice],
+        *,
+        link: Path,
+        timing: LinkTiming,
+        seed: int = 1,
+        faults: LineFaults | None = None,
+        traffic: Iterable[Deed] = (),
+        control: Path | None = None,
+        stdin: IO[bytes] | None = None,
+        on_ready: Callable[[], None] = lambda: None,
+    ) -> None:
+        self.line = SimulatedLine(devices, timing=timing, rng=Random(seed), faults=faults)
+        self.traffic = Traffic(self.line, traffic)
+        self.ready = threading.Event()
+        self._link = link
+        self._control = control
+        self._stdin = stdin
+        self._on_ready = on_ready
+        self._master: int | None = None
+        self._slave: int | None = None
+        self._replug_s = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Simulate until `stop` is set or a command says so."""
+        commands = Commands(self.traffic, unplug=self._unplug, stop=stop.set)
+        with CommandServer(commands, self._control, self._stdin, stop.set) as server:
+            self._plug()
+            self.traffic.start(time.monotonic())
+            self.ready.set()
+            self._on_ready()
+            try:
+                while not stop.is_set():
+                    self._step(server)
+            finally:
+                self._unplug(0.0)
+
+    def _step(self, server: CommandServer) -> None:
+        now_s = time.monotonic()
+        if self._master is None and now_s >= self._replug_s:
+            self._plug()
+        self.traffic.advance(now_s)
+        due = [when for when in (self.line.next_s(), self.traffic.next_s()) if when is not None]
+        wait_s = min([_LONGEST_WAIT_S, *(max(0.0, when - now_s) for when in due)])
+        watched = [*server.watched(), *([] if self._master is None else [self._master])]
+        readable, _, _ = select.select(watched, [], [], wait_s)
+        now_s = time.monotonic()
+        if self._master is not None and self._master in readable:
+            self.line.receive(os.read(self._master, 4096), now_s)
+        ready = [source for source in readable if source is not self._master]
+        if ready:
+            server.serve(ready, now_s)
+        delivered = self.line.collect(now_s)
+        if delivered and self._master is not None:
+            os.write(self._master, delivered)
+
+    def _plug(self) -> None:
+        self._master, self._slave = os.openpty()
+        # The other end stays open here too: a pty whose last reader goes away reports an error, a real port
+        # does not. tty.setraw(self._slave)
+        self._link.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._link.with_name(self._link.name + ".new")
+        fresh.unlink(missing_ok=True)
+        fresh.symlink_to(os.ttyname(self._slave))
+        fresh.rename(self._link)
+
+    def _unplug(self, seconds: float) -> None:
+        self._replug_s = time.monotonic() + seconds
+        if self._master is None or self._slave is None:
+            return
+        self._link.unlink(missing_ok=True)
+        os.close(self._slave)
+        os.close(self._master)
+        self._master = self._slave = None

@@ -1,0 +1,201 @@
+"""One request and what the line says afterwards, without I/O: characters and times in, one outcome out.
+
+An RTU reply names neither its register nor its request. It is taken for the answer only if all of this holds:
+unit id, function, byte count and CRC fit the request; it was whole before the deadline; and the line stayed
+silent for t3.5 after it (that silence has to pass before the next request anyway, so it costs nothing).
+Everything else is counted and thrown away: leading noise, other sensors' late replies, the echo of a
+two-wire adapter, glued frames.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from firmware_bridge.frames import EXCEPTION_BYTES, Request, crc_fits, frame_length
+from firmware_bridge.link import LinkTiming
+
+# USB adapters hand characters over in chunks up to 16 ms apart: a shorter pause is not a frame's end.
+_CHUNK_PAUSE_S = 0.020
+# A driver that lets go of the line makes a character or two of its own; more than that is a second frame.
+_TRAILING_NOISE_BYTES = 3
+_LONGEST_FRAME = 256
+
+
+class Cause(StrEnum):
+    """How a transaction ended."""
+
+    OK = "ok"
+    EXCEPTION = "exception"
+    TIMEOUT = "timeout"  # nothing, or nothing that could be the reply
+    GARBLED = "garbled"  # the reply came, but its CRC is wrong
+    WRONG_REPLY = "wrong_reply"  # this unit answered something else: function or byte count differ
+    WRONG_UNIT = "wrong_unit"  # only other units were heard
+    MERGED = "merged"  # a second frame followed without a gap: no telling which one answers
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """The end of one transaction.
+
+    `outstanding`: a reply to this request may still arrive and must not meet a request of the same shape.
+    `strangers`: unit ids of whole frames that were not the answer. `reply_s`: from sending to the last
+    character.
+    """
+
+    request: Request
+    cause: Cause
+    values: tuple[int, ...] = ()
+    exception_code: int = 0
+    reply_s: float | None = None
+    outstanding: bool = False
+    noise_bytes: int = 0
+    strangers: tuple[int, ...] = ()
+    echoed: bool = False
+
+    @property
+    def heard(self) -> bool:
+        """The sensor is there, whatever it said."""
+        return self.cause in (Cause.OK, Cause.EXCEPTION)
+
+
+class Transaction:
+    """Judges the characters that follow one request.
+
+    `deadline_s` is when the reply must be whole: wire time of request and reply plus `response_timeout_s`.
+    `echoes`: the adapter is known to return every request, so that a write's echo is not its confirmation.
+    """
+
+    def __init__(
+        self,
+        request: Request,
+        *,
+        sent_at_s: float,
+        timing: LinkTiming,
+        response_timeout_s: float,
+        echoes: bool = False,
+    ) -> None:
+        self.request = request
+        self.deadline_s = sent_at_s + timing.wire_s(8 + request.reply_bytes) + response_timeout_s
+        self._sent = request.encode()
+        self._sent_at_s = sent_at_s
+        self._gap_s = timing.gap_s
+        self._end_s = self.deadline_s + timing.wire_s(_LONGEST_FRAME)
+        self._echoes = echoes
+        self._echoed = False
+        self._data = bytearray()
+        self._last_s = sent_at_s
+        self._answer: tuple[int, int] | None = None
+        self._answered_at_s = 0.0
+        self._strangers: list[int] = []
+
+    @property
+    def wanted_bytes(self) -> int:
+        """How many more characters make the answer whole, were nothing else on the line."""
+        return max(1, self.request.reply_bytes - len(self._data))
+
+    @property
+    def wake_s(self) -> float:
+        """When `conclude` should be called if nothing arrives before."""
+        if self._answer:
+            return min(self._last_s + self._gap_s, self._end_s)
+        if self._garbled_at() is not None:
+            return min(self._last_s + self._gap_s + _CHUNK_PAUSE_S, self.deadline_s)
+        return self.deadline_s
+
+    def receive(self, data: bytes, now_s: float) -> None:
+        """Take what the line brought at `now_s`. After the deadline nothing becomes an answer any more."""
+        if not data or (self._answer is None and now_s > self.deadline_s):
+            return
+        self._last_s = now_s
+        self._data += data
+        self._drop_echo()
+        if len(self._data) > 4 * _LONGEST_FRAME:  # babble: keep the end, where an answer would be
+            del self._data[: -2 * _LONGEST_FRAME]
+            self._answer = None
+        if self._answer is None:
+            self._look_for_answer(now_s)
+
+    def conclude(self, now_s: float) -> Outcome | None:
+        """The outcome, once nothing can change it any more."""
+        if now_s < self.wake_s:
+            return None
+        if self._answer:
+            return self._accept(now_s)
+        if self._garbled_at() is not None:
+            return self._outcome(Cause.GARBLED, outstanding=not self._is_just_the_reply())
+        if self.request.device_id in self._strangers:
+            return self._outcome(Cause.WRONG_REPLY, outstanding=True)
+        return self._outcome(Cause.WRONG_UNIT if self._strangers else Cause.TIMEOUT, outstanding=True)
+
+    def _drop_echo(self) -> None:
+        if self._echoed or not self._could_be_echo():
+            return
+        if self._data[: len(self._sent)] == self._sent:
+            del self._data[: len(self._sent)]
+            self._echoed = True
+
+    def _could_be_echo(self) -> bool:
+        # Only where the reply cannot look like the request, unless the adapter is known to echo.
+        return self._echoes or self.request.reply_bytes != len(self._sent)
+
+    def _look_for_answer(self, now_s: float) -> None:
+        data = bytes(self._data)
+        self._strangers.clear()
+        start = 0
+        while start < len(data):
+            size = self.request.answer_at(data, start)
+            if size:
+                self._answer = (start, size)
+                self._answered_at_s = now_s
+                return
+            other = frame_length(data, start)
+            if other and start + other <= len(data) and crc_fits(data[start : start + other]):
+                self._strangers.append(data[start])
+                start += other  # whole: nothing inside it is a frame
+            else:
+                start += 1
+
+    def _accept(self, now_s: float) -> Outcome:
+        assert self._answer is not None
+        start, size = self._answer
+        frame = bytes(self._data[start : start + size])
+        trailing = bytes(self._data[start + size :])
+        never_silent = now_s < self._last_s + self._gap_s
+        own_start = bytes([self.request.device_id, self.request.function])
+        if never_silent or len(trailing) > _TRAILING_NOISE_BYTES or own_start in trailing:
+            return self._outcome(Cause.MERGED, outstanding=True)
+        reply_s = self._answered_at_s - self._sent_at_s
+        noise = start + len(trailing)
+        if size == EXCEPTION_BYTES and frame[1] & 0x80:
+            return self._outcome(Cause.EXCEPTION, exception_code=frame[2], reply_s=reply_s, noise_bytes=noise)
+        return self._outcome(Cause.OK, values=self.request.values(frame), reply_s=reply_s, noise_bytes=noise)
+
+    def _garbled_at(self) -> int | None:
+        """Where a reply of the right length with a wrong CRC begins; None where there is none."""
+        last = len(self._data) - self.request.reply_bytes
+        hits = (at for at in range(last + 1) if self.request.header_hits(bytes(self._data[at : at + 3])) >= 2)
+        return None if self._strangers else next(hits, None)
+
+    def _is_just_the_reply(self) -> bool:
+        return self._garbled_at() == 0 and len(self._data) == self.request.reply_bytes
+
+    def _outcome(
+        self,
+        cause: Cause,
+        *,
+        values: tuple[int, ...] = (),
+        exception_code: int = 0,
+        reply_s: float | None = None,
+        outstanding: bool = False,
+        noise_bytes: int | None = None,
+    ) -> Outcome:
+        return Outcome(
+            request=self.request,
+            cause=cause,
+            values=values,
+            exception_code=exception_code,
+            reply_s=reply_s,
+            outstanding=outstanding,
+            noise_bytes=len(self._data) if noise_bytes is None else noise_bytes,
+            strangers=tuple(self._strangers),
+            echoed=self._echoed,
+        )
