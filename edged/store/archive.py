@@ -1,0 +1,158 @@
+"""The store as read: by the daemon on a connection of its own, and by the technician's commands."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from threading import Lock
+from types import TracebackType
+from typing import Any, Self
+
+from sqlite_utils import Database
+
+from edged.domain.timekeeping import Stamp
+from edged.store import outbox
+from edged.store.database import FILE_NAME, connect
+from edged.store.errors import StoreError, translated
+from edged.store.evidence import EvidenceFolder
+from edged.store.records import (
+    BerthMemory,
+    OutboxCounts,
+    RejectedEvent,
+    StoredReading,
+    Visit,
+    reading_of,
+    unpacked,
+)
+from edged.wire import DriveCause
+
+
+class Archive:
+    """Reads only, from any thread; never waits for the writer (WAL)."""
+
+    def __init__(self, directory: Path, reader: Database) -> None:
+        self.directory = directory
+        self.path = directory / FILE_NAME
+        self.evidence = EvidenceFolder(directory / "evidence")
+        self._reader = reader
+        self._reader_lock = Lock()
+
+    @classmethod
+    def open_existing(cls, directory: Path) -> "Archive":
+        """Open the records of a daemon, running or not. Raises StoreError when there are none."""
+        path = directory / FILE_NAME
+        with translated(path):
+            if not path.exists():
+                raise StoreError(f"{path}: no records yet; has `edged run` been started with this config?")
+            return Archive(directory, connect(path, read_only=True))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        with self._reader_lock:
+            self._reader.close()
+
+    def visits(self, limit: int = 50, berth_no: str | None = None) -> list[Visit]:
+        """Return the latest visits, newest first, each with its latest reading."""
+        where, arguments = ("WHERE berth_no = ?", [berth_no]) if berth_no is not None else ("", [])
+        return self._visits(f"{where} ORDER BY id DESC LIMIT ?", [*arguments, limit])
+
+    def open_visits(self) -> list[Visit]:
+        """Return the visits of vehicles that have not left, oldest first."""
+        return self._visits("WHERE out_stamp IS NULL ORDER BY id", [])
+
+    def latest_reading(self, visit_id: str) -> StoredReading | None:
+        """Return the reading of a visit that counts."""
+        with self._reading() as db:
+            return _latest_reading(db, visit_id)
+
+    def recalled_berths(self) -> dict[str, BerthMemory]:
+        """Return where each berth stood, by berth number."""
+        with self._reading() as db:
+            return {
+                row["berth_no"]: BerthMemory(
+                    berth_no=row["berth_no"],
+                    state=row["state"],
+                    visit_id=row["visit_id"],
+                    counter=row["counter"],
+                    stamp=unpacked(row["stamp"]),
+                )
+                for row in db.query("SELECT * FROM berth ORDER BY berth_no")
+            }
+
+    def counts(self) -> OutboxCounts:
+        with self._reading() as db:
+            return outbox.counts(db)
+
+    def rejected(self, limit: int = 100) -> list[RejectedEvent]:
+        """Return the events that the cloud will never accept, latest first."""
+        with self._reading() as db:
+            return outbox.rejected(db, limit)
+
+    def clock_anchors(self, now: Stamp) -> dict[str, Stamp]:
+        """Return the stamp that proves the time of each boot, `now` included when its clock is set."""
+        with self._reading() as db:
+            rows = db.query("SELECT * FROM clock_anchor")
+            anchors = {row["boot_id"]: unpacked(row["stamp"]) for row in rows}
+        if now.clock_synced:
+            anchors[now.boot_id] = now
+        return anchors
+
+    def evidence_path(self, sha256: str) -> Path | None:
+        """Return the file of an evidence picture, None when there is none. Never leaves its folder."""
+        try:
+            path = self.evidence.path(sha256)
+        except ValueError:
+            return None
+        return path if path.is_file() else None
+
+    @contextmanager
+    def _reading(self) -> Iterator[Database]:
+        with self._reader_lock, translated(self.path):
+            yield self._reader
+
+    def _visits(self, tail: str, arguments: list[Any]) -> list[Visit]:
+        sql = (
+            "SELECT *, NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.visit_id = visit.visit_id) AS delivered"
+            f" FROM visit {tail}"
+        )
+        with self._reading() as db:
+            rows = list(db.query(sql, arguments))
+            return [_visit(row, _latest_reading(db, row["visit_id"])) for row in rows]
+
+
+def _latest_reading(db: Database, visit_id: str) -> StoredReading | None:
+    sql = "SELECT * FROM reading WHERE visit_id = ? ORDER BY id DESC LIMIT 1"
+    return next((reading_of(row) for row in list(db.query(sql, [visit_id]))), None)
+
+
+def _visit(row: dict[str, Any], reading: StoredReading | None) -> Visit:
+    return Visit(
+        visit_id=row["visit_id"],
+        berth_no=row["berth_no"],
+        arrived=unpacked(row["in_stamp"]) if row["in_stamp"] else None,
+        arrived_cause=DriveCause(row["in_cause"]) if row["in_cause"] else None,
+        left=unpacked(row["out_stamp"]) if row["out_stamp"] else None,
+        left_cause=DriveCause(row["out_cause"]) if row["out_cause"] else None,
+        reading=reading,
+        delivered=bool(row["delivered"]),
+    )
+
+
+def requeue_rejected(directory: Path, event_id: str | None) -> int:
+    """Send a rejected event (None: all) again, beside a running daemon; return how many."""
+    path = directory / FILE_NAME
+    with translated(path):
+        if not path.exists():
+            raise StoreError(f"{path}: no records yet; has `edged run` been started with this config?")
+        db = connect(path)
+        try:
+            with db.atomic():
+                return outbox.requeue(db, event_id)
+        finally:
+            db.close()

@@ -1,0 +1,206 @@
+"""Opening the database: pragmas, migrations, and a damaged file set aside and salvaged."""
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+from sqlite_utils import Database
+
+from edged.store.errors import StoreError
+from edged.store.records import unpacked
+
+FILE_NAME = "edged.db"
+BUSY_TIMEOUT_MS = 5000
+# Bounds the -wal file left behind by a long transaction.
+JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024
+_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opened:
+    """A migrated database; `problems` tell what had to be done to get it."""
+
+    db: Database
+    problems: tuple[str, ...]
+
+
+def connect(path: Path, *, read_only: bool = False) -> Database:
+    """Return a connection with the store's pragmas; the caller serialises its use."""
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
+    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    try:
+        connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
+        if not read_only:
+            connection.execute("PRAGMA journal_mode = WAL")
+            # FULL: one sync a commit, and a committed arrival survives a power cut
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute(f"PRAGMA journal_size_limit = {JOURNAL_LIMIT_BYTES}")
+        return Database(connection, execute_plugins=False)
+    except BaseException:
+        connection.close()
+        raise
+
+
+def changed(cursor: sqlite3.Cursor) -> int:
+    """Return how many rows the statement changed (the driver says -1 for none of its business)."""
+    return max(0, int(cursor.rowcount))
+
+
+def open_database(path: Path, *, max_bytes: int) -> Opened:
+    """Return the database at `path`, made or migrated; a damaged one is set aside first.
+
+    Raises sqlite3.Error or OSError when even a fresh file cannot be made.
+    """
+    db = _sound_database(path)
+    if db is not None:
+        return Opened(db=_prepared(db, max_bytes), problems=())
+    damaged = set_aside(path)
+    db = _prepared(connect(path), max_bytes)
+    salvaged = _salvage(damaged, db)
+    return Opened(
+        db=db,
+        problems=(
+            f"{path} was damaged and is kept as {damaged.name}; {salvaged} rows were taken over into a fresh "
+            "database; if this happens again, replace the storage card",
+        ),
+    )
+
+
+def set_aside(path: Path) -> Path:
+    """Rename the database with its -wal and -shm, so that the three stay a set, and return its new path."""
+    stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
+    damaged = path.with_name(f"{path.name}.corrupt-{stamp}")
+    for suffix in ("", "-wal", "-shm"):
+        part = path.with_name(path.name + suffix)
+        if part.exists():
+            part.rename(damaged.with_name(damaged.name + suffix))
+    return damaged
+
+
+def _sound_database(path: Path) -> Database | None:
+    """Return a checked connection, or None when the file is damaged."""
+    try:
+        db = connect(path)
+    except sqlite3.DatabaseError as error:
+        if _is_damage(error):
+            return None
+        raise
+    try:
+        verdict = [row[0] for row in db.execute("PRAGMA quick_check(1)").fetchall()]
+    except sqlite3.DatabaseError as error:
+        db.close()
+        if _is_damage(error):
+            return None
+        raise
+    if verdict != ["ok"]:
+        db.close()
+        return None
+    return db
+
+
+def _is_damage(error: sqlite3.DatabaseError) -> bool:
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
+
+
+def _prepared(db: Database, max_bytes: int) -> Database:
+    try:
+        _migrate(db)
+        page_size: int = db.execute("PRAGMA page_size").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {max(1, max_bytes // page_size)}").fetchone()
+    except BaseException:
+        db.close()
+        raise
+    return db
+
+
+def migrations() -> tuple[str, ...]:
+    """Return the scripts of `schema/`, in order; script N leads to user_version N."""
+    folder = resources.files("edged.store") / "schema"
+    scripts = sorted(
+        (entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda e: e.name
+    )
+    return tuple(script.read_text(encoding="utf-8") for script in scripts)
+
+
+def _migrate(db: Database) -> None:
+    scripts = migrations()
+    version: int = db.execute("PRAGMA user_version").fetchone()[0]
+    if version > len(scripts):
+        raise StoreError(
+            f"the database has schema {version}, this edged knows {len(scripts)}; "
+            "install the newer edged again, or move the database away"
+        )
+    for number, script in enumerate(scripts[version:], start=version + 1):
+        try:
+            db.conn.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
+        except BaseException:
+            if db.conn.in_transaction:
+                db.conn.execute("ROLLBACK")
+            raise
+    if version == 0:
+        # A fresh database continues above anything that a lost one may have used: sequences only grow.
+        first = int(datetime.now(UTC).timestamp())
+        with db.atomic():
+            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", [first])
+
+
+def _salvage(damaged: Path, db: Database) -> int:
+    """Copy every readable, sound row of `damaged`; return how many."""
+    copied = 0
+    try:
+        source = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
+    except sqlite3.Error:
+        return copied
+    with closing(source), db.atomic():
+        source.row_factory = sqlite3.Row
+        for table in db.table_names():
+            if table.startswith("sqlite_"):
+                continue
+            known = {column.name for column in db[table].columns}
+            for row in _readable_rows(source, table):
+                values = {key: row[key] for key in row.keys() if key in known}  # noqa: SIM118 (sqlite3.Row)
+                if _is_sound(values):
+                    copied += _insert(db, table, values)
+    return copied
+
+
+def _readable_rows(source: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
+    """Yield rows from both ends, so that one damaged page in the middle costs that page only."""
+    for direction in ("ASC", "DESC"):
+        try:
+            # the first column is the key of every table
+            yield from source.execute(f"SELECT * FROM {table} ORDER BY 1 {direction}")
+        except sqlite3.Error:
+            continue
+        else:
+            return
+
+
+def _is_sound(values: dict[str, Any]) -> bool:
+    try:
+        for key, value in values.items():
+            if key.endswith("stamp") and value is not None:
+                unpacked(value)
+            elif key in ("body", "characters"):
+                json.loads(value)
+    except (ValueError, TypeError):
+        return False
+    return True
+
+
+def _insert(db: Database, table: str, values: dict[str, Any]) -> int:
+    names = ", ".join(values)
+    places = ", ".join("?" * len(values))
+    try:
+        cursor = db.execute(
+            f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", list(values.values())
+        )
+    except sqlite3.IntegrityError:
+        return 0
+    return changed(cursor)

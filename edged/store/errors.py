@@ -1,0 +1,75 @@
+"""What can go wrong with the store, and the one place where OS and SQLite errors become it."""
+
+import errno
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+class StoreError(Exception):
+    """The store cannot do this now; the message names the path and the remedy."""
+
+
+class StoreFullError(StoreError):
+    """No room left on the disk, or the store's own limit is reached with nothing to drop."""
+
+
+class StoreReadOnlyError(StoreError):
+    """The directory cannot be written."""
+
+
+class StoreCorruptError(StoreError):
+    """The database file is damaged; the next `Store.open` sets it aside and begins a fresh one."""
+
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+_READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    """Turn OSError and sqlite3.Error of the block into a StoreError about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise _of_os(error, path) from error
+    except sqlite3.Error as error:
+        raise _of_sqlite(error, path) from error
+
+
+def _of_os(error: OSError, path: Path) -> StoreError:
+    if error.errno in _FULL:
+        return _full(path)
+    if error.errno in _READ_ONLY:
+        return _read_only(path, error)
+    return StoreError(f"{path}: {error.strerror or error}; check the disk (dmesg, smartctl)")
+
+
+def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
+    # primary result code; extended codes carry it in the low byte
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code == sqlite3.SQLITE_FULL:
+        return _full(path)
+    if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
+        return _read_only(path, error)
+    if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        return StoreCorruptError(
+            f"{path}: {error}; restart edged, it sets the damaged file aside and goes on with a fresh one"
+        )
+    if code == sqlite3.SQLITE_BUSY:
+        return StoreError(f"{path}: another program holds the database; close it (fuser {path})")
+    return StoreError(f"{path}: {error}; check the disk (dmesg, smartctl)")
+
+
+def _full(path: Path) -> StoreFullError:
+    return StoreFullError(
+        f"{path}: no room left; free space on this disk or raise store.max_size_mib (df -h {path.parent})"
+    )
+
+
+def _read_only(path: Path, error: Exception) -> StoreReadOnlyError:
+    return StoreReadOnlyError(
+        f"{path}: cannot be opened for writing ({error}); check that the disk is mounted read-write "
+        f"and that the user edged owns {path.parent}"
+    )

@@ -1,0 +1,154 @@
+"""The rows of an arrival, a departure, a reading. Each function runs inside the writer's transaction."""
+
+import json
+from collections.abc import Sequence
+from datetime import UTC
+
+from sqlite_utils import Database
+
+from edged.domain.timekeeping import Stamp
+from edged.store import outbox
+from edged.store.outbox import NewEvent
+from edged.store.records import BerthMemory, NewReading, event_id_for, packed
+from edged.wire import DriveCause, Snapshot
+
+
+def drive_in(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: DriveCause) -> None:
+    """Open a visit; one that has its drive-in already stays as it is."""
+    cursor = db.execute(
+        "INSERT INTO visit (visit_id, berth_no, in_stamp, in_cause) VALUES (?, ?, ?, ?)"
+        " ON CONFLICT (visit_id) DO UPDATE SET in_stamp = excluded.in_stamp, in_cause = excluded.in_cause"
+        " WHERE in_stamp IS NULL",
+        [visit_id, berth_no, packed(stamp), cause],
+    )
+    if cursor.rowcount > 0:
+        outbox.append(db, _drive("drive_in", berth_no, visit_id, stamp, cause))
+
+
+def drive_out(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: DriveCause) -> None:
+    """Close a visit; one that nobody opened (lost with a damaged database) is recorded all the same."""
+    cursor = db.execute(
+        "INSERT INTO visit (visit_id, berth_no, out_stamp, out_cause, closed_utc) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (visit_id) DO UPDATE SET out_stamp = excluded.out_stamp,"
+        " out_cause = excluded.out_cause, closed_utc = excluded.closed_utc WHERE out_stamp IS NULL",
+        [visit_id, berth_no, packed(stamp), cause, _dated(stamp)],
+    )
+    if cursor.rowcount > 0:
+        outbox.append(db, _drive("drive_out", berth_no, visit_id, stamp, cause))
+
+
+def reading(db: Database, new: NewReading, sha256: str | None) -> None:
+    """Record a reading, its picture and its event; the same reading again changes nothing."""
+    event_id = event_id_for(
+        "reading", new.visit_id, new.captured.boot_id, repr(new.captured.monotonic_s), new.plate or ""
+    )
+    characters = [float(confidence) for confidence in new.characters]
+    row = {
+        "event_id": event_id,
+        "visit_id": new.visit_id,
+        "stamp": packed(new.stamp),
+        "captured_stamp": packed(new.captured),
+        "plate": new.plate,
+        "plate_kind": new.plate_kind,
+        "characters": json.dumps(characters, allow_nan=False),
+        "confidence": float(new.confidence),
+        "accepted": int(new.accepted),
+        "model_version": new.model_version,
+        "evidence_sha256": sha256,
+    }
+    places = ", ".join(f":{name}" for name in row)
+    cursor = db.execute(f"INSERT OR IGNORE INTO reading ({', '.join(row)}) VALUES ({places})", row)
+    if cursor.rowcount <= 0:
+        return
+    # a visit lost with a damaged database gets a row again, so that its reading is seen and expires
+    db.execute("INSERT OR IGNORE INTO visit (visit_id, berth_no) VALUES (?, ?)", [new.visit_id, new.berth_no])
+    if sha256 is not None and new.evidence_jpeg is not None:
+        db.execute(
+            "INSERT OR IGNORE INTO evidence (sha256, size_bytes, stored_utc) VALUES (?, ?, ?)",
+            [sha256, len(new.evidence_jpeg), _dated(new.stamp)],
+        )
+    outbox.append(
+        db,
+        NewEvent(
+            event_id=event_id,
+            kind="reading",
+            berth_no=new.berth_no,
+            visit_id=new.visit_id,
+            stamp=new.stamp,
+            captured=new.captured,
+            evidence_sha256=sha256,
+            body={
+                "plate": new.plate,
+                "plate_kind": new.plate_kind,
+                "characters": characters,
+                "confidence": float(new.confidence),
+                "accepted": bool(new.accepted),
+                "evidence_sha256": sha256,
+                "model_version": new.model_version,
+            },
+        ),
+    )
+
+
+def snapshot(
+    db: Database,
+    *,
+    berth_no: str,
+    visit_id: str | None,
+    stamp: Stamp,
+    request_id: str,
+    taken: Snapshot | None,
+    error: str | None,
+) -> None:
+    """Record the answer to a capture request."""
+    body = {
+        "request_id": request_id,
+        "snapshot": taken.model_dump(mode="json") if taken else None,
+        "error": error,
+    }
+    outbox.append(
+        db,
+        NewEvent(
+            event_id=event_id_for("snapshot", request_id),
+            kind="snapshot",
+            berth_no=berth_no,
+            visit_id=visit_id,
+            stamp=stamp,
+            evidence_sha256=taken.evidence_sha256 if taken else None,
+            body=body,
+        ),
+    )
+
+
+def berth(db: Database, memory: BerthMemory) -> None:
+    """Remember where a berth stands."""
+    db.execute(
+        "INSERT OR REPLACE INTO berth (berth_no, state, visit_id, counter, stamp) VALUES (?, ?, ?, ?, ?)",
+        [memory.berth_no, memory.state, memory.visit_id, memory.counter, packed(memory.stamp)],
+    )
+
+
+def pictures(db: Database, found: Sequence[tuple[str, int]]) -> None:
+    """Record pictures (hash, size in bytes) found on disk; their age counts from the next eviction."""
+    db.conn.executemany("INSERT OR IGNORE INTO evidence (sha256, size_bytes) VALUES (?, ?)", found)
+
+
+def clock_anchor(db: Database, stamp: Stamp) -> None:
+    """Keep the first synchronised stamp of a boot: later ones prove no more."""
+    if stamp.clock_synced:
+        db.execute("INSERT OR IGNORE INTO clock_anchor VALUES (?, ?)", [stamp.boot_id, packed(stamp)])
+
+
+def _dated(stamp: Stamp) -> str | None:
+    return stamp.utc.astimezone(UTC).isoformat() if stamp.clock_synced else None
+
+
+def _drive(kind: str, berth_no: str, visit_id: str, stamp: Stamp, cause: DriveCause) -> NewEvent:
+    return NewEvent(
+        event_id=event_id_for(kind, visit_id),
+        kind=kind,
+        berth_no=berth_no,
+        visit_id=visit_id,
+        stamp=stamp,
+        body={"cause": cause},
+    )

@@ -1,0 +1,172 @@
+"""Retention: what is dropped, by class, and every drop counted."""
+
+import shutil
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import structlog
+from sqlite_utils import Database
+
+from edged.domain.delivery import StoredPicture, evictions
+from edged.settings import StoreSettings
+from edged.store.database import FILE_NAME, changed
+from edged.store.evidence import EvidenceFolder
+
+MIB = 1024 * 1024
+# The database may take a quarter of the store: years of visits; pictures have the rest.
+DATABASE_SHARE = 4
+MIN_DATABASE_BYTES = 4 * MIB
+# Left free on the disk, so that pictures never take the room of an arrival.
+DISK_RESERVE_BYTES = 32 * MIB
+KEPT_DAMAGED_DATABASES = 3
+# Rows dropped at once when the database itself is full: oldest delivered visits first.
+VISITS_DROPPED_FOR_ROOM = 200
+
+_DELIVERED = (
+    "out_stamp IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.visit_id = visit.visit_id)"
+)
+_UNDATED = datetime.max.replace(tzinfo=UTC)
+
+log = structlog.get_logger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evicted:
+    """What one pass dropped: how many by cause, and the bytes of pictures freed."""
+
+    counts: dict[str, int] = field(default_factory=dict)
+    freed_bytes: int = 0
+
+
+def database_bytes(settings: StoreSettings) -> int:
+    """Return how large the database file may grow."""
+    return max(MIN_DATABASE_BYTES, settings.max_size_mib * MIB // DATABASE_SHARE)
+
+
+class Retention:
+    """Drops by age and by room, inside the writer's transaction. Open visits and waiting events never go."""
+
+    def __init__(self, settings: StoreSettings, evidence: EvidenceFolder) -> None:
+        self._settings = settings
+        self._evidence = evidence
+        self.problem: str | None = None  # set once a picture was lost
+
+    def evict(self, db: Database, now: datetime | None) -> Evicted:
+        """Drop what is past its time or has no room. `now` None: the clock is not to be trusted."""
+        counts: dict[str, int] = {}
+        before = None
+        if now is not None:
+            before = now - timedelta(days=self._settings.keep_visits_days)
+            _date_the_undated(db, now)
+            counts["visits_by_age"] = _drop_visits(db, "closed_utc < ?", before.isoformat())
+            counts["rejected_by_age"] = _drop_rejected(db, before)
+        counts["damaged_databases"] = _drop_damaged_databases(self._settings.directory, before)
+        pictures, freed_bytes = self._drop_pictures(db, now)
+        return self._counted(db, counts | pictures, freed_bytes)
+
+    def make_room(self, db: Database) -> bool:
+        """Drop the oldest delivered visits, and the pictures above the limit; tell whether anything went."""
+        visits = _drop_visits(db, "1 ORDER BY id LIMIT CAST(? AS INTEGER)", str(VISITS_DROPPED_FOR_ROOM))
+        self._counted(db, {"visits_by_size": visits}, 0)
+        return bool(visits or self.evict(db, None).counts)
+
+    def _drop_pictures(self, db: Database, now: datetime | None) -> tuple[dict[str, int], int]:
+        """Remove files, then rows: a crash in between leaves rows without files, for the next pass."""
+        chosen = evictions(
+            _pictures(db),
+            now=now,
+            keep=timedelta(days=self._settings.keep_evidence_days),
+            max_bytes=self._picture_bytes_allowed(db),
+        )
+        counts: dict[str, int] = {}
+        for eviction in chosen:
+            self._evidence.remove(eviction.sha256)
+            db.execute("DELETE FROM evidence WHERE sha256 = ?", [eviction.sha256])
+            db.execute("DELETE FROM upload WHERE sha256 = ?", [eviction.sha256])
+            cause = f"evidence_by_{eviction.cause}"
+            counts[cause] = counts.get(cause, 0) + 1
+        return counts, sum(eviction.size_bytes for eviction in chosen)
+
+    def _picture_bytes_allowed(self, db: Database) -> int:
+        directory = self._settings.directory
+        records_bytes = sum(part.stat().st_size for part in directory.glob(f"{FILE_NAME}*"))
+        present: int = db.execute("SELECT coalesce(sum(size_bytes), 0) FROM evidence").fetchone()[0]
+        room_on_disk = present + shutil.disk_usage(directory).free - DISK_RESERVE_BYTES
+        return max(0, min(self._settings.max_size_mib * MIB - records_bytes, room_on_disk))
+
+    def _counted(self, db: Database, counts: dict[str, int], freed_bytes: int) -> Evicted:
+        counts = {cause: count for cause, count in counts.items() if count}
+        for cause, count in counts.items():
+            db.execute(
+                "INSERT INTO drop_count (cause, count) VALUES (?, ?)"
+                " ON CONFLICT (cause) DO UPDATE SET count = count + excluded.count",
+                [cause, count],
+            )
+        if counts:
+            log.info("evicted", freed_bytes=freed_bytes, **counts)
+        if lost := counts.get("evidence_by_size_undelivered"):
+            self.problem = (
+                f"{lost} evidence pictures were dropped before the cloud had their events: no room; raise "
+                "store.max_size_mib, or mend the connection to the cloud"
+            )
+            log.error("evidence_lost", count=lost)
+        return Evicted(counts=counts, freed_bytes=freed_bytes)
+
+
+def _date_the_undated(db: Database, now: datetime) -> None:
+    """Let the age of what was recorded without a clock count from `now`."""
+    stamp = now.isoformat()
+    db.execute("UPDATE evidence SET stored_utc = ? WHERE stored_utc IS NULL", [stamp])
+    db.execute("UPDATE visit SET closed_utc = ? WHERE closed_utc IS NULL AND out_stamp IS NOT NULL", [stamp])
+
+
+def _drop_visits(db: Database, condition: str, argument: str) -> int:
+    sql = f"SELECT visit_id FROM visit WHERE {_DELIVERED} AND {condition}"
+    visit_ids = [[row["visit_id"]] for row in db.query(sql, [argument])]
+    db.conn.executemany("DELETE FROM reading WHERE visit_id = ?", visit_ids)
+    db.conn.executemany("DELETE FROM visit WHERE visit_id = ?", visit_ids)
+    return len(visit_ids)
+
+
+def _drop_rejected(db: Database, before: datetime) -> int:
+    """Drop events set aside so long ago that no technician will come."""
+    cursor = db.execute(
+        "DELETE FROM outbox WHERE rejected_reason IS NOT NULL AND json_extract(stamp, '$[1]') = 1"
+        " AND json_extract(stamp, '$[0]') < ?",
+        [before.isoformat(timespec="microseconds")],
+    )
+    return changed(cursor)
+
+
+def _pictures(db: Database) -> list[StoredPicture]:
+    rows = db.query(
+        "SELECT sha256, size_bytes, stored_utc,"
+        " EXISTS (SELECT 1 FROM outbox WHERE outbox.evidence_sha256 = evidence.sha256)"
+        " OR EXISTS (SELECT 1 FROM upload WHERE upload.sha256 = evidence.sha256) AS needed"
+        " FROM evidence"
+    )
+    return [
+        StoredPicture(
+            sha256=row["sha256"],
+            size_bytes=row["size_bytes"],
+            stored_at=datetime.fromisoformat(row["stored_utc"]) if row["stored_utc"] else _UNDATED,
+            needed=bool(row["needed"]),
+        )
+        for row in rows
+    ]
+
+
+def _drop_damaged_databases(directory: Path, before: datetime | None) -> int:
+    """Remove databases set aside before `before`, and all but the newest few; return how many."""
+    damaged = sorted(
+        path for path in directory.glob(f"{FILE_NAME}.corrupt-*") if not path.name.endswith(("-wal", "-shm"))
+    )
+    old = damaged[:-KEPT_DAMAGED_DATABASES]
+    if before is not None:
+        newest = damaged[-KEPT_DAMAGED_DATABASES:]
+        old += [path for path in newest if path.stat().st_mtime < before.timestamp()]
+    for path in old:
+        for suffix in ("", "-wal", "-shm"):
+            path.with_name(path.name + suffix).unlink(missing_ok=True)
+    return len(old)

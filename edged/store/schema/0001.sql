@@ -1,0 +1,83 @@
+-- A stamp column holds a JSON array [utc, clock_synced, boot_id, monotonic_s]; utc first, so that it sorts.
+
+CREATE TABLE visit (
+    id          INTEGER PRIMARY KEY,
+    visit_id    TEXT NOT NULL UNIQUE,
+    berth_no    TEXT NOT NULL,
+    in_stamp    TEXT,               -- NULL: the drive-in was lost with a corrupt database
+    in_cause    TEXT,
+    out_stamp   TEXT,               -- NULL: the vehicle is still there
+    out_cause   TEXT,
+    closed_utc  TEXT                -- retention counts from here; NULL until a synchronised clock says when
+);
+CREATE INDEX visit_open ON visit (id) WHERE out_stamp IS NULL;
+CREATE INDEX visit_closed ON visit (closed_utc) WHERE out_stamp IS NOT NULL;
+CREATE INDEX visit_berth ON visit (berth_no, id);
+
+CREATE TABLE reading (
+    id              INTEGER PRIMARY KEY,
+    event_id        TEXT NOT NULL UNIQUE,
+    visit_id        TEXT NOT NULL,
+    stamp           TEXT NOT NULL,
+    captured_stamp  TEXT NOT NULL,
+    plate           TEXT,
+    plate_kind      TEXT,
+    characters      TEXT NOT NULL,  -- JSON array of confidences
+    confidence      REAL NOT NULL,
+    accepted        INTEGER NOT NULL,
+    model_version   TEXT NOT NULL,
+    evidence_sha256 TEXT
+);
+CREATE INDEX reading_visit ON reading (visit_id, id);
+
+CREATE TABLE evidence (
+    sha256      TEXT PRIMARY KEY,
+    size_bytes  INTEGER NOT NULL,
+    stored_utc  TEXT                -- NULL until a synchronised clock says when
+) WITHOUT ROWID;
+
+-- What the cloud does not know yet. AUTOINCREMENT: a sequence is never used twice.
+CREATE TABLE outbox (
+    sequence        INTEGER PRIMARY KEY AUTOINCREMENT,
+    event_id        TEXT NOT NULL UNIQUE,
+    kind            TEXT NOT NULL,
+    berth_no        TEXT NOT NULL,
+    visit_id        TEXT,
+    stamp           TEXT NOT NULL,
+    captured_stamp  TEXT,
+    body            TEXT NOT NULL,  -- JSON: what the kind adds to the fields above
+    evidence_sha256 TEXT,
+    attempts        INTEGER NOT NULL DEFAULT 0,  -- how often the cloud said "keep"
+    rejected_reason TEXT            -- not NULL: set aside for the technician
+);
+CREATE INDEX outbox_waiting ON outbox (attempts, sequence) WHERE rejected_reason IS NULL;
+CREATE INDEX outbox_rejected ON outbox (sequence) WHERE rejected_reason IS NOT NULL;
+CREATE INDEX outbox_visit ON outbox (visit_id);
+CREATE INDEX outbox_evidence ON outbox (evidence_sha256) WHERE evidence_sha256 IS NOT NULL;
+
+-- Pictures that the cloud asked for.
+CREATE TABLE upload (
+    sha256    TEXT PRIMARY KEY,
+    attempts  INTEGER NOT NULL DEFAULT 0
+) WITHOUT ROWID;
+
+-- Where the berths stood, for a restart with cars parked.
+CREATE TABLE berth (
+    berth_no  TEXT PRIMARY KEY,
+    state     TEXT NOT NULL,
+    visit_id  TEXT,
+    counter   INTEGER,
+    stamp     TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- The first synchronised stamp of each boot: corrects what that boot recorded before.
+CREATE TABLE clock_anchor (
+    boot_id  TEXT PRIMARY KEY,
+    stamp    TEXT NOT NULL
+) WITHOUT ROWID;
+
+-- What was dropped, and why, since this box was set up.
+CREATE TABLE drop_count (
+    cause  TEXT PRIMARY KEY,
+    count  INTEGER NOT NULL
+) WITHOUT ROWID;

@@ -1,0 +1,237 @@
+"""The store as written: any thread may call, and a call that returns is durable."""
+
+import fcntl
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import IO
+
+import structlog
+from sqlite_utils import Database
+
+from edged.domain.delivery import PendingEvent
+from edged.domain.timekeeping import Stamp, corrected
+from edged.settings import StoreSettings
+from edged.store import outbox, recording
+from edged.store.archive import Archive
+from edged.store.database import FILE_NAME, connect, open_database
+from edged.store.errors import StoreError, StoreFullError, translated
+from edged.store.records import BerthMemory, NewReading
+from edged.store.retention import Evicted, Retention, database_bytes
+from edged.store.writer import Writer
+from edged.wire import DriveCause, EventVerdict, Snapshot
+
+MAX_BATCH_BYTES = 256 * 1024
+
+log = structlog.get_logger(__name__)
+
+
+class Store(Archive):
+    """Visits, readings, evidence pictures and the outbox of one box.
+
+    A call that raises StoreError has changed nothing; the same call again is safe, also after one
+    that did commit: ids come from the arguments.
+    """
+
+    def __init__(
+        self,
+        settings: StoreSettings,
+        *,
+        writer: Database,
+        reader: Database,
+        lock: IO[str],
+        problems: tuple[str, ...],
+    ) -> None:
+        super().__init__(settings.directory, reader)
+        self._retention = Retention(settings, self.evidence)
+        self._writer = Writer(self.path, writer, self._retention.make_room)
+        self._lock = lock
+        self._opening_problems = problems
+        self._picture_problem: str | None = None
+        self._berths = self.recalled_berths()
+
+    @classmethod
+    def open(cls, settings: StoreSettings) -> "Store":
+        """Open or make the store. A damaged database is set aside and salvaged; see `problems`.
+
+        Raises StoreError when the directory cannot be used, or another daemon uses it.
+        """
+        path = settings.directory / FILE_NAME
+        with translated(path), ExitStack() as on_failure:
+            (settings.directory / "evidence").mkdir(mode=0o750, parents=True, exist_ok=True)
+            lock = on_failure.enter_context(_exclusive(settings.directory))
+            opened = open_database(path, max_bytes=database_bytes(settings))
+            on_failure.callback(opened.db.close)
+            reader = connect(path, read_only=True)
+            on_failure.callback(reader.close)
+            store = Store(settings, writer=opened.db, reader=reader, lock=lock, problems=opened.problems)
+            store._adopt_pictures()
+            on_failure.pop_all()  # from here on close() owns them
+        for problem in opened.problems:
+            log.error("store_damaged", problem=problem)
+        return store
+
+    def close(self) -> None:
+        super().close()
+        self._writer.close()
+        self._lock.close()
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What a technician should know: one line each, with a remedy."""
+        live = (self._writer.problem, self._picture_problem, self._retention.problem)
+        return (*self._opening_problems, *(problem for problem in live if problem))
+
+    def drive_in(
+        self, berth_no: str, visit_id: str, stamp: Stamp, cause: str, memory: BerthMemory | None = None
+    ) -> None:
+        """Commit an arrival, and with it what to remember of the berth. `cause`: a DriveCause value."""
+        drive_cause = DriveCause(cause)
+        self._commit(lambda db: recording.drive_in(db, berth_no, visit_id, stamp, drive_cause), stamp, memory)
+
+    def drive_out(
+        self, berth_no: str, visit_id: str, stamp: Stamp, cause: str, memory: BerthMemory | None = None
+    ) -> None:
+        """Commit a departure, and with it what to remember of the berth. `cause`: a DriveCause value."""
+        drive_cause = DriveCause(cause)
+        self._commit(
+            lambda db: recording.drive_out(db, berth_no, visit_id, stamp, drive_cause), stamp, memory
+        )
+
+    def commit_reading(self, reading: NewReading) -> str | None:
+        """Commit a reading with its picture; return the picture's hash.
+
+        The picture is durable before the reading names it. When the disk has no room for it the reading
+        is committed without, and `problems` says so: a plate is worth more than its picture.
+        """
+        sha256 = self._write_picture(reading.evidence_jpeg) if reading.evidence_jpeg is not None else None
+        self._commit(lambda db: recording.reading(db, reading, sha256), reading.stamp, None)
+        return sha256
+
+    def snapshot_taken(
+        self,
+        berth_no: str,
+        visit_id: str | None,
+        stamp: Stamp,
+        request_id: str,
+        snapshot: Snapshot | None,
+        error: str | None = None,
+    ) -> None:
+        """Commit the answer to a capture request that came on a sync answer."""
+
+        def work(db: Database) -> None:
+            recording.snapshot(
+                db,
+                berth_no=berth_no,
+                visit_id=visit_id,
+                stamp=stamp,
+                request_id=request_id,
+                taken=snapshot,
+                error=error,
+            )
+
+        self._commit(work, stamp, None)
+
+    def remember_berth(
+        self, berth_no: str, state: str, visit_id: str | None, counter: int | None, stamp: Stamp
+    ) -> None:
+        """Remember where a berth stands; nothing is written when only the time has changed."""
+        known = self._berths.get(berth_no)
+        if known and (known.state, known.visit_id, known.counter) == (state, visit_id, counter):
+            return
+        memory = BerthMemory(berth_no=berth_no, state=state, visit_id=visit_id, counter=counter, stamp=stamp)
+        self._commit(lambda db: None, stamp, memory)
+
+    def pending(self, limit: int, now: Stamp, max_bytes: int = MAX_BATCH_BYTES) -> list[PendingEvent]:
+        """Return the next events to send, their times corrected as far as any clock proves them."""
+        anchors = self.clock_anchors(now)
+        with self._reading() as db:
+            return outbox.pending(
+                db,
+                limit=limit,
+                max_bytes=max_bytes,
+                correct=lambda stamp: corrected(stamp, anchors.get(stamp.boot_id, now)),
+            )
+
+    def settle(self, verdicts: Sequence[EventVerdict]) -> None:
+        """Act on the cloud's verdicts, in one commit; verdicts about unknown events are ignored."""
+        if verdicts:
+            self._writer.write(lambda db: outbox.settle(db, verdicts))
+
+    def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]:
+        """Queue pictures that the cloud asked for; return those that are not here."""
+        present = {digest for digest in digests if self.evidence_path(digest) is not None}
+        new = sorted(present - set(self.wanted_evidence(limit=-1)))
+        if new:
+            self._writer.write(lambda db: outbox.want(db, new))
+        return tuple(digest for digest in digests if digest not in present)
+
+    def wanted_evidence(self, limit: int) -> list[str]:
+        """Return hashes of pictures to upload, least tried first; -1 for all."""
+        with self._reading() as db:
+            return outbox.wanted(db, limit)
+
+    def evidence_done(self, sha256: str) -> None:
+        """Forget an upload: done, or never to be done."""
+        self._writer.write(lambda db: outbox.forget_wanted(db, sha256))
+
+    def evidence_postponed(self, sha256: str) -> None:
+        """Put an upload that failed behind the others."""
+        self._writer.write(lambda db: outbox.postpone_wanted(db, sha256))
+
+    def evict(self, now: Stamp) -> Evicted:
+        """Drop what is past its time or has no room, by class; return and count what went."""
+        trusted = now.utc if now.clock_synced else None
+        return self._writer.write(lambda db: self._retention.evict(db, trusted))
+
+    def _commit(self, work: Callable[[Database], None], stamp: Stamp, memory: BerthMemory | None) -> None:
+        def whole(db: Database) -> None:
+            work(db)
+            recording.clock_anchor(db, stamp)
+            if memory is not None:
+                recording.berth(db, memory)
+
+        self._writer.write(whole)
+        if memory is not None:
+            self._berths[memory.berth_no] = memory
+
+    def _write_picture(self, jpeg: bytes) -> str | None:
+        try:
+            try:
+                sha256 = self._picture_written(jpeg)
+            except StoreFullError:
+                if not self._writer.write(lambda db: self._retention.evict(db, None)).freed_bytes:
+                    raise
+                sha256 = self._picture_written(jpeg)
+        except StoreError as error:
+            self._picture_problem = f"an evidence picture could not be kept: {error}"
+            log.error("evidence_not_kept", problem=str(error))
+            return None
+        self._picture_problem = None
+        return sha256
+
+    def _picture_written(self, jpeg: bytes) -> str:
+        with translated(self.evidence.root):
+            return self.evidence.write(jpeg)
+
+    def _adopt_pictures(self) -> None:
+        """Take pictures that no row knows (a crash, a fresh database) into retention's care."""
+        with self._reading() as db:
+            known = {row["sha256"] for row in db.query("SELECT sha256 FROM evidence")}
+        found = [(digest, size) for digest, size in self.evidence.scan() if digest not in known]
+        if found:
+            self._writer.write(lambda db: recording.pictures(db, found))
+            log.warning("evidence_adopted", count=len(found))
+
+
+def _exclusive(directory: Path) -> IO[str]:
+    """Hold the store for this process; the lock goes with the process, however it ends."""
+    lock = (directory / "edged.lock").open("w")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        lock.close()
+        raise StoreError(
+            f"{directory}: another edged uses this store; stop it first (systemctl stop edged)"
+        ) from error
+    return lock
