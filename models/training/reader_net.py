@@ -1,0 +1,86 @@
+"""The reader: 8 fixed character slots, each looking where it likes on a 4x32 map of the window, and a kind head.
+
+Every layer is one that full-integer TFLite has. No CTC: two thirds of a CTC reader's errors are of length.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import torch
+from reader_data import KIND_NAMES, LABELS, SLOTS
+from torch import Tensor, nn
+
+STEM: Final = 16
+LOW: Final = 40
+HIGH: Final = 72
+FEATURES: Final = 96
+GRID: Final = (4, 32)
+
+
+def conv(inputs: int, outputs: int, kernel: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
+    """Convolution, batch norm, ReLU; the convolution carries the bias only once folded."""
+    padding = (kernel[0] // 2, kernel[1] // 2)
+    return nn.Sequential(
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+    )
+
+
+class Residual(nn.Module):
+    """x + conv(x), the sum rectified."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(channels, channels, 3, 1, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.relu_(x + self.norm(self.conv(x)))
+
+
+class Reader(nn.Module):
+    """N x 3 x 32 x 128 in 0..1 to slot logits (N x 8 x labels) and kind logits (N x kinds)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trunk = nn.Sequential(
+            conv(3, STEM, stride=(2, 2)),
+            conv(STEM, LOW, stride=(2, 2)),
+            Residual(LOW),
+            conv(LOW, HIGH, stride=(2, 1)),
+            Residual(HIGH),
+        )
+        # Which slot a character belongs to depends on what stands left and right of it.
+        self.beside = nn.Conv2d(HIGH, HIGH, (1, 9), 1, (0, 4), groups=HIGH, bias=False)
+        self.beside_norm = nn.BatchNorm2d(HIGH)
+        self.mix = conv(HIGH, FEATURES, (1, 1))
+        self.whole = nn.Linear(FEATURES, FEATURES)
+        self.look = nn.Conv2d(FEATURES, SLOTS, 1)
+        self.look_where = nn.Parameter(_places())
+        self.slot_shift = nn.Parameter(torch.zeros(SLOTS, FEATURES))
+        self.slot = nn.Linear(FEATURES, FEATURES)
+        self.label = nn.Linear(FEATURES, len(LABELS))
+        self.kind = nn.Linear(FEATURES, len(KIND_NAMES))
+
+    def forward(self, x: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.trunk(x * 2 - 1)
+        x = torch.relu_(x + self.beside_norm(self.beside(x)))
+        x = self.mix(x)
+        whole = torch.relu(self.whole(x.mean(dim=(2, 3))))
+        seen = (self.look(x) + self.look_where).flatten(2).softmax(dim=2)  # N x slots x places
+        found = seen @ x.flatten(2).transpose(1, 2) + whole[:, None] + self.slot_shift
+        slots = self.label(torch.relu(self.slot(found)))
+        return slots, self.kind(whole)
+
+
+def _places() -> Tensor:
+    """Where each slot looks before it has learnt better: the slots side by side along the window."""
+    columns = torch.arange(GRID[1]) / (GRID[1] - 1)
+    centres = (torch.arange(SLOTS) + 0.5) / SLOTS
+    near = -((columns[None] - centres[:, None]) ** 2) / (2 * 0.08**2)
+    return near[:, None].expand(SLOTS, *GRID).clone()
+
+
+def parameter_count(reader: Reader) -> int:
+    """How many numbers the reader has learnt."""
+    return sum(parameter.numel() for parameter in reader.parameters())

@@ -1,0 +1,174 @@
+"""Train the reader: python models/training/train_reader.py --config models/training/config.toml
+
+Renders missing shards, goes on from the last checkpoint when there is one, and leaves `reader/last.pt` (everything
+needed to go on) with running averages of the weights, which are what is exported.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import reader_check
+import torch
+from reader_config import ReaderConfig, load_config
+from reader_data import BLANK
+from reader_net import Reader
+from render_reader import render_shards
+from torch import Tensor
+from torch.nn import functional
+
+Windows = npt.NDArray[np.uint8]
+
+
+class Shards:
+    """All shards of one sort in memory; `draw` picks windows at random."""
+
+    def __init__(self, paths: list[Path]) -> None:
+        parts = [np.load(path) for path in paths]
+        self.windows: Windows = np.concatenate([part["windows"] for part in parts])
+        self.slots = np.concatenate([part["slots"] for part in parts]).astype(np.int64)
+        self.kinds = np.concatenate([part["kinds"] for part in parts]).astype(np.int64)
+        self.weights = np.concatenate([part["weights"] for part in parts])
+
+    def draw(self, count: int, rng: np.random.Generator) -> tuple[Windows, ...]:
+        chosen = np.sort(rng.integers(0, len(self.windows), count))
+        return self.windows[chosen], self.slots[chosen], self.kinds[chosen], self.weights[chosen]
+
+
+def batches(config: ReaderConfig, paths: list[Path], rng: np.random.Generator) -> Iterator[list[Tensor]]:
+    """Endless batches of windows (0..1), slots, kinds and loss weights, synthetic and real mixed by `real_share`."""
+    real = Shards([path for path in paths if path.stem.startswith("real")])
+    synthetic = Shards([path for path in paths if not path.stem.startswith("real")])
+    real_count = round(config.batch * config.real_share)
+    while True:
+        drawn = zip(real.draw(real_count, rng), synthetic.draw(config.batch - real_count, rng), strict=True)
+        windows, slots, kinds, weights = (torch.from_numpy(np.concatenate(pair)) for pair in drawn)
+        shaken = shake(windows.permute(0, 3, 1, 2).float() / 255, rng)
+        yield [shaken.contiguous(memory_format=torch.channels_last), slots, kinds, weights]
+
+
+def shake(windows: Tensor, rng: np.random.Generator) -> Tensor:
+    """Cheap differences between two sights of one window: light, channel gains, a blot, grain."""
+    count = len(windows)
+    gain = torch.from_numpy(np.exp(rng.normal(0, 0.12, (count, 1, 1, 1)) + rng.normal(0, 0.05, (count, 3, 1, 1))))
+    lift = torch.from_numpy(rng.normal(0, 0.05, (count, 1, 1, 1)))
+    out = windows * gain.float() + lift.float()
+    shift = int(rng.integers(-2, 3))
+    if shift:
+        out = torch.roll(out, shift, dims=3)
+    for i in np.flatnonzero(rng.random(count) < 0.1):
+        x, y, wide, high = rng.integers((0, 0, 2, 3), (126, 29, 8, 12)).tolist()
+        out[i, :, y : y + high, x : x + wide] = float(rng.random())
+    if rng.random() < 0.5:
+        out = out + torch.randn_like(out) * float(rng.uniform(0, 0.03))
+    return out.clamp(0, 1)
+
+
+def loss_of(reader: Reader, batch: list[Tensor], config: ReaderConfig) -> Tensor:
+    """Cross-entropy of slots (province and letter weighted) and of the kind where there is a plate."""
+    windows, slots, kinds, weights = batch
+    slot_logits, kind_logits = reader(windows)
+    each = functional.cross_entropy(
+        slot_logits.transpose(1, 2), slots, reduction="none", label_smoothing=config.label_smoothing
+    )
+    # A window without a plate is blank all over: its eight easy slots count as one.
+    weighing = torch.where((slots == BLANK).all(dim=1, keepdim=True), 0.3, 1.0).repeat(1, slots.shape[1])
+    weighing[:, :2] *= weights
+    kind = functional.cross_entropy(kind_logits, kinds, ignore_index=-1)
+    return (each * weighing).sum(dim=1).mean() + config.kind_weight * kind
+
+
+def rate_at(step: int, config: ReaderConfig) -> float:
+    """Learning rate: a short climb, then a cosine down to a hundredth."""
+    warm = 300
+    if step < warm:
+        return config.peak_learning_rate * (step + 1) / warm
+    done = min(1.0, (step - warm) / max(1, config.steps - warm))
+    return config.peak_learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
+
+
+def train(config: ReaderConfig, start: Path | None) -> None:
+    """Run from the last checkpoint (or `start`'s weights) to `config.steps`."""
+    torch.set_num_threads(config.threads)
+    torch.set_flush_denormal(True)
+    torch.manual_seed(config.seed)
+    paths = render_shards(config, processes=config.threads)
+    folder = config.work / "reader"
+    reader, averaged = Reader(), Reader()
+    averaged.load_state_dict(reader.state_dict())
+    optimizer = torch.optim.AdamW(reader.parameters(), lr=1e-3, weight_decay=config.weight_decay)
+    step, checkpoint = 0, folder / "last.pt"
+    if checkpoint.exists():
+        state = torch.load(checkpoint, weights_only=True)
+        reader.load_state_dict(state["reader"])
+        averaged.load_state_dict(state["averaged"])
+        optimizer.load_state_dict(state["optimizer"])
+        step = state["step"]
+    elif start is not None:
+        state = torch.load(start, weights_only=True)
+        reader.load_state_dict(state["averaged"])
+        averaged.load_state_dict(state["averaged"])
+    reader.to(memory_format=torch.channels_last)
+    source = batches(config, paths, np.random.default_rng([config.seed, step]))
+    began, running = time.monotonic(), 0.0
+    reader.train()
+    while step < config.steps:
+        for group in optimizer.param_groups:
+            group["lr"] = rate_at(step, config)
+        loss = loss_of(reader, next(source), config)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
+        optimizer.step()
+        step += 1
+        average_into(averaged, reader, min(config.ema, step / (step + 10)))
+        running += (float(loss.detach()) - running) / min(step, 100)
+        if step % 50 == 0:
+            speed = 50 * config.batch / (time.monotonic() - began)
+            began = time.monotonic()
+            print(f"step {step} loss {running:.3f} {speed:.0f} windows/s", flush=True)
+        if step % config.checkpoint_every == 0 or step == config.steps:
+            save(checkpoint, reader, averaged, optimizer, step)
+            scores = reader_check.quick_scores(averaged, config)
+            line = json.dumps({"step": step, "loss": round(running, 4), **scores})
+            print(line, flush=True)
+            with (folder / "curve.jsonl").open("a") as curve:
+                curve.write(line + "\n")
+            began = time.monotonic()
+
+
+def average_into(averaged: Reader, reader: Reader, keep: float) -> None:
+    """Move the running average a little towards the reader; counters are copied."""
+    ours, theirs = averaged.state_dict(), reader.state_dict()
+    with torch.no_grad():
+        for name, value in ours.items():
+            if value.dtype.is_floating_point:
+                value.lerp_(theirs[name], 1 - keep)
+            else:
+                value.copy_(theirs[name])
+
+
+def save(
+    path: Path, reader: Reader, averaged: Reader, optimizer: torch.optim.Optimizer, step: int
+) -> None:
+    """Write a checkpoint so that a kill leaves the old or the new one."""
+    part = path.with_suffix(".part")
+    state = {"reader": reader.state_dict(), "averaged": averaged.state_dict(), "step": step}
+    torch.save({**state, "optimizer": optimizer.state_dict()}, part)
+    os.replace(part, path)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
+    parser.add_argument("--start", type=Path, help="a checkpoint whose weights to begin from")
+    arguments = parser.parse_args()
+    train(load_config(arguments.config), arguments.start)
