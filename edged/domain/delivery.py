@@ -11,14 +11,14 @@ from random import Random
 from typing import Any
 
 FIRST_BACKOFF_S = 1.0
-LONGEST_BACKOFF_S = 300.0
+LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600.0
 
 
 def backoff_s(failures: int, rng: Random, *, asked_s: float | None = None) -> float:
     """Return how long to wait after `failures` failures in a row (0: do not wait).
 
-    Doubles from about 1 s to 5 min. The upper half is drawn at random, so that ten thousand poles that lost
+    Doubles from about 1 s to 1 min. The upper half is drawn at random, so that ten thousand poles that lost
     the cloud in one second do not come back in one second. `asked_s` is the server's Retry-After:
     never undercut (up to an hour), and spread by the same share.
     """
@@ -44,6 +44,10 @@ def fitting(sizes_bytes: Sequence[int], *, max_count: int, max_bytes: int) -> in
         if count and total_bytes > max_bytes:
             return count
     return min(len(sizes_bytes), max_count)
+
+
+class OutboxUnavailable(Exception):
+    """The outbox cannot be read or written now; what waits in it is not lost."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

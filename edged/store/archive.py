@@ -42,7 +42,7 @@ class Archive:
         path = directory / FILE_NAME
         with translated(path):
             if not path.exists():
-                raise StoreError(f"{path}: no records yet; has `edged run` been started with this config?")
+                raise _no_records(path)
             return Archive(directory, connect(path, read_only=True))
 
     def __enter__(self) -> Self:
@@ -149,10 +149,14 @@ def requeue_rejected(directory: Path, event_id: str | None) -> int:
     path = directory / FILE_NAME
     with translated(path):
         if not path.exists():
-            raise StoreError(f"{path}: no records yet; has `edged run` been started with this config?")
+            raise _no_records(path)
         db = connect(path)
         try:
             with db.atomic():
                 return outbox.requeue(db, event_id)
         finally:
             db.close()
+
+
+def _no_records(path: Path) -> StoreError:
+    return StoreError(f"{path}: no records yet", "start the daemon with this config first (edged run)")

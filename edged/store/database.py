@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
+from edged.domain.health import HealthStatus, Problem
 from edged.store.errors import StoreError
 from edged.store.records import unpacked
 
@@ -27,7 +28,7 @@ class Opened:
     """A migrated database; `problems` tell what had to be done to get it."""
 
     db: Database
-    problems: tuple[str, ...]
+    problems: tuple[Problem, ...]
 
 
 def connect(path: Path, *, read_only: bool = False) -> Database:
@@ -63,13 +64,13 @@ def open_database(path: Path, *, max_bytes: int) -> Opened:
     damaged = set_aside(path)
     db = _prepared(connect(path), max_bytes)
     salvaged = _salvage(damaged, db)
-    return Opened(
-        db=db,
-        problems=(
-            f"{path} was damaged and is kept as {damaged.name}; {salvaged} rows were taken over into a fresh "
-            "database; if this happens again, replace the storage card",
-        ),
+    problem = Problem(
+        component="store",
+        status=HealthStatus.DEGRADED,
+        cause=f"{path} was damaged and is kept as {damaged.name}; {salvaged} rows were taken over",
+        remedy="if this happens again, replace the storage card",
     )
+    return Opened(db=db, problems=(problem,))
 
 
 def set_aside(path: Path) -> Path:
@@ -133,8 +134,8 @@ def _migrate(db: Database) -> None:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(scripts):
         raise StoreError(
-            f"the database has schema {version}, this edged knows {len(scripts)}; "
-            "install the newer edged again, or move the database away"
+            f"the database has schema {version}, this edged knows {len(scripts)}",
+            "install the newer edged again, or move the database away",
         )
     for number, script in enumerate(scripts[version:], start=version + 1):
         try:

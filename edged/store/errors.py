@@ -6,9 +6,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from edged.domain.delivery import OutboxUnavailable
 
-class StoreError(Exception):
-    """The store cannot do this now; the message names the path and the remedy."""
+
+class StoreError(OutboxUnavailable):
+    """The store cannot do this now. `what` names the path and the cause, `remedy` the next action."""
+
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}; {remedy}")
+        self.what = what
+        self.remedy = remedy
 
 
 class StoreFullError(StoreError):
@@ -24,6 +31,7 @@ class StoreCorruptError(StoreError):
 
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_CHECK_DISK = "check the disk (dmesg, smartctl)"
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
 
 
@@ -43,7 +51,7 @@ def _of_os(error: OSError, path: Path) -> StoreError:
         return _full(path)
     if error.errno in _READ_ONLY:
         return _read_only(path, error)
-    return StoreError(f"{path}: {error.strerror or error}; check the disk (dmesg, smartctl)")
+    return StoreError(f"{path}: {error.strerror or error}", _CHECK_DISK)
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
@@ -55,21 +63,21 @@ def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
         return _read_only(path, error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreCorruptError(
-            f"{path}: {error}; restart edged, it sets the damaged file aside and goes on with a fresh one"
+            f"{path}: {error}", "restart edged: it sets the damaged file aside and goes on with a fresh one"
         )
     if code == sqlite3.SQLITE_BUSY:
-        return StoreError(f"{path}: another program holds the database; close it (fuser {path})")
-    return StoreError(f"{path}: {error}; check the disk (dmesg, smartctl)")
+        return StoreError(f"{path}: another program holds the database", f"close it (fuser {path})")
+    return StoreError(f"{path}: {error}", _CHECK_DISK)
 
 
 def _full(path: Path) -> StoreFullError:
     return StoreFullError(
-        f"{path}: no room left; free space on this disk or raise store.max_size_mib (df -h {path.parent})"
+        f"{path}: no room left", f"free space on this disk (df -h {path.parent}) or raise store.max_size_mib"
     )
 
 
 def _read_only(path: Path, error: Exception) -> StoreReadOnlyError:
     return StoreReadOnlyError(
-        f"{path}: cannot be opened for writing ({error}); check that the disk is mounted read-write "
-        f"and that the user edged owns {path.parent}"
+        f"{path}: cannot be opened for writing ({error})",
+        f"check that the disk is mounted read-write and that the user edged owns {path.parent}",
     )

@@ -52,13 +52,16 @@ def append(db: Database, event: NewEvent) -> None:
     )
 
 
-def pending(db: Database, *, limit: int, max_bytes: int, correct: Correction) -> list[PendingEvent]:
-    """Return the next batch: oldest first, those that the cloud asked to keep behind the others."""
-    rows = list(
-        db.query(
-            "SELECT * FROM outbox WHERE rejected_reason IS NULL ORDER BY attempts, sequence LIMIT ?", [limit]
-        )
-    )
+def pending(
+    db: Database, *, limit: int, max_bytes: int, fresh_only: bool, correct: Correction
+) -> list[PendingEvent]:
+    """Return the next batch: oldest first, those that the cloud asked to keep behind the others.
+
+    `fresh_only` leaves the latter out.
+    """
+    where = "rejected_reason IS NULL" + (" AND attempts = 0" if fresh_only else "")
+    sql = f"SELECT * FROM outbox WHERE {where} ORDER BY attempts, sequence LIMIT ?"
+    rows = list(db.query(sql, [limit]))
     events = [_event_of(row, correct) for row in rows]
     return events[: fitting([event.size_bytes for event in events], max_count=limit, max_bytes=max_bytes)]
 

@@ -9,6 +9,7 @@ import structlog
 from sqlite_utils import Database
 
 from edged.domain.delivery import StoredPicture, evictions
+from edged.domain.health import HealthStatus, Problem
 from edged.settings import StoreSettings
 from edged.store.database import FILE_NAME, changed
 from edged.store.evidence import EvidenceFolder
@@ -50,7 +51,7 @@ class Retention:
     def __init__(self, settings: StoreSettings, evidence: EvidenceFolder) -> None:
         self._settings = settings
         self._evidence = evidence
-        self.problem: str | None = None  # set once a picture was lost
+        self.problem: Problem | None = None  # set once a picture was lost
 
     def evict(self, db: Database, now: datetime | None) -> Evicted:
         """Drop what is past its time or has no room. `now` None: the clock is not to be trusted."""
@@ -106,11 +107,13 @@ class Retention:
         if counts:
             log.info("evicted", freed_bytes=freed_bytes, **counts)
         if lost := counts.get("evidence_by_size_undelivered"):
-            self.problem = (
-                f"{lost} evidence pictures were dropped before the cloud had their events: no room; raise "
-                "store.max_size_mib, or mend the connection to the cloud"
+            self.problem = Problem(
+                component="store",
+                status=HealthStatus.DEGRADED,
+                cause=f"no room: {lost} evidence pictures were dropped before the cloud had their events",
+                remedy="raise store.max_size_mib, or mend the connection to the cloud",
             )
-            log.error("evidence_lost", count=lost)
+            log.error("evidence lost", count=lost)
         return Evicted(counts=counts, freed_bytes=freed_bytes)
 
 

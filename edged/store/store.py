@@ -10,6 +10,7 @@ import structlog
 from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent
+from edged.domain.health import HealthStatus, Problem
 from edged.domain.timekeeping import Stamp, corrected
 from edged.settings import StoreSettings
 from edged.store import outbox, recording
@@ -40,14 +41,14 @@ class Store(Archive):
         writer: Database,
         reader: Database,
         lock: IO[str],
-        problems: tuple[str, ...],
+        problems: tuple[Problem, ...],
     ) -> None:
         super().__init__(settings.directory, reader)
         self._retention = Retention(settings, self.evidence)
         self._writer = Writer(self.path, writer, self._retention.make_room)
         self._lock = lock
         self._opening_problems = problems
-        self._picture_problem: str | None = None
+        self._picture_problem: Problem | None = None
         self._berths = self.recalled_berths()
 
     @classmethod
@@ -68,7 +69,7 @@ class Store(Archive):
             store._adopt_pictures()
             on_failure.pop_all()  # from here on close() owns them
         for problem in opened.problems:
-            log.error("store_damaged", problem=problem)
+            log.error("store damaged", problem=str(problem))
         return store
 
     def close(self) -> None:
@@ -77,8 +78,8 @@ class Store(Archive):
         self._lock.close()
 
     @property
-    def problems(self) -> tuple[str, ...]:
-        """What a technician should know: one line each, with a remedy."""
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong now, for health: what was damaged, what could not be written, what was lost."""
         live = (self._writer.problem, self._picture_problem, self._retention.problem)
         return (*self._opening_problems, *(problem for problem in live if problem))
 
@@ -142,14 +143,20 @@ class Store(Archive):
         memory = BerthMemory(berth_no=berth_no, state=state, visit_id=visit_id, counter=counter, stamp=stamp)
         self._commit(lambda db: None, stamp, memory)
 
-    def pending(self, limit: int, now: Stamp, max_bytes: int = MAX_BATCH_BYTES) -> list[PendingEvent]:
-        """Return the next events to send, their times corrected as far as any clock proves them."""
+    def pending(
+        self, limit: int, now: Stamp, *, fresh_only: bool = False, max_bytes: int = MAX_BATCH_BYTES
+    ) -> list[PendingEvent]:
+        """Return the next events to send, their times corrected as far as any clock proves them.
+
+        `fresh_only` leaves out those that the cloud has asked to keep.
+        """
         anchors = self.clock_anchors(now)
         with self._reading() as db:
             return outbox.pending(
                 db,
                 limit=limit,
                 max_bytes=max_bytes,
+                fresh_only=fresh_only,
                 correct=lambda stamp: corrected(stamp, anchors.get(stamp.boot_id, now)),
             )
 
@@ -204,8 +211,13 @@ class Store(Archive):
                     raise
                 sha256 = self._picture_written(jpeg)
         except StoreError as error:
-            self._picture_problem = f"an evidence picture could not be kept: {error}"
-            log.error("evidence_not_kept", problem=str(error))
+            self._picture_problem = Problem(
+                component="store",
+                status=HealthStatus.DEGRADED,
+                cause=f"an evidence picture could not be kept: {error.what}",
+                remedy=error.remedy,
+            )
+            log.error("evidence not kept", problem=str(error))
             return None
         self._picture_problem = None
         return sha256
@@ -221,7 +233,7 @@ class Store(Archive):
         found = [(digest, size) for digest, size in self.evidence.scan() if digest not in known]
         if found:
             self._writer.write(lambda db: recording.pictures(db, found))
-            log.warning("evidence_adopted", count=len(found))
+            log.warning("evidence adopted", count=len(found))
 
 
 def _exclusive(directory: Path) -> IO[str]:
@@ -232,6 +244,6 @@ def _exclusive(directory: Path) -> IO[str]:
     except BlockingIOError as error:
         lock.close()
         raise StoreError(
-            f"{directory}: another edged uses this store; stop it first (systemctl stop edged)"
+            f"{directory}: another edged uses this store", "stop it first (systemctl stop edged)"
         ) from error
     return lock

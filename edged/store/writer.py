@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from sqlite_utils import Database
 
+from edged.domain.health import HealthStatus, Problem
 from edged.store.errors import StoreError, StoreFullError, translated
 
 Result = TypeVar("Result")
@@ -20,7 +21,7 @@ class Writer:
         self._db = db
         self._make_room = make_room
         self._lock = RLock()
-        self.problem: str | None = None  # why the last write failed
+        self.problem: Problem | None = None  # why the last write failed
 
     def close(self) -> None:
         with self._lock:
@@ -32,7 +33,9 @@ class Writer:
             try:
                 result = self._with_room(work)
             except StoreError as error:
-                self.problem = str(error)
+                self.problem = Problem(
+                    component="store", status=HealthStatus.FAILED, cause=error.what, remedy=error.remedy
+                )
                 raise
             self.problem = None
             return result
