@@ -109,7 +109,7 @@ class BerthSettings:
 
     berth_no: BerthNo
     sensor: Name
-    channel: Annotated[int, Field(ge=0, le=127)] = 0
+    channel: Annotated[int, Field(ge=1, le=128)] = 1
     camera: Name
     polygon: Polygon | None = None
     preset: Annotated[int, Field(ge=0, le=300)] | None = None

@@ -1,0 +1,187 @@
+"""What a reading is: from slot distributions to a text, its confidence, and whether it may decide anything.
+
+The reader answers with one calibrated distribution over the labels for each character slot; the empty label
+means that the slot holds nothing. Everything here is arithmetic on those lists.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from edged.domain.plate import PlateKind, kinds_of
+
+Distribution = tuple[float, ...]  # probabilities of the labels, adding up to 1
+Point = tuple[float, float]
+Quad = tuple[Point, Point, Point, Point]  # px, clockwise from top left
+
+# A distribution that rules a label out for good would let one bad frame veto four good ones.
+_FLOOR = 1e-6
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """What the reader said of one plate in one frame, calibrated.
+
+    `slots`: a distribution over the labels for each slot. `kinds`: probability of each kind; what is
+    missing to 1 is the probability that this is no plate at all.
+    """
+
+    slots: tuple[Distribution, ...]
+    kinds: Mapping[PlateKind, float]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """The best text with its confidence. `characters` has one confidence for each character of `text`.
+
+    `confidence` is that of the weakest slot, empty ones included: a plate with a character too few is as
+    wrong as one with a character mistaken. Only an `accepted` reading may decide an order.
+    """
+
+    text: str
+    kind: PlateKind
+    characters: tuple[float, ...]
+    confidence: float
+    accepted: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlateRead:
+    """One physical plate in one frame: its reading and all that fusing it with other frames takes.
+
+    `corners` in px of the frame; `sharpness` >= 0 compares frames of one plate with each other, no more.
+    """
+
+    reading: Reading
+    corners: Quad
+    evidence: Evidence
+    sharpness: float
+
+
+def decide(evidence: Evidence, *, labels: Sequence[str], accept_from: float, no_plate_below: float = 0.5) -> Reading:
+    """Return the best reading. Accepted: the weakest slot reaches `accept_from` and the text fits its kind.
+
+    The grammar chooses among kinds and refuses; it never changes a character. Evidence whose kinds add up to
+    less than `no_plate_below` is of something else than a plate and never accepted.
+    """
+    tops = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
+    text = "".join(labels[top] for top in tops)
+    confidences = [slot[top] for slot, top in zip(evidence.slots, tops, strict=True)]
+    confidence = min(confidences, default=0.0)
+    fitting = kinds_of(text)
+    kind = max(fitting or tuple(PlateKind), key=lambda k: evidence.kinds.get(k, 0.0))
+    # An empty slot between characters is a character that was not read.
+    gap = "" in [labels[top] for top in tops[: len(text)]]
+    plate_probability = sum(evidence.kinds.values())
+    return Reading(
+        text=text,
+        kind=kind,
+        characters=tuple(c for c, top in zip(confidences, tops, strict=True) if labels[top]),
+        confidence=confidence,
+        accepted=bool(fitting) and not gap and confidence >= accept_from and plate_probability >= no_plate_below,
+    )
+
+
+def fuse(evidence: Sequence[Evidence], sharpness: Sequence[float], *, dependence: float = 0.5) -> Evidence:
+    """Return the evidence of several frames of one plate: the product of their distributions, weighted.
+
+    Each frame counts by its sharpness relative to the sharpest. Frames of one camera share their errors
+    (shadow, dirt, angle): with `dependence` 0 they count as independent, with 1 as one frame.
+
+    Raises ValueError when there is no frame, or not one sharpness for each frame.
+    """
+    if not evidence:
+        raise ValueError("no frames to fuse")
+    weights = _weights(sharpness, dependence)
+    slots = tuple(
+        _product([frame.slots[i] for frame in evidence], weights) for i in range(len(evidence[0].slots))
+    )
+    names = tuple(PlateKind)
+    rows = [_with_rest([frame.kinds.get(kind, 0.0) for kind in names]) for frame in evidence]
+    return Evidence(slots=slots, kinds=dict(zip(names, _product(rows, weights), strict=False)))
+
+
+def fuse_burst(
+    frames: Sequence[Sequence[PlateRead]],
+    *,
+    labels: Sequence[str],
+    accept_from: float,
+    no_plate_below: float = 0.5,
+) -> list[PlateRead]:
+    """Return each physical plate of a burst once, the most often and most surely read first.
+
+    Reads of different frames are one plate when either's centre lies within half a plate width of the
+    other's: the vehicle is parked. Corners are the sharpest frame's.
+    """
+    groups: list[list[PlateRead]] = []
+    for frame in frames:
+        free = list(range(len(groups)))
+        for read in frame:
+            near = [g for g in free if _same_place(read.corners, groups[g][-1].corners)]
+            if near:
+                best = min(near, key=lambda g: _distance(read.corners, groups[g][-1].corners))
+                groups[best].append(read)
+                free.remove(best)
+            else:
+                groups.append([read])
+    fused = [
+        _fused_read(group, labels=labels, accept_from=accept_from, no_plate_below=no_plate_below)
+        for group in groups
+    ]
+    order = sorted(
+        range(len(groups)),
+        key=lambda g: (fused[g].reading.accepted, len(groups[g]), fused[g].reading.confidence),
+        reverse=True,
+    )
+    return [fused[g] for g in order]
+
+
+def width_px(corners: Quad) -> float:
+    """Return the mean length of a plate's upper and lower edge."""
+    top_left, top_right, bottom_right, bottom_left = corners
+    return (math.dist(top_left, top_right) + math.dist(bottom_left, bottom_right)) / 2
+
+
+def _fused_read(
+    group: Sequence[PlateRead], *, labels: Sequence[str], accept_from: float, no_plate_below: float
+) -> PlateRead:
+    sharpest = max(group, key=lambda read: read.sharpness)
+    evidence = fuse([read.evidence for read in group], [read.sharpness for read in group])
+    reading = decide(evidence, labels=labels, accept_from=accept_from, no_plate_below=no_plate_below)
+    return PlateRead(
+        reading=reading, corners=sharpest.corners, evidence=evidence, sharpness=sharpest.sharpness
+    )
+
+
+def _weights(sharpness: Sequence[float], dependence: float) -> list[float]:
+    sharpest = max(sharpness)
+    relative = [value / sharpest if sharpest > 0 else 1.0 for value in sharpness]
+    scale = sum(relative) ** -dependence
+    return [value * scale for value in relative]
+
+
+def _product(rows: Sequence[Sequence[float]], weights: Sequence[float]) -> Distribution:
+    logs = [
+        sum(weight * math.log(max(p, _FLOOR)) for p, weight in zip(column, weights, strict=True))
+        for column in zip(*rows, strict=True)
+    ]
+    highest = max(logs)
+    powers = [math.exp(value - highest) for value in logs]
+    total = sum(powers)
+    return tuple(power / total for power in powers)
+
+
+def _with_rest(kinds: Sequence[float]) -> list[float]:
+    return [*kinds, max(0.0, 1.0 - sum(kinds))]
+
+
+def _centre(corners: Quad) -> Point:
+    return sum(x for x, _ in corners) / 4, sum(y for _, y in corners) / 4
+
+
+def _distance(left: Quad, right: Quad) -> float:
+    return math.dist(_centre(left), _centre(right))
+
+
+def _same_place(left: Quad, right: Quad) -> bool:
+    return _distance(left, right) < 0.5 * max(width_px(left), width_px(right))

@@ -1,0 +1,156 @@
+"""What the cloud may ask of this pole: how a berth stands, what is read there, a fresh look."""
+
+import time
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from pathlib import Path
+
+from edged.clock import Clock
+from edged.domain.health import HealthStatus
+from edged.settings import BerthSettings
+from edged.store import Store, StoredReading
+from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
+from edged.workers.board import Board
+from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
+from edged.workers.health_book import HealthBook
+
+_ANSWER_WITHIN_S = 15.0
+
+
+class CaptureFailed(Exception):
+    """No fresh picture of the berth; the message says why."""
+
+
+class Pole:
+    """Answers for the berths of this box; safe to call from any thread."""
+
+    def __init__(
+        self,
+        device_id: str,
+        berths: Mapping[str, BerthSettings],
+        cameras: Mapping[str, CaptureWorker],
+        board: Board,
+        store: Store,
+        clock: Clock,
+        health: HealthBook,
+        sign: Callable[[Snapshot], Snapshot],
+    ) -> None:
+        self._device_id = device_id
+        self._berths = berths
+        self._cameras = cameras
+        self._board = board
+        self._store = store
+        self._clock = clock
+        self._health = health
+        self._sign = sign
+
+    def berths(self) -> list[BerthStatus]:
+        return self._board.all()
+
+    def snapshot(self, berth_no: str, nonce: str) -> Snapshot:
+        """Return the berth as it stands, with its visit's reading. Raises KeyError for a foreign berth."""
+        status = self._status(berth_no)
+        stored = self._store.latest_reading(status.visit_id) if status.visit_id else None
+        seen = Captured(visit_id=status.visit_id)
+        if stored is not None:
+            seen = Captured(
+                visit_id=status.visit_id,
+                reading=view_of(stored),
+                evidence_sha256=stored.evidence_sha256,
+                captured_at=stored.captured.utc,
+            )
+        return self._signed(berth_no, nonce, seen)
+
+    def capture(self, berth_no: str, nonce: str) -> Snapshot:
+        """Take a fresh burst and return what it shows. Raises KeyError, CaptureFailed."""
+        self._status(berth_no)
+        answer: Future[Captured] = Future()
+        self._ask(berth_no, answer.set_result)
+        try:
+            captured = answer.result(timeout=_ANSWER_WITHIN_S)
+        except FutureTimeoutError:
+            raise CaptureFailed(f"no picture within {_ANSWER_WITHIN_S:.0f} s") from None
+        if captured.error is not None:
+            raise CaptureFailed(captured.error)
+        return self._signed(berth_no, nonce, captured)
+
+    def carry_out(self, request: CaptureRequest) -> None:
+        """Take the capture that a sync answer asks for; the answer leaves with the outbox."""
+        if request.berth_no not in self._berths:
+            self._report(request, Captured(error=f"berth {request.berth_no} is not on this pole"))
+        elif self._clock.now().utc < request.expires_at or not self._clock.is_synced():
+            self._ask(request.berth_no, lambda captured: self._report(request, captured))
+
+    def evidence_path(self, sha256: str) -> Path | None:
+        return self._store.evidence_path(sha256)
+
+    def health(self) -> DeviceHealth:
+        problems = tuple(str(problem) for problem in self._health.problems())
+        return DeviceHealth(status=self._health.status().value, problems=problems)
+
+    def status_line(self) -> str:
+        """Return one line for `systemctl status`."""
+        statuses = self._board.all()
+        occupied = sum(status.state is BerthState.OCCUPIED for status in statuses)
+        line = f"{occupied} of {len(statuses)} berths occupied"
+        problems = self._health.problems()
+        if self._health.status() is HealthStatus.OK:
+            return f"{line}, all well"
+        return f"{line}, {self._health.status().value}: {problems[0]}"
+
+    def _ask(self, berth_no: str, answer: Callable[[Captured], None]) -> None:
+        berth = self._berths[berth_no]
+        job = CaptureJob(
+            berth=berth,
+            visit_id=self._status(berth_no).visit_id,
+            reason=Reason.REQUEST,
+            asked_s=time.monotonic(),
+            answer=answer,
+        )
+        self._cameras[berth.camera].submit(job)
+
+    def _report(self, request: CaptureRequest, captured: Captured) -> None:
+        snapshot = None
+        if captured.error is None:
+            snapshot = self._signed(request.berth_no, request.nonce, captured)
+        self._store.snapshot_taken(
+            request.berth_no,
+            captured.visit_id,
+            self._clock.now(),
+            request.request_id,
+            snapshot,
+            captured.error,
+        )
+
+    def _signed(self, berth_no: str, nonce: str, seen: Captured) -> Snapshot:
+        return self._sign(
+            Snapshot(
+                device_id=self._device_id,
+                berth_no=berth_no,
+                state=self._status(berth_no).state.value,
+                visit_id=seen.visit_id,
+                reading=seen.reading,
+                evidence_sha256=seen.evidence_sha256,
+                captured_at=seen.captured_at,
+                signed_at=self._clock.now().utc,
+                nonce=nonce,
+            )
+        )
+
+    def _status(self, berth_no: str) -> BerthStatus:
+        status = self._board.get(berth_no)
+        if status is None:
+            raise KeyError(berth_no)
+        return status
+
+
+def view_of(reading: StoredReading) -> ReadingView:
+    """Return what the wire shows of a stored reading."""
+    return ReadingView(
+        plate=reading.plate,
+        plate_kind=reading.plate_kind,
+        characters=reading.characters,
+        confidence=reading.confidence,
+        accepted=reading.accepted,
+    )
