@@ -1,0 +1,209 @@
+"""Which blocks of registers to read: values that lie near each other come in one request.
+
+A block never exceeds the profile's limit and never touches an address that the profile does not call
+readable. Each block knows other shapes of itself (a register more at either end), so that it can be asked
+again while a late reply to the first shape may still arrive: the two replies have different lengths and
+cannot be mixed up.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+
+from firmware_bridge.frames import Request
+from firmware_bridge.link import LinkTiming
+from firmware_bridge.profiles import Register, SensorProfile, Table, WordOrder
+from firmware_bridge.settings import SensorSettings
+
+# What one more transaction costs beside its payload: request, frame of the reply, and a usual turnaround.
+_OVERHEAD_BYTES = 13
+_USUAL_TURNAROUND_S = 0.005
+_ALTERNATIVES = 2
+
+
+class Purpose(IntEnum):
+    """Why a block is read; occupancy goes first, the rest takes what time is left, in this order."""
+
+    OCCUPANCY = 0
+    SETTING = 1
+    COUNTER = 2
+    DIAGNOSTIC = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One register of one channel, at its wire address."""
+
+    register: Register
+    channel: int
+    address: int
+
+    @property
+    def end(self) -> int:
+        return self.address + self.register.size
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Block:
+    """Registers that one request reads. `shapes` are (address, count), the tightest first."""
+
+    device_id: int
+    purpose: Purpose
+    table: Table
+    parts: tuple[Part, ...]
+    shapes: tuple[tuple[int, int], ...]
+    every_s: float
+
+    def request(self, shape: tuple[int, int]) -> Request:
+        address, count = shape
+        return Request(
+            device_id=self.device_id, function=self.table.read_function, address=address, count=count
+        )
+
+    def probe(self) -> Request:
+        """The cheapest question that shows whether the sensor is there."""
+        first = self.parts[0]
+        return self.request((first.address, first.register.size))
+
+    def split(self) -> "tuple[Block, ...]":
+        """One block for each part: when the device refuses to read them together."""
+        return tuple(
+            Block(
+                device_id=self.device_id,
+                purpose=self.purpose,
+                table=self.table,
+                parts=(part,),
+                shapes=((part.address, part.register.size),),
+                every_s=self.every_s,
+            )
+            for part in self.parts
+        )
+
+
+def plan_blocks(sensor: SensorSettings, timing: LinkTiming) -> tuple[Block, ...]:
+    """All blocks of one sensor, occupancy first."""
+    profile, rule = sensor.profile, sensor.occupancy
+    signals = [rule.signal, *(fault.signal for fault in profile.faults)]
+    fast = {profile.register_of(signal).name for signal in signals}
+    blocks = [*_coalesce(sensor, Purpose.OCCUPANCY, fast, 0.0, timing)]
+    for setting in profile.reapply:
+        blocks += _coalesce(sensor, Purpose.SETTING, {setting.register}, setting.every_s, timing)
+    if profile.counter is not None:
+        blocks += _coalesce(
+            sensor, Purpose.COUNTER, {profile.counter.register}, profile.counter.every_s, timing
+        )
+    slow = {
+        r.name: r.every_s for r in profile.registers.values() if r.every_s is not None and r.name not in fast
+    }
+    for name, every_s in slow.items():
+        blocks += _coalesce(sensor, Purpose.DIAGNOSTIC, {name}, every_s or 0.0, timing)
+    return tuple(blocks)
+
+
+def read_parts(
+    sensor: SensorSettings, request: Request, values: Sequence[int]
+) -> Iterator[tuple[Register, int, int]]:
+    """Every (register, channel, raw value) that a read brought whole."""
+    profile = sensor.profile
+    for register in profile.registers.values():
+        if register.table.read_function != request.function:
+            continue
+        for channel in sensor.used_channels:
+            at = profile.address(register, channel) - request.address
+            if at >= 0 and at + register.size <= request.count:
+                yield register, channel, raw_value(register, values[at : at + register.size])
+
+
+def raw_value(register: Register, words: Sequence[int]) -> int:
+    """The words as one integer, in the register's word order and sign."""
+    ordered = words if register.word_order is WordOrder.MSB_FIRST else list(reversed(words))
+    raw = 0
+    for word in ordered:
+        raw = raw << 16 | word
+    if register.type.signed and raw >> 16 * len(ordered) - 1:
+        raw -= 1 << 16 * len(ordered)
+    return raw
+
+
+def signals_of(register: Register, raw: int) -> Mapping[str, float | None]:
+    """The value as signals: scaled under the register's name (None where invalid), and its named bits."""
+    unsigned = raw & (1 << 16 * register.type.words) - 1
+    value = None if unsigned in register.invalid else raw * register.scale
+    return {register.name: value} | {name: float(unsigned >> bit & 1) for name, bit in register.bits.items()}
+
+
+def _coalesce(
+    sensor: SensorSettings, purpose: Purpose, names: Iterable[str], every_s: float, timing: LinkTiming
+) -> Iterator[Block]:
+    profile = sensor.profile
+    parts = sorted(
+        (
+            Part(register=register, channel=channel, address=profile.address(register, channel))
+            for register in (profile.registers[name] for name in names)
+            for channel in sensor.used_channels
+        ),
+        key=lambda part: (part.register.table, part.address),
+    )
+    run: list[Part] = []
+    for part in parts:
+        if run and not _belongs(run, part, sensor, timing):
+            yield _block(sensor, purpose, run, every_s)
+            run = []
+        run.append(part)
+    if run:
+        yield _block(sensor, purpose, run, every_s)
+
+
+def _belongs(run: list[Part], part: Part, sensor: SensorSettings, timing: LinkTiming) -> bool:
+    table, link = part.register.table, sensor.profile.link
+    if run[0].register.table is not table:
+        return False
+    most = link.max_bits if table.holds_bits else link.max_registers
+    end = max(item.end for item in run)
+    hole = range(end, part.address)
+    if part.end - run[0].address > most or not all(_readable(sensor.profile, table, at) for at in hole):
+        return False
+    hole_bytes = len(hole) / 8 if table.holds_bits else 2 * len(hole)
+    pause_s = max(_USUAL_TURNAROUND_S, timing.gap_s) + timing.gap_s
+    return hole_bytes <= _OVERHEAD_BYTES + pause_s / timing.char_s
+
+
+def _block(sensor: SensorSettings, purpose: Purpose, run: list[Part], every_s: float) -> Block:
+    table = run[0].register.table
+    first, end = run[0].address, max(part.end for part in run)
+    return Block(
+        device_id=sensor.device_id,
+        purpose=purpose,
+        table=table,
+        parts=tuple(run),
+        shapes=tuple(_shapes(sensor.profile, table, first, end)),
+        every_s=every_s,
+    )
+
+
+def _shapes(profile: SensorProfile, table: Table, first: int, end: int) -> list[tuple[int, int]]:
+    """The block itself and up to two others with different reply lengths that hold it."""
+    shapes = [(first, end - first)]
+    if table.holds_bits:
+        return shapes  # eight bits make one character: a longer reply would reach too far
+    low, high = first, end
+    while len(shapes) <= _ALTERNATIVES and high - low < profile.link.max_registers:
+        if _readable(profile, table, high):
+            high += 1
+        elif low > 0 and _readable(profile, table, low - 1):
+            low -= 1
+        else:
+            break
+        shapes.append((low, high - low))
+    return shapes
+
+
+def _readable(profile: SensorProfile, table: Table, address: int) -> bool:
+    if any(part.table is table and part.first <= address <= part.last for part in profile.readable):
+        return True
+    return any(
+        profile.address(register, channel) <= address < profile.address(register, channel) + register.size
+        for register in profile.registers.values()
+        if register.table is table
+        for channel in profile.channels
+    )

@@ -1,0 +1,155 @@
+"""One bus's thread: owns the port, sends what the master decides, hands on what it learns."""
+
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from typing import Protocol
+
+from firmware_bridge.channels import ChannelState, Observation
+from firmware_bridge.errors import PortError
+from firmware_bridge.master import BusMaster
+from firmware_bridge.port import open_line
+from firmware_bridge.schedule import Rest, Turn
+from firmware_bridge.settings import BusSettings, SensorSettings
+from firmware_bridge.statistics import BusSnapshot
+from firmware_bridge.transaction import Outcome, Transaction
+
+_LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
+_FIRST_RETRY_S = 0.5
+_LONGEST_RETRY_S = 10.0
+_AGE_EVERY_S = 0.1
+
+
+class Line(Protocol):
+    """What the bus needs of a port."""
+
+    def send(self, frame: bytes) -> None: ...
+
+    def read(self, until_s: float) -> bytes: ...
+
+
+class SensorBus:
+    """One RS-485 bus and its sensors. `run(stop)` blocks; the constructor starts nothing.
+
+    `on_observation` is called from the bus's thread and should only hand the observation on.
+    """
+
+    def __init__(
+        self,
+        settings: BusSettings,
+        sensors: Iterable[SensorSettings],
+        on_observation: Callable[[Observation], None],
+        *,
+        open_port: Callable[[BusSettings], AbstractContextManager[Line]] = open_line,
+    ) -> None:
+        self.settings = settings
+        self.last_progress_s = time.monotonic()
+        self._master = BusMaster(settings, sensors)
+        self._on_observation = on_observation
+        self._open_port = open_port
+        self._port_error: PortError | None = None
+        self._port_losses = 0
+        self._aged_s = 0.0
+        self._heard_s = 0.0
+
+    def run(self, stop: threading.Event) -> None:
+        """Poll until `stop` is set. Port errors are retried with growing delay; anything else propagates."""
+        retry_s = _FIRST_RETRY_S
+        self._master.start(time.monotonic())
+        while not stop.is_set():
+            opened_s = time.monotonic()
+            try:
+                with self._open_port(self.settings) as line:
+                    self._port_error = None
+                    self._poll(line, stop)
+            except PortError as exc:
+                self._port_losses += self._port_error is None
+                self._port_error = exc
+                if time.monotonic() - opened_s > _LONGEST_RETRY_S:
+                    retry_s = _FIRST_RETRY_S
+                self._wait_for_port(retry_s, stop)
+                retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
+
+    def channel_states(self) -> dict[tuple[str, int], tuple[ChannelState | None, float | None]]:
+        """State and age in seconds of the last good reading, by (sensor, channel). From any thread."""
+        return self._master.channel_states(time.monotonic())
+
+    def snapshot(self) -> BusSnapshot:
+        """The whole bus as it is now. From any thread."""
+        error, master = self._port_error, self._master
+        return BusSnapshot(
+            bus=self.settings.name,
+            port=self.settings.port,
+            port_error=None if error is None else str(error),
+            port_remedy=None if error is None else error.remedy,
+            port_losses=self._port_losses,
+            cycle_s=master.cycle_s,
+            noise_bytes=master.noise_bytes,
+            strangers=dict(master.strangers),
+            echoes=master.echoes,
+            sensors=master.sensor_snapshots(time.monotonic()),
+        )
+
+    def _poll(self, line: Line, stop: threading.Event) -> None:
+        while not stop.is_set():
+            now_s = time.monotonic()
+            self.last_progress_s = now_s
+            self._age(now_s)
+            turn = self._master.next(now_s)
+            if isinstance(turn, Rest):
+                # what arrives now answers nothing
+                self._master.noise_bytes += len(self._read(line, min(turn.until_s, now_s + _LONGEST_WAIT_S)))
+                continue
+            outcome = self._exchange(line, turn)
+            for observation in self._master.settle(turn, outcome, time.monotonic()):
+                self._on_observation(observation)
+
+    def _exchange(self, line: Line, turn: Turn) -> Outcome:
+        self._drain(line)
+        line.send(turn.request.encode())
+        transaction = Transaction(
+            turn.request,
+            sent_at_s=time.monotonic(),
+            timing=self.settings.timing,
+            response_timeout_s=turn.response_timeout_s,
+            echoes=self._master.echoes,
+        )
+        while True:
+            data = self._read(line, transaction.wake_s)
+            now_s = time.monotonic()
+            transaction.receive(data, now_s)
+            outcome = transaction.conclude(now_s)
+            if outcome is not None:
+                return outcome
+
+    def _drain(self, line: Line) -> None:
+        """Before a request the line must have been silent for t3.5; what still arrives is thrown away."""
+        gap_s = self.settings.timing.gap_s
+        patience_s = time.monotonic() + self.settings.timing.wire_s(256)
+        stale = self._read(line, 0.0)
+        while True:
+            self._master.noise_bytes += len(stale)
+            now_s = time.monotonic()
+            if now_s >= min(self._heard_s + gap_s, patience_s):
+                return
+            stale = self._read(line, self._heard_s + gap_s)
+
+    def _read(self, line: Line, until_s: float) -> bytes:
+        data = line.read(until_s)
+        if data:
+            self._heard_s = time.monotonic()
+        return data
+
+    def _age(self, now_s: float, port_error: str | None = None) -> None:
+        if now_s - self._aged_s >= _AGE_EVERY_S:
+            self._aged_s = now_s
+            for observation in self._master.age(now_s, port_error):
+                self._on_observation(observation)
+
+    def _wait_for_port(self, retry_s: float, stop: threading.Event) -> None:
+        until_s = time.monotonic() + retry_s
+        while not stop.is_set() and (now_s := time.monotonic()) < until_s:
+            self.last_progress_s = now_s
+            self._age(now_s, f"port: {self._port_error}")
+            stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

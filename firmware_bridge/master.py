@@ -1,0 +1,168 @@
+"""The bus master without I/O: schedule, judged outcomes, channel states. The thread, the replay and the
+in-memory bench all drive this same object.
+"""
+
+from collections import Counter
+from collections.abc import Iterable
+
+from firmware_bridge.blocks import read_parts, signals_of
+from firmware_bridge.channels import ChannelState, ChannelWatch, Observation
+from firmware_bridge.frames import Request
+from firmware_bridge.schedule import Lane, Rest, Schedule, Turn
+from firmware_bridge.settings import BusSettings, SensorSettings, check_sensors
+from firmware_bridge.statistics import ChannelSnapshot, SensorSnapshot, SensorStatistics
+from firmware_bridge.transaction import Cause, Outcome
+
+_CYCLE_WEIGHT = 0.1
+
+
+class BusMaster:
+    """Everything that is decided on one bus; time is an argument."""
+
+    def __init__(self, settings: BusSettings, sensors: Iterable[SensorSettings]) -> None:
+        sensors = tuple(sensors)
+        check_sensors(settings, sensors)
+        self.settings = settings
+        self.noise_bytes = 0
+        self.strangers: Counter[int] = Counter()
+        self.echoes = False
+        self.cycle_s: float | None = None
+        self._schedule = Schedule(sensors, timing=settings.timing, poll_interval_s=settings.poll_interval_s)
+        self._statistics = {sensor.name: SensorStatistics() for sensor in sensors}
+        self._channels = {
+            (sensor.name, channel): ChannelWatch(
+                bus=settings.name,
+                sensor=sensor.name,
+                channel=channel,
+                rule=sensor.occupancy,
+                faults=sensor.profile.faults,
+                fault_after_s=settings.fault_after_s,
+            )
+            for sensor in sensors
+            for channel in sensor.used_channels
+        }
+        self._last_cause: dict[str, str] = {}
+        self._round_mark: tuple[str, float] | None = None
+
+    def start(self, now_s: float) -> None:
+        for channel in self._channels.values():
+            channel.start(now_s)
+
+    def next(self, now_s: float) -> Turn | Rest:
+        return self._schedule.next(now_s)
+
+    def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> list[Observation]:
+        """Take the end of a turn: what it says about channels and what to do next follows from it."""
+        self._schedule.settle(turn, outcome, now_s)
+        return self.take(turn.lane, outcome, now_s)
+
+    def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
+        """Count an outcome and read its values."""
+        sensor = lane.sensor
+        self._statistics[sensor.name].note(outcome)
+        self.noise_bytes += outcome.noise_bytes
+        self.strangers.update(outcome.strangers)
+        self.echoes = self.echoes or outcome.echoed
+        if outcome.cause is not Cause.OK:
+            code = f" {outcome.exception_code}" if outcome.cause is Cause.EXCEPTION else ""
+            self._last_cause[sensor.name] = f"{outcome.cause}{code}"
+            return []
+        self._measure_cycle(sensor.name, now_s)
+        return [] if outcome.request.is_write else self._read(lane, outcome, now_s)
+
+    def age(self, now_s: float, port_error: str | None = None) -> list[Observation]:
+        """Channels that were silent for too long become FAULT."""
+        found = []
+        for (sensor, _), channel in self._channels.items():
+            cause = port_error or self._last_cause.get(sensor, "not asked yet")
+            found.append(channel.age(now_s, cause))
+        return [observation for observation in found if observation is not None]
+
+    def lane(self, device_id: int) -> Lane | None:
+        return next((lane for lane in self._schedule.lanes if lane.sensor.device_id == device_id), None)
+
+    def channel_states(self, now_s: float) -> dict[tuple[str, int], tuple[ChannelState | None, float | None]]:
+        """State and age of the last good reading by (sensor, channel)."""
+        return {
+            key: (channel.state, None if channel.last_good_s is None else now_s - channel.last_good_s)
+            for key, channel in self._channels.items()
+        }
+
+    def sensor_snapshots(self, now_s: float) -> tuple[SensorSnapshot, ...]:
+        return tuple(self._sensor_snapshot(lane, now_s) for lane in self._schedule.lanes)
+
+    def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
+        sensor, signals = lane.sensor, dict[int, dict[str, float | None]]()
+        statistics, profile = self._statistics[sensor.name], sensor.profile
+        for register, channel, raw in read_parts(sensor, outcome.request, outcome.values):
+            signals.setdefault(channel, {}).update(signals_of(register, raw))
+            label = register.name if len(sensor.used_channels) == 1 else f"{register.name}[{channel}]"
+            statistics.readings[label] = signals[channel][register.name]
+            if profile.counter is not None and register.name == profile.counter.register:
+                self._channels[sensor.name, channel].count(raw, now_s)
+            self._check_setting(lane, register.name, profile.address(register, channel), raw)
+        found = [
+            self._channels[sensor.name, channel].read(values, now_s) for channel, values in signals.items()
+        ]
+        return [observation for observation in found if observation is not None]
+
+    def _check_setting(self, lane: Lane, register: str, address: int, raw: int) -> None:
+        for rule in lane.sensor.profile.reapply:
+            wanted = lane.sensor.reapply.get(register, rule.value)
+            if rule.register == register and raw != wanted:
+                write = Request(device_id=lane.sensor.device_id, function=6, address=address, value=wanted)
+                self._schedule.write_soon(lane, write)
+                self._statistics[lane.sensor.name].settings_rewritten += 1
+
+    def _measure_cycle(self, sensor: str, now_s: float) -> None:
+        # One round is over when the sensor that it was measured from answers again.
+        mark = self._round_mark
+        if mark is None or now_s - mark[1] > 10 * (self.cycle_s or 1.0) + 1.0:
+            self._round_mark = (sensor, now_s)
+        elif mark[0] == sensor:
+            cycle_s = now_s - mark[1]
+            self.cycle_s = (
+                cycle_s if self.cycle_s is None else self.cycle_s + _CYCLE_WEIGHT * (cycle_s - self.cycle_s)
+            )
+            self._round_mark = (sensor, now_s)
+
+    def _sensor_snapshot(self, lane: Lane, now_s: float) -> SensorSnapshot:
+        sensor, statistics = lane.sensor, self._statistics[lane.sensor.name]
+        channels = []
+        for number in sensor.used_channels:
+            channel = self._channels[sensor.name, number]
+            channels.append(
+                ChannelSnapshot(
+                    channel=number,
+                    state=channel.state,
+                    value=channel.value,
+                    cause=channel.cause,
+                    age_s=None if channel.last_good_s is None else now_s - channel.last_good_s,
+                    counter=channel.counter,
+                )
+            )
+        return SensorSnapshot(
+            sensor=sensor.name,
+            device_id=sensor.device_id,
+            profile=sensor.profile.name,
+            quality=self._quality(lane, statistics),
+            channels=tuple(channels),
+            requests=statistics.requests,
+            answers=statistics.answers,
+            errors=dict(statistics.errors),
+            reply_p50_ms=statistics.reply_ms(0.5),
+            reply_p99_ms=statistics.reply_ms(0.99),
+            readings=dict(statistics.readings),
+            settings_rewritten=statistics.settings_rewritten,
+            next_probe_s=max(0.0, lane.held_until_s - now_s) if lane.quarantined else None,
+        )
+
+    @staticmethod
+    def _quality(lane: Lane, statistics: SensorStatistics) -> str:
+        if lane.quarantined:
+            return "quarantined"
+        if lane.failures:
+            return "failing"
+        if lane.degraded:
+            return "degraded"
+        return "good" if statistics.answers else "unknown"

@@ -1,0 +1,132 @@
+"""The serial port: opening it, reading with deadlines, and what its errors mean. pyserial owns the device.
+
+Reads and writes go to the file descriptor itself: pyserial's own `read` costs a select per call and knows
+only one relative timeout.
+"""
+
+import errno
+import os
+import select
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import serial
+from serial.rs485 import RS485Settings
+
+from firmware_bridge.errors import PortError
+from firmware_bridge.settings import BusSettings, Rs485Mode
+
+_CHUNK_BYTES = 4096
+# poll() counts in milliseconds; the rest of a wait is slept, which is exact to some 60 us.
+_SLEPT_S = 0.004
+
+
+class SerialLine:
+    """An open port. Made by `open_line`."""
+
+    def __init__(self, fd: int, name: str) -> None:
+        self._fd = fd
+        self._name = name
+        self._poll = select.poll()
+        self._poll.register(fd, select.POLLIN)
+
+    def send(self, frame: bytes) -> None:
+        """Hand a whole frame to the driver. Raises PortError."""
+        try:
+            written = os.write(self._fd, frame)
+        except OSError as exc:
+            raise port_error(exc, self._name) from exc
+        if written != len(frame):
+            raise PortError(f"{self._name} took {written} of {len(frame)} characters", "check the adapter")
+
+    def read(self, until_s: float) -> bytes:
+        """What has arrived; waits for it until `until_s` (monotonic).
+
+        Empty if nothing came. Raises PortError.
+        """
+        wait_s = until_s - time.monotonic()
+        if wait_s > _SLEPT_S:
+            ready = self._poll.poll(int(wait_s * 1000))
+        else:
+            if wait_s > 0:
+                time.sleep(wait_s)
+            ready = self._poll.poll(0)
+        return self._take() if ready else b""
+
+    def _take(self) -> bytes:
+        try:
+            data = os.read(self._fd, _CHUNK_BYTES)
+        except BlockingIOError:
+            return b""
+        except OSError as exc:
+            raise port_error(exc, self._name) from exc
+        if not data:
+            raise PortError(f"{self._name} was unplugged", "plug the adapter in again; it is found by itself")
+        return data
+
+
+@contextmanager
+def open_line(settings: BusSettings) -> Iterator[SerialLine]:
+    """Open the bus's port exclusively, with the shortest latency that the adapter allows.
+
+    Raises PortError.
+    """
+    try:
+        device = serial.Serial(
+            settings.port,
+            baudrate=settings.baudrate,
+            parity=settings.parity,
+            stopbits=settings.stop_bits,
+            timeout=0,
+            exclusive=True,
+        )
+    except (OSError, ValueError) as exc:
+        raise port_error(exc, settings.port) from exc
+    with device:
+        if settings.rs485 is Rs485Mode.RTS:
+            try:
+                device.rs485_mode = RS485Settings()
+            except (OSError, ValueError) as exc:
+                remedy = 'set rs485 = "adapter" unless the port switches its transmitter through RTS'
+                raise PortError(f"{settings.port} cannot do RS-485 by RTS ({exc})", remedy) from exc
+        _shorten_latency(device, settings.port)
+        with _as_port_errors(settings.port):
+            device.reset_input_buffer()
+        yield SerialLine(device.fileno(), settings.port)
+
+
+@contextmanager
+def _as_port_errors(name: str) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise port_error(exc, name) from exc
+
+
+def _shorten_latency(device: serial.Serial, port: str) -> None:
+    # FTDI adapters hold characters back for 16 ms by default. Not every driver and user can change that.
+    with suppress(OSError, ValueError, NotImplementedError):
+        device.set_low_latency_mode(True)
+    timer = Path("/sys/bus/usb-serial/devices") / Path(port).resolve().name / "latency_timer"
+    with suppress(OSError):
+        timer.write_text("1")
+
+
+def port_error(exc: Exception, name: str) -> PortError:
+    """The one place where the operating system's errors get names and remedies."""
+    code = exc.errno if isinstance(exc, OSError) else None
+    if code is None and "lock" in str(exc).lower():
+        code = errno.EWOULDBLOCK
+    match code:
+        case errno.ENOENT | errno.ENXIO | errno.ENODEV:
+            return PortError(f"{name} is not there", "plug the adapter in or correct the bus's port")
+        case errno.EACCES | errno.EPERM:
+            return PortError(f"{name} may not be opened", "add the user to the group dialout")
+        case errno.EBUSY | errno.EWOULDBLOCK:
+            return PortError(f"{name} is held by another process", "end it (fuser -v shows which one)")
+        case errno.EIO:
+            return PortError(f"{name} was unplugged", "plug the adapter in again; it is found by itself")
+        case _:
+            return PortError(f"{name} failed ({exc})", "check the adapter and the bus's settings")
