@@ -60,6 +60,7 @@ def _mask_plates(_logger: Any, _method: str, event: MutableMapping[str, Any]) ->
 
 def _journal_line(renderer: Any) -> Any:
     def render(logger: Any, method: str, event: MutableMapping[str, Any]) -> str:
-        return _JOURNAL_LEVELS.get(str(event.pop("level", "info")), "<6>") + renderer(logger, method, event)
+        level = _JOURNAL_LEVELS.get(str(event.pop("level", "info")), "<6>")
+        return f"{level}{renderer(logger, method, event)}"
 
     return render
