@@ -1,0 +1,93 @@
+"""Who is asking: poles and terminals have credentials of their own, and neither opens the other's doors."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from http import HTTPStatus
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from cloud_endpoint.errors import ConfigError, Problem
+from cloud_endpoint.ids import fingerprint, matches, new_token
+from cloud_endpoint.tables import credentials, devices, sites
+
+
+class Role(StrEnum):
+    """What a credential is for."""
+
+    TERMINAL = "terminal"  # an app that drivers order with
+    OPERATOR = "operator"  # the people who run the street
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Credential:
+    """An authenticated terminal or operator."""
+
+    credential_id: str
+    site_id: str
+    role: Role
+
+
+def unauthorised(remedy: str) -> Problem:
+    """Return the one answer for all that is wrong with a token."""
+    return Problem(
+        "not-authorised",
+        HTTPStatus.UNAUTHORIZED,
+        "the bearer token is missing, unknown or revoked",
+        field="Authorization",
+        remedy=remedy,
+    )
+
+
+def authenticate(connection: Connection, token: str, role: Role) -> Credential:
+    """Return whose token this is; raises Problem. Tokens look like `id.secret`."""
+    c = credentials.c
+    row = connection.execute(
+        select(c.credential_id, c.site_id, c.role, c.token_sha256).where(
+            c.credential_id == token.partition(".")[0], c.revoked_ms.is_(None)
+        )
+    ).one_or_none()
+    if row is None or not matches(token, row.token_sha256):
+        raise unauthorised(f"create one: edged-cloud {role} add --site SITE --name NAME")
+    if row.role != role:
+        raise Problem(
+            "wrong-role",
+            HTTPStatus.FORBIDDEN,
+            f"this is the credential of a {row.role}; a {role}'s is needed",
+            field="Authorization",
+            remedy=f"create one: edged-cloud {role} add --site SITE --name NAME",
+        )
+    return Credential(credential_id=row.credential_id, site_id=row.site_id, role=role)
+
+
+def authenticate_device(connection: Connection, device_id: str, token: str) -> Any:
+    """Return the row of an enrolled pole; raises Problem."""
+    row = connection.execute(select(devices).where(devices.c.device_id == device_id)).one_or_none()
+    if row is None or not matches(token, row.token_sha256):
+        raise unauthorised("enrol the device again: edged-cloud enrol --device-id ID --site SITE")
+    return row
+
+
+def add_credential(
+    connection: Connection, site_id: str, role: Role, name: str, now_ms: int, webhook_url: str | None = None
+) -> tuple[str, str]:
+    """Create a credential; returns its token and its signing secret, both shown once."""
+    if connection.execute(select(sites.c.site_id).where(sites.c.site_id == site_id)).first() is None:
+        raise ConfigError(f"unknown site {site_id!r}; load it first: edged-cloud load FILE")
+    taken = select(credentials.c.credential_id).where(credentials.c.credential_id == name)
+    if connection.execute(taken).first() is not None:
+        raise ConfigError(f"the name {name!r} is taken; choose another, or revoke it first")
+    token = f"{name}.{new_token()}"
+    secret = new_token()
+    connection.execute(
+        credentials.insert().values(
+            credential_id=name,
+            site_id=site_id,
+            role=role,
+            token_sha256=fingerprint(token),
+            signing_secret=secret,
+            webhook_url=webhook_url,
+            created_ms=now_ms,
+        )
+    )
+    return token, secret

@@ -1,0 +1,71 @@
+"""The application: routes, middleware, lifetime."""
+
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import uvicorn
+from fastapi import FastAPI
+
+import edged
+from cloud_endpoint.api import operators, poles, problems, terminals
+from cloud_endpoint.api.bodies import BodyBounds
+from cloud_endpoint.clock import Clock, system_clock
+from cloud_endpoint.clockwork import Clockwork
+from cloud_endpoint.database import open_engine
+from cloud_endpoint.service import Cloud
+from cloud_endpoint.settings import ENVIRONMENT_PREFIX, CloudSettings, load_settings
+
+CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
+
+
+def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
+    """Build the service; it starts with the app's lifespan."""
+    engine = open_engine(settings.database.url, settings.database.pool_size)
+    cloud = Cloud(engine=engine, settings=settings, clock=clock)
+    clockwork = Clockwork(cloud)
+
+    @asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        clockwork.start()
+        try:
+            yield
+        finally:
+            clockwork.stop()
+            engine.dispose()
+
+    app = FastAPI(
+        title="edged cloud endpoint",
+        version=edged.__version__,
+        description="Receives poles, serves drivers' pre-payment orders, checks plates.",
+        lifespan=lifespan,
+    )
+    app.state.cloud = cloud
+    app.state.clockwork = clockwork
+    app.add_middleware(BodyBounds)
+    problems.install(app)
+    for router in (poles.router, terminals.router, operators.router):
+        app.include_router(router)
+    return app
+
+
+def app_from_environment() -> FastAPI:
+    """What each worker process of `serve` builds."""
+    path = os.environ.get(CONFIG_VARIABLE)
+    return create_app(load_settings(Path(path) if path else None))
+
+
+def serve(settings: CloudSettings, config: Path | None) -> None:
+    """Run until SIGTERM or SIGINT."""
+    if config is not None:
+        os.environ[CONFIG_VARIABLE] = str(config.resolve())
+    uvicorn.run(
+        "cloud_endpoint.api.app:app_from_environment",
+        factory=True,
+        host=settings.server.host,
+        port=settings.server.port,
+        workers=settings.server.workers,
+        access_log=False,  # its lines carry tokens of pages and order ids
+        log_level="info",
+    )

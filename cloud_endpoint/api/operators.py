@@ -1,0 +1,40 @@
+"""Routes for operators, and for whoever watches the service."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Path
+from fastapi.responses import PlainTextResponse
+from prometheus_client import REGISTRY, generate_latest
+
+from cloud_endpoint.api.context import OperatorToken, Service
+from cloud_endpoint.api.problems import documented
+from edged.wire import Snapshot
+
+router = APIRouter()
+
+BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+
+
+@router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))
+def snapshot(berth_no: BerthNoPath, cloud: Service, token: OperatorToken) -> Snapshot:
+    """泊位车牌快照, pulled from the pole now; its signature, nonce and time are verified."""
+    return cloud.snapshot(token, berth_no)
+
+
+@router.get("/healthz", tags=["operation"])
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", tags=["operation"], responses=documented())
+def readyz(cloud: Service) -> dict[str, str]:
+    """The database answers and the clockwork runs: send requests here."""
+    cloud.check_ready()
+    return {"status": "ready"}
+
+
+@router.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
+def metrics() -> PlainTextResponse:
+    """Prometheus metrics of this process."""
+    return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,292 @@
+"""The plate check at work: a pre-payment order comes in, is decided now or when the pole has looked again.
+
+Only this module writes what `checking.decide` decided. An order's row is locked first, then the berth's
+hold: everywhere in this order, so that two of them never wait for each other.
+"""
+
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any
+
+from sqlalchemy import Connection, or_, select
+
+from cloud_endpoint import captures, orders
+from cloud_endpoint.checking import Claim, Decision, Sight, decide
+from cloud_endpoint.database import insert
+from cloud_endpoint.errors import Problem
+from cloud_endpoint.ids import fingerprint
+from cloud_endpoint.messages import Place, PrePaymentOrder
+from cloud_endpoint.offers import is_near
+from cloud_endpoint.order_states import OrderEvent, OrderState
+from cloud_endpoint.orders import Order, advance
+from cloud_endpoint.settings import CloudSettings
+from cloud_endpoint.tables import berths, holds, order_candidates, visits
+from cloud_endpoint.tables import orders as orders_table
+from edged.domain.plate import PlateError, parse_plate
+
+CONFIRMED_LOOK_MS = 30_000  # how often a confirmed order is compared with what stands there
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """A berth and the vehicle in it."""
+
+    berth: Any
+    sight: Sight | None
+
+
+def submit(
+    connection: Connection, order: Order, request: PrePaymentOrder, settings: CloudSettings, now_ms: int
+) -> Order:
+    """Take the second plate and decide; raises Problem, IllegalEvent. `order` is locked."""
+    try:
+        plate = parse_plate(request.plate)
+    except PlateError as exc:
+        raise Problem(
+            "plate-impossible",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            str(exc),
+            field="plate",
+            remedy="enter the plate as written on the car, for example 京A12345",
+        ) from exc
+    if now_ms >= order.expires_ms:
+        raise _expired()
+    scene = _chosen(connection, order, request, now_ms)
+    _require_presence(order, request, scene.berth, settings)
+    order = advance(
+        order,
+        OrderEvent.SUBMIT,
+        now_ms=now_ms,
+        reason="submitted",
+        plate=plate,
+        minutes=request.minutes,
+        berth_id=scene.berth.berth_id,
+        visit_id=None,
+        submitted_ms=now_ms,
+        submissions=order.submissions + 1,
+        captures=0,
+    )
+    return _judge(connection, order, scene, settings, now_ms, on_its_way=False)
+
+
+def resolve(
+    connection: Connection,
+    order: Order,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    fresh: Sight | None = None,
+    captured: bool = False,
+) -> Order:
+    """Look at a pending or confirmed order again; `fresh` is what a requested picture shows.
+
+    `captured` counts an answered request, whatever it showed. `order` is locked.
+    """
+    if order.state not in (OrderState.PENDING, OrderState.CONFIRMED):
+        return order
+    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    if order.state is OrderState.CONFIRMED:
+        return _watch(connection, order, scene, now_ms)
+    if now_ms >= order.expires_ms:
+        return orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
+    if captured:
+        order = replace(order, captures=order.captures + 1)
+    # A picture of another visit than the current one is history.
+    if fresh is not None and scene.sight is not None and fresh.visit_id == scene.sight.visit_id:
+        scene = Scene(berth=scene.berth, sight=fresh)
+    on_its_way = captures.on_its_way(connection, order)
+    return _judge(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
+
+
+def _judge(
+    connection: Connection,
+    order: Order,
+    scene: Scene,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    on_its_way: bool,
+) -> Order:
+    assert order.plate is not None  # a submitted order has one
+    claim = Claim(
+        plate=order.plate,
+        captures=order.captures,
+        capture_on_its_way=on_its_way,
+        modifications=order.modifications,
+    )
+    decision = decide(claim, scene.sight, now_ms=now_ms, rules=settings.check.rules())
+    changes: dict[str, Any] = {"visit_id": scene.sight.visit_id if scene.sight else None}
+    if decision.event is OrderEvent.MATCH:
+        until_ms = now_ms + round(settings.orders.hold_s * 1000)
+        if _hold(connection, order, scene, until_ms, now_ms):
+            changes |= {"hold_until_ms": until_ms, "due_ms": min(until_ms, now_ms + CONFIRMED_LOOK_MS)}
+        else:
+            decision = Decision(event=OrderEvent.WAIT, reason="berth_held")
+    if decision.event is OrderEvent.MISMATCH:
+        changes["modifications"] = order.modifications + 1
+    if decision.event is OrderEvent.WAIT:
+        changes["due_ms"] = min(order.expires_ms, now_ms + round(settings.orders.look_again_s * 1000))
+    if decision.recapture:
+        captures.ask(
+            connection, order, scene.berth, submission=order.submissions, now_ms=now_ms, poles=settings.poles
+        )
+    if decision.event is OrderEvent.WAIT and (order.state, order.reason) == (
+        OrderState.PENDING,
+        decision.reason,
+    ):
+        return orders.save(connection, replace(order, **changes))  # no news: not worth a line
+    return orders.save(
+        connection, advance(order, decision.event, now_ms=now_ms, reason=decision.reason, **changes)
+    )
+
+
+def _watch(connection: Connection, order: Order, scene: Scene, now_ms: int) -> Order:
+    """A confirmed order ends when the vehicle leaves or nobody pays in time."""
+    assert order.hold_until_ms is not None
+    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+        changed = advance(order, OrderEvent.LEAVE, now_ms=now_ms, reason="vehicle_left")
+    elif now_ms >= order.hold_until_ms:
+        changed = advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="unpaid")
+    else:
+        changed = replace(order, due_ms=min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS))
+    return orders.save(connection, changed)
+
+
+def expire(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+    """Do what is due for an order by the clock alone. `order` is locked."""
+    if order.state in (OrderState.PENDING, OrderState.CONFIRMED):
+        return resolve(connection, order, settings, now_ms)
+    if now_ms >= order.expires_ms and order.due_ms <= now_ms:
+        return orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
+    return order
+
+
+def open_orders(connection: Connection, site_id: str, berth_ids: list[str]) -> list[str]:
+    """Return the ids of the orders that wait for, or hold, one of these berths."""
+    o = orders_table.c
+    rows = connection.execute(
+        select(o.order_id).where(
+            o.site_id == site_id, o.berth_id.in_(berth_ids), o.state.in_(("pending", "confirmed"))
+        )
+    )
+    return list(rows.scalars())
+
+
+def scene_of(connection: Connection, site_id: str, berth_id: str) -> Scene:
+    """Return a berth and the vehicle in it."""
+    query = _scene_query().where(berths.c.site_id == site_id, berths.c.berth_id == berth_id)
+    return _scene(connection.execute(query).one())
+
+
+def _scene_query() -> Any:
+    latest = (
+        select(visits.c.visit_id)
+        .where(visits.c.site_id == berths.c.site_id, visits.c.berth_id == berths.c.berth_id)
+        .order_by(visits.c.seen_ms.desc())
+        .limit(1)
+        .correlate(berths)
+        .scalar_subquery()
+    )
+    b, v = berths.c, visits.c
+    return select(
+        *(b.berth_id, b.berth_no, b.device_id, b.pole_code, b.lat, b.lon),
+        *(v.visit_id, v.seen_ms, v.ended_ms, v.plate, v.characters, v.accepted, v.captured_ms),
+    ).outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest))
+
+
+def _scene(row: Any) -> Scene:
+    sight = None
+    if row.visit_id is not None and row.ended_ms is None:
+        sight = Sight(
+            visit_id=row.visit_id,
+            seen_ms=row.seen_ms,
+            plate=row.plate,
+            characters=tuple(row.characters or ()),
+            accepted=row.accepted,
+            captured_ms=row.captured_ms,
+        )
+    return Scene(berth=row, sight=sight)
+
+
+def _chosen(connection: Connection, order: Order, request: PrePaymentOrder, now_ms: int) -> Scene:
+    """Return the scene at the berth whose token this is; raises Problem for a stale or foreign one."""
+    c = order_candidates.c
+    query = (
+        _scene_query()
+        .add_columns(c.expires_ms)
+        .join(order_candidates, (c.site_id == berths.c.site_id) & (c.berth_id == berths.c.berth_id))
+        .where(
+            c.site_id == order.site_id,
+            c.order_id == order.order_id,
+            c.token_sha256 == fingerprint(request.berth_token),
+        )
+    )
+    row = connection.execute(query).one_or_none()
+    if row is None:
+        raise Problem(
+            "candidate-token-foreign",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "this token was not offered to this order, or newer ones were",
+            field="berth_token",
+            remedy="use a token of this order's latest candidates",
+        )
+    if row.expires_ms <= now_ms:
+        raise Problem(
+            "candidate-token-stale",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "this token has expired",
+            field="berth_token",
+            remedy="ask for candidates again: POST /v1/orders/{order_id}/candidates",
+        )
+    return _scene(row)
+
+
+def _require_presence(order: Order, request: PrePaymentOrder, berth: Any, settings: CloudSettings) -> None:
+    """Whoever pays for a berth stands beside it: the pole's code or a position shows it."""
+    place = Place.model_validate(order.place)
+    if place.pole_code is not None or place.position is not None:
+        return  # the candidates are of that pole, or near that position
+    shown = request.presence
+    if shown is not None:
+        if shown.pole_code is not None and shown.pole_code == berth.pole_code:
+            return
+        if is_near(shown.position, berth.lat, berth.lon, settings.limits.near_m):
+            return
+    raise Problem(
+        "presence-required",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        "nothing shows that the driver is at this berth",
+        field="presence",
+        remedy="give the code printed on the pole, or a position near the berth",
+    )
+
+
+def _hold(connection: Connection, order: Order, scene: Scene, until_ms: int, now_ms: int) -> bool:
+    """Hold the berth for the order; False when another order holds it for the same vehicle."""
+    assert scene.sight is not None  # only a match holds
+    values = {"order_id": order.order_id, "visit_id": scene.sight.visit_id, "until_ms": until_ms}
+    statement = insert(connection, holds).values(
+        site_id=order.site_id, berth_id=scene.berth.berth_id, **values
+    )
+    result = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["site_id", "berth_id"],
+            set_=values,
+            where=or_(
+                holds.c.until_ms <= now_ms,
+                holds.c.order_id == order.order_id,
+                holds.c.visit_id != scene.sight.visit_id,
+            ),
+        )
+    )
+    return bool(result.rowcount)
+
+
+def _expired() -> Problem:
+    return Problem(
+        "order-expired",
+        HTTPStatus.CONFLICT,
+        "this order has expired",
+        field="order_id",
+        remedy="open a new one: POST /v1/orders",
+    )

@@ -1,0 +1,96 @@
+"""Messages between terminal and cloud; one word per thing, as in the pole's wire."""
+
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+
+from cloud_endpoint.order_states import Instruction, OrderState
+from edged.wire.base import BerthNo, Identifier, UtcTime
+
+Account = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.@-]{1,64}$")]
+PlaceName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+
+
+class Message(BaseModel):
+    """A request with a misspelt field is refused, not half understood."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Position(Message):
+    """WGS 84, from the phone."""
+
+    lat: Annotated[float, Field(ge=-90, le=90)]
+    lon: Annotated[float, Field(ge=-180, le=180)]
+
+
+class Place(Message):
+    """Where the driver is: exactly one of the three."""
+
+    position: Position | None = None
+    zone: PlaceName | None = None
+    pole_code: PlaceName | None = None
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> "Place":
+        if sum(part is not None for part in (self.position, self.zone, self.pole_code)) != 1:
+            raise ValueError("give exactly one of position, zone and pole_code")
+        return self
+
+
+class Presence(Message):
+    """Proof that the driver stands at the berth, for an order that was opened for a whole zone."""
+
+    position: Position | None = None
+    pole_code: PlaceName | None = None
+
+
+class BerthNumberAcquisition(Message):
+    """泊位号获取指令: opens an order. `account_id` and `client_id` name the driver and the phone."""
+
+    place: Place
+    account_id: Account
+    client_id: Account | None = None
+
+
+class Candidate(Message):
+    """One berth to choose; the token is good for this order only."""
+
+    berth_no: BerthNo
+    token: str
+
+
+class CandidateBerths(Message):
+    """候选泊位号, in the order of the kerb."""
+
+    order_id: Identifier
+    state: OrderState
+    instruction: Instruction
+    candidates: tuple[Candidate, ...]
+    expires_at: UtcTime
+
+
+class PrePaymentOrder(Message):
+    """预缴费订单: the second plate for one of the candidate berths."""
+
+    berth_token: Annotated[str, Field(min_length=8, max_length=128)]
+    plate: Annotated[str, Field(min_length=1, max_length=32)]
+    minutes: Annotated[int, Field(ge=1, le=24 * 60)]
+    presence: Presence | None = None
+
+
+class OrderAnswer(Message):
+    """Where an order stands and what the terminal shall tell the driver; never what the pole read.
+
+    `hold_until` comes with order_confirmation, `attempts_left` with plate_modification, and
+    `retry_after_s` with pending: ask again then, or use `?wait=20`.
+    """
+
+    order_id: Identifier
+    state: OrderState
+    instruction: Instruction | None
+    reason: str | None = None
+    expires_at: UtcTime
+    hold_until: UtcTime | None = None
+    attempts_left: int | None = None
+    retry_after_s: float | None = None

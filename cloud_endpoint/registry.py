@@ -1,0 +1,167 @@
+"""Which berths there are, where they lie, and which pole watches them; loaded from a file.
+
+```toml
+[[sites]]
+site_id = "demo"
+name = "Demo street"
+time_zone = "Asia/Shanghai"
+
+[[berths]]
+site_id = "demo"
+berth_no = "1001"
+device_id = "pole-1"
+pole_code = "P1-7Q4K"    # printed on the pole; entering it proves presence
+zone_id = "north"
+lat = 31.2304
+lon = 121.4737
+kerb_order = 1           # along the kerb, within the zone
+```
+"""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from sqlalchemy import Connection, select, update
+
+from cloud_endpoint.database import insert
+from cloud_endpoint.errors import ConfigError
+from cloud_endpoint.ids import new_id
+from cloud_endpoint.tables import berth_assignments, berths, sites
+from edged.wire.base import BerthNo, DeviceId
+
+SiteId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+Word = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
+
+
+class _Row(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class SiteRow(_Row):
+    """A street or district with one operator."""
+
+    site_id: SiteId
+    name: Annotated[str, Field(min_length=1, max_length=200)]
+    time_zone: str = "Asia/Shanghai"
+
+    @field_validator("time_zone")
+    @classmethod
+    def _known_zone(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("not an IANA time zone such as Asia/Shanghai")
+        return value
+
+
+class BerthRow(_Row):
+    """A berth as painted on the street."""
+
+    site_id: SiteId
+    berth_no: BerthNo
+    device_id: DeviceId | None = None
+    pole_code: Word | None = None
+    zone_id: Word | None = None
+    lat: Annotated[float, Field(ge=-90, le=90)] | None = None
+    lon: Annotated[float, Field(ge=-180, le=180)] | None = None
+    kerb_order: int = 0
+    in_service: bool = True
+
+
+class RegistryFile(_Row):
+    """Sites and berths; loading it again changes what differs and removes nothing."""
+
+    sites: tuple[SiteRow, ...] = ()
+    berths: tuple[BerthRow, ...] = ()
+
+
+def read_registry(path: Path) -> RegistryFile:
+    """Return the contents of a .toml or .json registry file; raises ConfigError."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        data: Any = json.loads(text) if path.suffix == ".json" else tomllib.loads(text)
+        return RegistryFile.model_validate(data)
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}; check the path and its rights") from exc
+    except ValidationError as exc:
+        lines = (
+            f"{path}: {'.'.join(map(str, e['loc']))}: {e['msg']}, got {e['input']!r}" for e in exc.errors()
+        )
+        raise ConfigError("\n".join(lines)) from exc
+    except ValueError as exc:  # both decoders'
+        raise ConfigError(f"{path}: not valid {path.suffix[1:].upper()}: {exc}") from exc
+
+
+def load_registry(connection: Connection, registry: RegistryFile, now_ms: int) -> tuple[int, int]:
+    """Write the registry; returns how many sites and berths it names."""
+    for site in registry.sites:
+        row = site.model_dump()
+        statement = insert(connection, sites).values(row)
+        connection.execute(statement.on_conflict_do_update(index_elements=["site_id"], set_=row))
+    known = set(connection.execute(select(sites.c.site_id)).scalars())
+    for berth in registry.berths:
+        if berth.site_id not in known:
+            raise ConfigError(
+                f"berth {berth.berth_no}: unknown site {berth.site_id!r}; add it under [[sites]]"
+            )
+        _put_berth(connection, berth, now_ms)
+    return len(registry.sites), len(registry.berths)
+
+
+def _put_berth(connection: Connection, row: BerthRow, now_ms: int) -> None:
+    here = (berths.c.site_id == row.site_id) & (berths.c.berth_no == row.berth_no)
+    found = connection.execute(select(berths.c.berth_id, berths.c.device_id).where(here)).one_or_none()
+    if found is None:
+        berth_id = new_id("berth")
+        connection.execute(berths.insert().values(berth_id=berth_id, **row.model_dump()))
+        if row.device_id is not None:
+            # Before the first move a number has always meant this berth.
+            assign(connection, row.site_id, row.device_id, row.berth_no, berth_id, from_ms=0)
+        return
+    connection.execute(update(berths).where(here).values(**row.model_dump()))
+    if row.device_id is not None and row.device_id != found.device_id:
+        assign(connection, row.site_id, row.device_id, row.berth_no, found.berth_id, from_ms=now_ms)
+
+
+def assign(
+    connection: Connection, site_id: str, device_id: str, berth_no: str, berth_id: str, *, from_ms: int
+) -> None:
+    """Record that from `from_ms` on, the pole means this berth by this number."""
+    key = {"site_id": site_id, "device_id": device_id, "berth_no": berth_no, "from_ms": from_ms}
+    statement = insert(connection, berth_assignments).values(**key, berth_id=berth_id)
+    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_={"berth_id": berth_id}))
+
+
+def adopt(connection: Connection, site_id: str, device_id: str, numbers: Iterable[str]) -> list[str]:
+    """Register the berths that a pole reports and nobody loaded; they have no place until they are.
+
+    Returns the numbers that belong to another pole, and leaves those alone.
+    """
+    foreign = []
+    for berth_no in sorted(set(numbers)):
+        here = (berths.c.site_id == site_id) & (berths.c.berth_no == berth_no)
+        found = connection.execute(select(berths.c.berth_id, berths.c.device_id).where(here)).one_or_none()
+        if found is not None and found.device_id not in (None, device_id):
+            foreign.append(berth_no)
+            continue
+        if found is None:
+            berth_id = new_id("berth")
+            connection.execute(
+                berths.insert().values(
+                    site_id=site_id,
+                    berth_id=berth_id,
+                    berth_no=berth_no,
+                    device_id=device_id,
+                    in_service=True,
+                    kerb_order=0,
+                )
+            )
+        else:
+            berth_id = found.berth_id
+            connection.execute(update(berths).where(here).values(device_id=device_id))
+        if found is None or found.device_id is None:
+            assign(connection, site_id, device_id, berth_no, berth_id, from_ms=0)
+    return foreign

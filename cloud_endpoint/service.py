@@ -1,0 +1,269 @@
+"""What the service does for its callers, one transaction per step: the shell around the pure parts."""
+
+import logging
+import random
+import secrets
+import threading
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from typing import Any
+
+from sqlalchemy import Connection, Engine, select
+
+from cloud_endpoint import captures, checks, enrolment, evidence, limits, offers, orders
+from cloud_endpoint.access import Credential, Role, authenticate, authenticate_device
+from cloud_endpoint.checking import Sight
+from cloud_endpoint.clock import Clock, from_ms, system_clock
+from cloud_endpoint.database import reading, writing
+from cloud_endpoint.errors import Problem
+from cloud_endpoint.ingest import ingest
+from cloud_endpoint.messages import BerthNumberAcquisition, CandidateBerths, PrePaymentOrder
+from cloud_endpoint.order_states import OrderEvent
+from cloud_endpoint.orders import Order, advance
+from cloud_endpoint.pulls import PullFailed, latest
+from cloud_endpoint.settings import CloudSettings
+from cloud_endpoint.tables import berths, devices
+from cloud_endpoint.tables import captures as captures_table
+from edged.wire import EnrolmentAnswer, EnrolmentRequest, Snapshot, SnapshotTaken, SyncAnswer, SyncRequest
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cloud:
+    """One process of the service; it keeps nothing that another process would need."""
+
+    engine: Engine
+    settings: CloudSettings
+    clock: Clock = system_clock
+    rng: random.Random = field(default_factory=random.SystemRandom)
+    wake: threading.Event = field(default_factory=threading.Event)  # there is work for the clockwork
+
+    # -- poles ---------------------------------------------------------------------------------------
+
+    def enrol(self, request: EnrolmentRequest) -> EnrolmentAnswer:
+        """Trade a one-time code for a pole's credentials."""
+        with writing(self.engine) as connection:
+            answer = enrolment.enrol(connection, request, self.clock())
+        log.info("enrolled device=%s site=%s", answer.device_id, answer.site_id)
+        return answer
+
+    def sync(self, device_id: str, token: str, request: SyncRequest) -> SyncAnswer:
+        """Take a pole's batch and answer with verdicts and requests."""
+        now_ms = self.clock()
+        poles = self.settings.poles
+        with writing(self.engine) as connection:
+            device = authenticate_device(connection, device_id, token)
+            site_id = device.site_id
+            result = ingest(
+                connection, site_id, device_id, request, now_ms, round(poles.max_clock_skew_s * 1000)
+            )
+        for event in result.snapshots:
+            self._take_carried(site_id, device_id, event)
+        self.look_at(site_id, result.berth_ids)
+        with reading(self.engine) as connection:
+            requests = captures.carried(connection, site_id, device_id, self.clock())
+        return SyncAnswer(
+            verdicts=tuple(result.verdicts),
+            capture_requests=requests,
+            server_time=from_ms(self.clock()),
+            poll_after_s=poles.sync_busy_s if requests else poles.sync_idle_s,
+        )
+
+    def _take_carried(self, site_id: str, device_id: str, event: SnapshotTaken) -> None:
+        with reading(self.engine) as connection:
+            capture = connection.execute(
+                select(captures_table).where(
+                    captures_table.c.site_id == site_id,
+                    captures_table.c.request_id == event.request_id,
+                    captures_table.c.device_id == device_id,
+                )
+            ).one_or_none()
+        if capture is not None:
+            self.take_capture(capture, event.snapshot, event.error or "the pole gave no picture")
+
+    def take_capture(self, capture: Any, snapshot: Snapshot | None, error: str = "") -> None:
+        """Judge the answer to a capture request, and its order by it."""
+        now_ms = self.clock()
+        with writing(self.engine) as connection:
+            order = orders.load(connection, capture.site_id, capture.order_id, lock=True)
+            if snapshot is not None:
+                error = captures.refusal(snapshot, self._trust(connection, capture), now_ms) or ""
+            if error or snapshot is None:
+                log.warning(
+                    "capture failed device=%s berth=%s: %s", capture.device_id, capture.berth_no, error
+                )
+                captures.close(connection, capture, "failed", error)
+                return
+            if not captures.close(connection, capture, "answered"):
+                return
+            fresh: Sight | None = captures.record(connection, capture, snapshot, now_ms)
+            if capture.submission == order.submissions:
+                checks.resolve(connection, order, self.settings, now_ms, fresh=fresh, captured=True)
+        self.wake.set()
+
+    def _trust(self, connection: Connection, capture: Any) -> captures.Trust:
+        poles = self.settings.poles
+        key = connection.execute(
+            select(devices.c.public_key).where(devices.c.device_id == capture.device_id)
+        ).scalar_one()
+        return captures.Trust(
+            device_id=capture.device_id,
+            public_key=key,
+            berth_no=capture.berth_no,
+            nonce=capture.nonce,
+            max_clock_skew_ms=round(poles.max_clock_skew_s * 1000),
+            picture_max_age_ms=round(poles.picture_max_age_s * 1000),
+        )
+
+    def put_evidence(self, device_id: str, token: str, sha256: str, body: bytes) -> None:
+        """Keep a picture that a pole uploads."""
+        with writing(self.engine) as connection:
+            device = authenticate_device(connection, device_id, token)
+            evidence.store(connection, device.site_id, device_id, sha256, body, self.clock())
+
+    def look_at(self, site_id: str, berth_ids: set[str]) -> None:
+        """Decide the open orders of these berths again."""
+        if not berth_ids:
+            return
+        with reading(self.engine) as connection:
+            waiting = checks.open_orders(connection, site_id, sorted(berth_ids))
+        for order_id in waiting:
+            with writing(self.engine) as connection:
+                order = orders.load(connection, site_id, order_id, lock=True)
+                checks.resolve(connection, order, self.settings, self.clock())
+        if waiting:
+            self.wake.set()
+
+    # -- terminals -----------------------------------------------------------------------------------
+
+    def open_order(self, token: str, request: BerthNumberAcquisition) -> Order:
+        """泊位号获取指令: open an order, within the limits of account, phone and zone."""
+        now_ms = self.clock()
+        limit = self.settings.limits
+        with writing(self.engine) as connection:
+            who = authenticate(connection, token, Role.TERMINAL)
+            # Counted even if the place turns out unknown: guessing pole codes is bounded too.
+            self._charge(connection, who, "account", request.account_id, limit.orders_per_account_per_day)
+            if request.client_id is not None:
+                self._charge(connection, who, "client", request.client_id, limit.orders_per_client_per_day)
+        with writing(self.engine) as connection:
+            zone = offers.zone_of(connection, who.site_id, request.place, limit.near_m)
+            limits.charge(
+                connection,
+                who.site_id,
+                "zone",
+                zone,
+                most=limit.orders_per_zone_per_hour,
+                window_ms=limits.HOUR_MS,
+                now_ms=now_ms,
+            )
+            return offers.open_order(
+                connection, who.site_id, who.credential_id, request, self.settings, now_ms
+            )
+
+    def _charge(self, connection: Connection, who: Credential, scope: str, name: str, most: int) -> None:
+        limits.charge(
+            connection, who.site_id, scope, name, most=most, window_ms=limits.DAY_MS, now_ms=self.clock()
+        )
+
+    def offer(self, token: str, order_id: str) -> CandidateBerths:
+        """候选泊位号 for an order."""
+        with writing(self.engine) as connection:
+            order = self._own(connection, token, order_id)
+            return offers.offer(connection, order, self.settings, self.clock(), self.rng)
+
+    def submit(self, token: str, order_id: str, request: PrePaymentOrder) -> Order:
+        """预缴费订单: check the second plate."""
+        with writing(self.engine) as connection:
+            order = self._own(connection, token, order_id)
+            order = checks.submit(connection, order, request, self.settings, self.clock())
+        self.wake.set()
+        return order
+
+    def cancel(self, token: str, order_id: str) -> Order:
+        """End an order that is not paid."""
+        with writing(self.engine) as connection:
+            order = self._own(connection, token, order_id)
+            changed = advance(order, OrderEvent.CANCEL, now_ms=self.clock(), reason="cancelled_by_driver")
+            return orders.save(connection, changed)
+
+    def view(self, token: str, order_id: str) -> Order:
+        """Return an order as it stands."""
+        with reading(self.engine) as connection:
+            who = authenticate(connection, token, Role.TERMINAL)
+            return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
+
+    def _own(self, connection: Connection, token: str, order_id: str) -> Order:
+        who = authenticate(connection, token, Role.TERMINAL)
+        return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=True)
+
+    # -- operation -----------------------------------------------------------------------------------
+
+    def check_ready(self) -> None:
+        """Raise DatabaseUnavailable unless the database answers."""
+        with reading(self.engine) as connection:
+            connection.execute(select(1)).one()
+
+    # -- operators -----------------------------------------------------------------------------------
+
+    def snapshot(self, token: str, berth_no: str) -> Snapshot:
+        """Pull the latest snapshot of a berth for an operator; raises Problem."""
+        with reading(self.engine) as connection:
+            site_id = authenticate(connection, token, Role.OPERATOR).site_id
+        return self.pull_snapshot(site_id, berth_no)
+
+    def pull_snapshot(self, site_id: str, berth_no: str) -> Snapshot:
+        """Pull and verify the pole's latest snapshot of a berth; raises Problem."""
+        with reading(self.engine) as connection:
+            pole = connection.execute(
+                select(
+                    devices.c.device_id,
+                    devices.c.public_key,
+                    devices.c.snapshot_url,
+                    devices.c.snapshot_token,
+                )
+                .join(berths, berths.c.device_id == devices.c.device_id)
+                .where(berths.c.site_id == site_id, berths.c.berth_no == berth_no)
+            ).one_or_none()
+        if pole is None or pole.snapshot_url is None:
+            raise Problem(
+                "pole-unreachable",
+                HTTPStatus.CONFLICT,
+                f"no pole that can be pulled watches berth {berth_no}",
+                field="berth_no",
+                remedy="check the berth's device_id, and snapshot_url in the pole's enrolment",
+            )
+        nonce = secrets.token_hex(16)
+        try:
+            snapshot = latest(
+                pole.snapshot_url,
+                pole.snapshot_token or "",
+                berth_no,
+                nonce,
+                self.settings.poles.pull_timeout_s,
+            )
+        except PullFailed as exc:
+            raise _pull_problem(str(exc)) from exc
+        trust = captures.Trust(
+            device_id=pole.device_id,
+            public_key=pole.public_key,
+            berth_no=berth_no,
+            nonce=nonce,
+            max_clock_skew_ms=round(self.settings.poles.max_clock_skew_s * 1000),
+            picture_max_age_ms=None,
+        )
+        refused = captures.refusal(snapshot, trust, self.clock())
+        if refused is not None:
+            raise _pull_problem(refused)
+        return snapshot
+
+
+def _pull_problem(detail: str) -> Problem:
+    return Problem(
+        "snapshot-failed",
+        HTTPStatus.BAD_GATEWAY,
+        detail,
+        field="berth_no",
+        remedy="look at the pole: edged diag",
+    )

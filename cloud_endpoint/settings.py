@@ -1,0 +1,142 @@
+"""Settings of the service: a TOML file, each value overridable by environment.
+
+`[orders] hold_s` is overridden by `EDGED_CLOUD_ORDERS_HOLD_S`. All errors of a file are reported at
+once, with file, key, value and remedy.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from cloud_endpoint.checking import Rules
+from cloud_endpoint.errors import ConfigError
+
+ENVIRONMENT_PREFIX = "EDGED_CLOUD_"
+
+Seconds = Annotated[float, Field(gt=0)]
+Count = Annotated[int, Field(ge=1)]
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class ServerSettings(_Section):
+    """Where the service listens; `workers` are processes."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    workers: Count = 1
+
+
+class DatabaseSettings(_Section):
+    """An SQLAlchemy URL: `sqlite:////path/cloud.db` or `postgresql+psycopg://user@host/name`."""
+
+    url: str = "sqlite:///cloud.db"
+    pool_size: Count = 10
+
+
+class OrderSettings(_Section):
+    """Lifetimes of an order, its candidate tokens and its hold on a berth."""
+
+    lifetime_s: Seconds = 900
+    candidate_lifetime_s: Seconds = 600
+    hold_s: Seconds = 900
+    look_again_s: Seconds = 5  # how often a pending order is looked at without any news
+
+
+class CheckSettings(_Section):
+    """The plate check; see `checking.Rules`."""
+
+    reading_max_age_s: Seconds = 1800
+    reading_grace_s: Annotated[float, Field(ge=0)] = 4
+    doubt_below: Annotated[float, Field(ge=0, le=1)] = 0.97
+    max_captures: Count = 3
+    max_modifications: Count = 3
+
+    def rules(self) -> Rules:
+        """Return the rules in the unit of the pure code."""
+        return Rules(
+            reading_max_age_ms=round(self.reading_max_age_s * 1000),
+            reading_grace_ms=round(self.reading_grace_s * 1000),
+            doubt_below=self.doubt_below,
+            max_captures=self.max_captures,
+            max_modifications=self.max_modifications,
+        )
+
+
+class LimitSettings(_Section):
+    """What bounds an attacker; the arithmetic is in docs/decisions/0041."""
+
+    orders_per_account_per_day: Count = 20
+    orders_per_client_per_day: Count = 20
+    orders_per_zone_per_hour: Count = 600
+    offers_per_order: Count = 3
+    near_m: Annotated[float, Field(gt=0)] = 100
+
+
+class PoleSettings(_Section):
+    """Exchange with the poles."""
+
+    pull_timeout_s: Seconds = 8
+    capture_lifetime_s: Seconds = 60
+    max_clock_skew_s: Seconds = 120
+    picture_max_age_s: Seconds = 30  # of a requested capture, when the pole signs it
+    enrolment_code_lifetime_s: Seconds = 7 * 86_400
+    sync_idle_s: Seconds = 5
+    sync_busy_s: Seconds = 1
+
+
+class CloudSettings(_Section):
+    """Everything `edged-cloud` can be told."""
+
+    server: ServerSettings = ServerSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    orders: OrderSettings = OrderSettings()
+    check: CheckSettings = CheckSettings()
+    limits: LimitSettings = LimitSettings()
+    poles: PoleSettings = PoleSettings()
+
+
+def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> CloudSettings:
+    """Return the settings of a TOML file (None: defaults) and the environment.
+
+    Raises ConfigError that lists everything wrong.
+    """
+    sections = _read_toml(path) if path else {}
+    for name, field in CloudSettings.model_fields.items():
+        section_type = field.annotation
+        assert isinstance(section_type, type)
+        assert issubclass(section_type, BaseModel)
+        for key in section_type.model_fields:
+            value = environment.get(f"{ENVIRONMENT_PREFIX}{name}_{key}".upper())
+            if value is not None and isinstance(sections.setdefault(name, {}), dict):
+                sections[name][key] = value
+    try:
+        return CloudSettings.model_validate(sections)
+    except ValidationError as exc:
+        raise ConfigError(_explain(str(path or "environment"), exc)) from exc
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ConfigError(f"{path}: cannot be read: {exc.strerror}; check the path and its rights") from exc
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
+        raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
+
+
+def _explain(source: str, exc: ValidationError) -> str:
+    lines = []
+    for error in exc.errors():
+        key = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            lines.append(f"{source}: {key}: unknown key; remove it or correct its spelling")
+        else:
+            lines.append(f"{source}: {key}: {error['msg']}, got {error['input']!r}")
+    return "\n".join(lines)
