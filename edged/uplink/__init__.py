@@ -1,0 +1,34 @@
+"""Outbox -> cloud: at least once, deduplicated there by event id; requests come back on the answers."""
+
+from edged.uplink.credentials import Credentials, load_credentials, write_credentials
+from edged.uplink.enrolment import enrol
+from edged.uplink.errors import (
+    CloudBusyError,
+    CloudDeniedError,
+    CloudError,
+    CloudNonsenseError,
+    CloudRefusedError,
+    CloudUnreachableError,
+    CredentialsError,
+    NotEnrolledError,
+    UplinkError,
+)
+from edged.uplink.uplink import Outbox, Uplink
+
+__all__ = [
+    "CloudBusyError",
+    "CloudDeniedError",
+    "CloudError",
+    "CloudNonsenseError",
+    "CloudRefusedError",
+    "CloudUnreachableError",
+    "Credentials",
+    "CredentialsError",
+    "NotEnrolledError",
+    "Outbox",
+    "Uplink",
+    "UplinkError",
+    "enrol",
+    "load_credentials",
+    "write_credentials",
+]

@@ -1,0 +1,279 @@
+"""The worker that empties the outbox: at least once, whatever the line and the cloud do."""
+
+import random
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Protocol
+
+import structlog
+from prometheus_client import Counter
+
+from edged import __version__
+from edged.domain.delivery import OutboxUnavailable, PendingEvent
+from edged.domain.health import HealthStatus, Problem
+from edged.domain.timekeeping import Stamp
+from edged.settings import UplinkSettings
+from edged.uplink.cloud import Cloud, picture_bytes
+from edged.uplink.courier import Courier
+from edged.uplink.credentials import Credentials, load_credentials
+from edged.uplink.errors import (
+    CloudDeniedError,
+    CloudError,
+    CloudRefusedError,
+    CredentialsError,
+    StoppingError,
+    UplinkError,
+)
+from edged.uplink.retry import Retry
+from edged.wire import (
+    WIRE_VERSION,
+    BerthStatus,
+    CaptureRequest,
+    DeviceHealth,
+    EventVerdict,
+    SyncAnswer,
+    SyncRequest,
+)
+
+SYNCS = Counter("edged_syncs", "Exchanges with the cloud", ["outcome"])
+UPLOADS = Counter("edged_uploads", "Evidence pictures that the cloud asked for", ["outcome"])
+
+SHORTEST_POLL_S = 0.5
+LONGEST_POLL_S = 60.0
+CLOCK_TOLERANCE_S = 30.0
+_SLICE_S = 0.5  # how soon a stop is noticed
+_REMEMBERED_REQUESTS = 256
+
+log = structlog.get_logger(__name__)
+
+
+class Outbox(Protocol):
+    """What the uplink needs of the store. Each call may raise OutboxUnavailable."""
+
+    def pending(self, limit: int, now: Stamp, *, fresh_only: bool = False) -> list[PendingEvent]: ...
+    def settle(self, verdicts: Sequence[EventVerdict]) -> None: ...
+    def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]: ...
+    def wanted_evidence(self, limit: int) -> list[str]: ...
+    def evidence_path(self, sha256: str) -> Path | None: ...
+    def evidence_done(self, sha256: str) -> None: ...
+    def evidence_postponed(self, sha256: str) -> None: ...
+
+
+class Uplink:
+    """A worker: run it in one thread; everything else may be called from any thread.
+
+    `status` is asked before each exchange. `on_capture_request` gets each request once and must not
+    block. `credentials` None: looked for in `settings.credentials` until they are there, so that a box
+    enrolled while the daemon runs needs no restart.
+    """
+
+    name = "uplink"
+
+    def __init__(
+        self,
+        settings: UplinkSettings,
+        credentials: Credentials | None,
+        outbox: Outbox,
+        *,
+        clock: Callable[[], Stamp],
+        status: Callable[[], tuple[DeviceHealth, list[BerthStatus]]],
+        on_capture_request: Callable[[CaptureRequest], None],
+        rng: random.Random | None = None,
+    ) -> None:
+        self.credentials = credentials
+        self.last_progress_s = time.monotonic()
+        # an exchange, and a name server that does not answer, which no timeout of ours bounds
+        self.deadline_s = 120.0 + 4 * settings.timeout_s
+        self.last_success_s: float | None = None  # monotonic; None: never yet
+        self.clock_offset_s: float | None = None  # the cloud's clock minus ours
+        self._settings = settings
+        self._outbox = outbox
+        self._clock = clock
+        self._status = status
+        self._on_capture_request = on_capture_request
+        self._problems: dict[str, Problem] = {}
+        self._wake = threading.Event()
+        self._stop = threading.Event()
+        rng = rng or random.Random()
+        self._line = Retry(rng)  # after a failed exchange
+        self._kept = Retry(rng)  # for events that the cloud asked to keep
+        self._uploads = Retry(rng)
+        self._next_poll_s = 0.0
+        self._requests_seen: OrderedDict[str, None] = OrderedDict()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is wrong now between the box and the cloud."""
+        return tuple(self._problems.copy().values())
+
+    def wake(self) -> None:
+        """Send at once what was just committed; a line that failed keeps its pause."""
+        self._wake.set()
+
+    def run(self, stop: threading.Event) -> None:
+        """Deliver until `stop` is set; what is left waits in the outbox for the next start."""
+        self._stop = stop
+        with Cloud(self._settings) as cloud:
+            self._cloud = cloud
+            self._courier = Courier(self._exchange, self._outbox.settle)
+            while not stop.is_set():
+                self.last_progress_s = time.monotonic()
+                self._pause(self._turn())
+
+    def _pause(self, wait_s: float) -> None:
+        """Wait, in slices that show progress; `wake` ends it unless the line has failed."""
+        end_s = time.monotonic() + wait_s
+        while not self._stop.is_set() and (left_s := end_s - time.monotonic()) > 0:
+            self.last_progress_s = time.monotonic()
+            if self._line.failures:
+                self._stop.wait(min(left_s, _SLICE_S))
+            elif self._wake.wait(min(left_s, _SLICE_S)):
+                break
+
+    def _turn(self) -> float:
+        """Do the next thing; return how long to wait after it."""
+        self._wake.clear()
+        try:
+            if not self._enrolled():
+                return self._settings.poll_interval_s
+            return self._next_step()
+        except StoppingError:
+            return 0.0
+        except CloudError as error:
+            self._failed(error)
+        except OutboxUnavailable as error:
+            # the store reports it to health itself
+            log.error("outbox unavailable", problem=str(error))
+            self._line.failed()
+        return self._line.wait_s
+
+    def _enrolled(self) -> bool:
+        """Tell whether there are credentials; look again when there are none or the cloud denied them."""
+        if self.credentials is not None and "denied" not in self._problems:
+            return True
+        try:
+            self.credentials = load_credentials(self._settings.credentials)
+        except CredentialsError as error:
+            self._report("credentials", error)
+        else:
+            self._problems.pop("credentials", None)
+        return self.credentials is not None
+
+    def _next_step(self) -> float:
+        """Send events or a heartbeat; if neither is due, a picture; return how long nothing is due."""
+        fresh_only = self._kept.wait_s > 0
+        limit = self._courier.limit(self._settings.batch_size)
+        events = self._outbox.pending(limit, self._clock(), fresh_only=fresh_only)
+        poll_wait_s = max(0.0, self._next_poll_s - time.monotonic())
+        if events or not poll_wait_s:
+            if self._courier.deliver(events):
+                self._kept.failed()
+            elif not fresh_only:
+                self._kept.succeeded()
+            return 0.0
+        if not self._uploads.wait_s and (wanted := self._outbox.wanted_evidence(1)):
+            self._upload(wanted[0])
+            return 0.0
+        return min(wait_s for wait_s in (poll_wait_s, self._kept.wait_s, self._uploads.wait_s) if wait_s)
+
+    def _exchange(self, events: Sequence[PendingEvent]) -> SyncAnswer:
+        """Do one request, and act on all of its answer but the verdicts."""
+        if self._stop.is_set():
+            raise StoppingError("the daemon stops", "none")
+        self.last_progress_s = time.monotonic()
+        credentials = self._known_credentials()
+        health, berths = self._status()
+        sent = self._clock()
+        request = SyncRequest(
+            wire_version=WIRE_VERSION,
+            sent_at=sent.utc,
+            clock_synced=sent.clock_synced,
+            software_version=__version__,
+            health=health,
+            berths=tuple(berths),
+            events=tuple(event.body for event in events),
+        )
+        answer = self._cloud.sync(credentials.device_id, credentials.token, request)
+        self._succeeded(sent, answer)
+        for capture in answer.capture_requests:
+            self._pass_on(capture, answer)
+        missing = self._outbox.want_evidence(answer.wanted_evidence)
+        if missing:
+            log.warning("evidence wanted, not here", count=len(missing), first=missing[0][:64])
+        return answer
+
+    def _known_credentials(self) -> Credentials:
+        if self.credentials is None:
+            raise CredentialsError("this box is not enrolled", "run `edged enrol`")
+        return self.credentials
+
+    def _pass_on(self, capture: CaptureRequest, answer: SyncAnswer) -> None:
+        """Pass a request on once. Expiry is judged on the cloud's clock: ours may be wrong."""
+        if capture.request_id in self._requests_seen or capture.expires_at <= answer.server_time:
+            return
+        self._requests_seen[capture.request_id] = None
+        while len(self._requests_seen) > _REMEMBERED_REQUESTS:
+            self._requests_seen.popitem(last=False)
+        self._on_capture_request(capture)
+
+    def _upload(self, sha256: str) -> None:
+        """Upload one picture; a failure pauses uploads only, events go on."""
+        credentials = self._known_credentials()
+        path = self._outbox.evidence_path(sha256)
+        jpeg = picture_bytes(path) if path is not None else None
+        if jpeg is None:
+            outcome = "gone"
+        else:
+            try:
+                self._cloud.upload(credentials.device_id, credentials.token, sha256, jpeg)
+                outcome = "done"
+            except CloudDeniedError:
+                raise
+            except CloudRefusedError as error:
+                outcome = "refused"
+                log.warning("evidence refused", sha256=sha256, reason=error.what)
+            except CloudError as error:
+                UPLOADS.labels("failed").inc()
+                self._uploads.failed(error.retry_after_s)
+                self._outbox.evidence_postponed(sha256)
+                return
+        UPLOADS.labels(outcome).inc()
+        self._uploads.succeeded()
+        self._outbox.evidence_done(sha256)
+
+    def _succeeded(self, sent: Stamp, answer: SyncAnswer) -> None:
+        SYNCS.labels("ok").inc()
+        now_s = time.monotonic()
+        self.last_success_s = now_s
+        self._line.succeeded()
+        for key in ("line", "denied"):
+            self._problems.pop(key, None)
+        asked_s = answer.poll_after_s
+        poll_s = self._settings.poll_interval_s if asked_s is None else asked_s
+        self._next_poll_s = now_s + min(max(poll_s, SHORTEST_POLL_S), LONGEST_POLL_S)
+        # server_time was taken between sending and receiving
+        half_s = (now_s - sent.monotonic_s) / 2
+        self.clock_offset_s = (answer.server_time - sent.utc).total_seconds() - half_s
+        if abs(self.clock_offset_s) > CLOCK_TOLERANCE_S:
+            direction = "behind" if self.clock_offset_s > 0 else "ahead of"
+            what = f"this box's clock is {abs(self.clock_offset_s):.0f} s {direction} the cloud's"
+            self._report("clock", UplinkError(what, "check time synchronisation (timedatectl)"))
+        else:
+            self._problems.pop("clock", None)
+
+    def _failed(self, error: CloudError) -> None:
+        SYNCS.labels(type(error).__name__.removeprefix("Cloud").removesuffix("Error").lower()).inc()
+        self._line.failed(error.retry_after_s)
+        self._report("denied" if isinstance(error, CloudDeniedError) else "line", error)
+
+    def _report(self, key: str, error: UplinkError) -> None:
+        component = "clock" if key == "clock" else "uplink"
+        problem = Problem(
+            component=component, status=HealthStatus.DEGRADED, cause=error.what, remedy=error.remedy
+        )
+        if key not in self._problems:
+            log.warning("uplink problem", cause=error.what, remedy=error.remedy)
+        self._problems[key] = problem
