@@ -1,0 +1,190 @@
+"""Finding plates: a heat map at two strides with four corner offsets, then each candidate's corners refined.
+
+The detector's canvas is what the network takes, rows folded four pixels to a channel vector; the folding is
+a view of the same bytes. Pixels become the network's integers by subtracting 128.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.picture import Image
+from edged.vision.errors import ModelMismatch
+from edged.vision.manifest import DetectorSpec, RefinerSpec
+from edged.vision.rectifier import Corners, warped, widened
+from edged.vision.runtime import Int8, Model, Output
+
+_FOLD = 4
+_MAX_CELLS = 200
+# Boxes that share more than this of the smaller one are one plate.
+_SAME_PLATE = 0.45
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A possible plate: corners in px of the frame, scores 0-1."""
+
+    corners: Corners
+    score: float
+    two_rows: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Region:
+    """The part of a frame to look at, px."""
+
+    left: int
+    top: int
+    right: int
+    bottom: int
+
+    @property
+    def width(self) -> int:
+        return self.right - self.left
+
+    @property
+    def height(self) -> int:
+        return self.bottom - self.top
+
+
+class Detector:
+    """Finds candidates in regions of a frame."""
+
+    def __init__(self, model: Model, spec: DetectorSpec) -> None:
+        _, self.height_px, columns, channels = model.input_shape
+        if channels != 3 * _FOLD or len(model.outputs) != 4:
+            raise ModelMismatch(f"{spec.model.path}: not a plate detector: input {model.input_shape}")
+        self.width_px = columns * _FOLD
+        self._model = model
+        self._score_from = spec.score_from
+        self._canvas = np.zeros((self.height_px, self.width_px, 3), np.uint8)
+        shapes = {output.shape[1:]: i for i, output in enumerate(model.outputs)}
+        self._levels = [
+            (stride, shapes[h, w, 2], shapes[h, w, 8])
+            for stride in (8, 16)
+            for h, w in [(self.height_px // stride, self.width_px // stride)]
+        ]
+
+    def fitting_scale(self, region: Region) -> float:
+        """Return the scale at which the region just fits the canvas."""
+        return min(self.width_px / region.width, self.height_px / region.height)
+
+    def find(self, image: Image, region: Region, scale: float) -> list[Candidate]:
+        """Return candidates of the region seen at `scale`, best first, each plate once."""
+        part = image[region.top : region.bottom, region.left : region.right]
+        width = min(self.width_px, max(1, round(region.width * scale)))
+        height = min(self.height_px, max(1, round(region.height * scale)))
+        self._canvas[:] = 0
+        self._canvas[:height, :width] = shrunk(part, width, height)
+        outputs = self._model.run(folded(self._canvas))
+        back = np.asarray((region.width / width, region.height / height), np.float32)
+        found: list[Candidate] = []
+        for stride, logits, corners in self._levels:
+            found += decoded(
+                (outputs[logits][0], self._model.outputs[logits]),
+                (outputs[corners][0], self._model.outputs[corners]),
+                stride,
+                self._score_from,
+                back,
+                np.asarray((region.left, region.top), np.float32),
+            )
+        return distinct(found)
+
+
+class Refiner:
+    """Finds a candidate's corners again on a patch cut from the full frame."""
+
+    def __init__(self, model: Model, spec: RefinerSpec) -> None:
+        _, self._height, columns, channels = model.input_shape
+        if channels != 3 * _FOLD or len(model.outputs) != 1 or model.outputs[0].shape[-1] != 10:
+            raise ModelMismatch(f"{spec.model.path}: not a corner refiner: input {model.input_shape}")
+        self._width = columns * _FOLD
+        self._model = model
+        self._spec = spec
+        # Margins are parts of the patch; `widened` takes parts of the plate.
+        self._grow_x = spec.margin_x / (1 - 2 * spec.margin_x)
+        self._grow_y = spec.margin_y / (1 - 2 * spec.margin_y)
+
+    def refine(self, image: Image, candidate: Candidate) -> Candidate:
+        """Return the candidate with corners, plate score and rows as the patch shows them."""
+        quad = widened(candidate.corners, self._grow_x, self._grow_y)
+        patch, matrix = warped(image, quad, self._width, self._height)
+        (values,) = self._model.run(folded(patch))
+        plate, two_rows, *places = _real(values[0], self._model.outputs[0]).tolist()
+        points = np.asarray(places, np.float32).reshape(4, 1, 2) * (self._width, self._height) - 0.5
+        corners = cv2.perspectiveTransform(points.astype(np.float32), np.linalg.inv(matrix)).reshape(4, 2) + 0.5
+        return Candidate(corners=np.asarray(corners, np.float32), score=_sigmoid(plate), two_rows=_sigmoid(two_rows))
+
+
+def folded(picture: Image) -> Int8:
+    """Return a picture's bytes as a network's input: 1 x H x W/4 x 12, pixel - 128."""
+    height, width = picture.shape[:2]
+    values = np.bitwise_xor(picture, np.uint8(128)).view(np.int8)  # subtracting 128, modulo 256
+    return values.reshape(1, height, width // _FOLD, 3 * _FOLD)
+
+
+def shrunk(part: Image, width: int, height: int) -> Image:
+    """Return `part` resized; halved by area first where that is much, which is both faster and free of aliasing."""
+    while part.shape[1] >= 2 * width and part.shape[0] >= 2 * height:
+        half = (part.shape[1] // 2, part.shape[0] // 2)
+        part = np.asarray(cv2.resize(part, half, interpolation=cv2.INTER_AREA), np.uint8)
+    if part.shape[1] == width and part.shape[0] == height:
+        return part
+    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+
+
+def decoded(
+    logits: tuple[Int8, Output],
+    corners: tuple[Int8, Output],
+    stride: int,
+    score_from: float,
+    scale: NDArray[np.float32],
+    origin: NDArray[np.float32],
+) -> list[Candidate]:
+    """Return the candidates of one stride: logits H x W x 2 (plate, two rows), corners H x W x 8, in strides."""
+    values, form = logits
+    heat = values[:, :, 0]
+    # Compared as integers: most cells are never turned into real numbers.
+    floor = np.log(score_from / (1 - score_from)) / form.scale + form.zero_point
+    y, x = np.nonzero(heat >= np.clip(np.ceil(floor), -128, 127).astype(np.int8))
+    if len(y) > _MAX_CELLS:
+        best = np.argsort(heat[y, x])[-_MAX_CELLS:]
+        y, x = y[best], x[best]
+    if not len(y):
+        return []
+    centres = np.stack([x + 0.5, y + 0.5], axis=1)[:, None].astype(np.float32)
+    quads = (_real(corners[0][y, x].reshape(-1, 4, 2), corners[1]) + centres) * stride * scale + origin
+    scores = _real(values[y, x], form)
+    return [
+        Candidate(corners=quad, score=_sigmoid(float(plate)), two_rows=_sigmoid(float(rows)))
+        for quad, (plate, rows) in zip(quads.astype(np.float32), scores, strict=True)
+    ]
+
+
+def distinct(candidates: list[Candidate]) -> list[Candidate]:
+    """Return the best candidate of each plate, best first."""
+    if not candidates:
+        return []
+    order = sorted(candidates, key=lambda c: c.score, reverse=True)
+    quads = np.stack([c.corners for c in order])
+    low, high = quads.min(axis=1), quads.max(axis=1)
+    areas = np.prod(high - low, axis=1)
+    free = np.ones(len(order), bool)
+    kept = []
+    for i, candidate in enumerate(order):
+        if not free[i]:
+            continue
+        kept.append(candidate)
+        shared = np.prod(np.clip(np.minimum(high, high[i]) - np.maximum(low, low[i]), 0, None), axis=1)
+        free &= shared <= _SAME_PLATE * np.minimum(areas, areas[i])
+    return kept
+
+
+def _real(values: NDArray[np.int8], form: Output) -> NDArray[np.float32]:
+    return (values.astype(np.float32) - np.float32(form.zero_point)) * np.float32(form.scale)
+
+
+def _sigmoid(value: float) -> float:
+    return float(1 / (1 + np.exp(-value)))

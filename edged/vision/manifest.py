@@ -1,0 +1,158 @@
+"""`manifest.json` beside the models: what each file is, how its numbers are read, where thresholds lie."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.domain.plate import PlateKind
+from edged.vision.errors import ManifestInvalid, ModelMissing
+
+MANIFEST_NAME = "manifest.json"
+SYSTEM_DIRECTORY = Path("/etc/edged/models")
+# Installed data lies beside the package, the checkout's models beside the checkout's edged/.
+_PACKAGE = Path(__file__).resolve().parent.parent
+_BESIDE = (_PACKAGE / "models", _PACKAGE.parent / "models")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ModelFile:
+    """One model and the hash that its bytes must have."""
+
+    path: Path
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Framing:
+    """How a plate is cut for the reader; shares are parts of the plate's (or window's) width and height.
+
+    A two-row plate is cut in two, `upper` and `lower` (left, top, right, bottom), laid side by side; the upper
+    row takes `upper_width_px` of the window.
+    """
+
+    margin_x: float
+    margin_y: float
+    upper: tuple[float, float, float, float]
+    lower: tuple[float, float, float, float]
+    upper_width_px: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DetectorSpec:
+    """`score_from`: heat (0-1) from which a cell is a candidate."""
+
+    model: ModelFile
+    score_from: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RefinerSpec:
+    """The plate fills the middle of the refiner's patch, `margin_x`, `margin_y` (parts of the patch) from its edges.
+
+    `plate_from`: probability from which a candidate is a plate at all.
+    """
+
+    model: ModelFile
+    margin_x: float
+    margin_y: float
+    plate_from: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReaderSpec:
+    """`labels` of a slot ("" = nothing there) and `kinds`, in the order of the outputs; temperatures calibrate."""
+
+    model: ModelFile
+    labels: tuple[str, ...]
+    kinds: tuple[PlateKind, ...]
+    slot_temperature: float
+    kind_temperature: float
+    accept_from: float
+    framing: Framing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Manifest:
+    """Models of one release."""
+
+    version: str
+    detector: DetectorSpec
+    refiner: RefinerSpec
+    reader: ReaderSpec
+
+
+def find_models(configured: Path | None = None) -> Path:
+    """Return the folder of models: the configured one, /etc/edged, installed data, checkout, in this order.
+
+    Raises ModelMissing; a configured folder without a manifest is an error, not a reason to look on.
+    """
+    places = [configured] if configured is not None else [SYSTEM_DIRECTORY, *_BESIDE]
+    for place in places:
+        if (place / MANIFEST_NAME).is_file():
+            return place
+    looked = ", ".join(str(place) for place in places)
+    raise ModelMissing(f"no {MANIFEST_NAME} in {looked}; install the models or set model.directory")
+
+
+def load_manifest(directory: Path) -> Manifest:
+    """Read `directory`/manifest.json.
+
+    Raises ManifestInvalid naming the key that is missing or wrong.
+    """
+    path = directory / MANIFEST_NAME
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as exc:
+        raise ManifestInvalid(f"{path}: {exc.strerror or exc}") from exc
+    except ValueError as exc:
+        raise ManifestInvalid(f"{path}: not JSON: {exc}; copy it again from the release") from exc
+    try:
+        return _manifest(raw, directory)
+    except KeyError as exc:
+        raise ManifestInvalid(f"{path}: {exc.args[0]} is missing; copy it again from the release") from exc
+    except (TypeError, ValueError) as exc:
+        raise ManifestInvalid(f"{path}: {exc}; copy it again from the release") from exc
+
+
+def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
+    detector, refiner, reader = raw["detector"], raw["refiner"], raw["reader"]
+    framing = reader["framing"]
+    return Manifest(
+        version=str(raw["version"]),
+        detector=DetectorSpec(model=_file(detector, directory), score_from=float(detector["score_from"])),
+        refiner=RefinerSpec(
+            model=_file(refiner, directory),
+            margin_x=float(refiner["margin_x"]),
+            margin_y=float(refiner["margin_y"]),
+            plate_from=float(refiner["plate_from"]),
+        ),
+        reader=ReaderSpec(
+            model=_file(reader, directory),
+            labels=tuple(str(label) for label in reader["labels"]),
+            kinds=tuple(PlateKind(kind) for kind in reader["kinds"]),
+            slot_temperature=float(reader["temperature"]["slots"]),
+            kind_temperature=float(reader["temperature"]["kinds"]),
+            accept_from=float(reader["accept_from"]),
+            framing=Framing(
+                margin_x=float(framing["margin_x"]),
+                margin_y=float(framing["margin_y"]),
+                upper=_box(framing["upper"]),
+                lower=_box(framing["lower"]),
+                upper_width_px=int(framing["upper_width_px"]),
+            ),
+        ),
+    )
+
+
+def _file(entry: Mapping[str, Any], directory: Path) -> ModelFile:
+    name = str(entry["file"])
+    if Path(name).name != name:
+        raise ValueError(f"file must be a name beside the manifest, got {name!r}")
+    return ModelFile(path=directory / name, sha256=str(entry["sha256"]))
+
+
+def _box(values: Any) -> tuple[float, float, float, float]:
+    left, top, right, bottom = (float(value) for value in values)
+    return left, top, right, bottom

@@ -1,0 +1,54 @@
+"""Reading one window: the network's integers to calibrated distributions over characters and kinds."""
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.domain.reading import Evidence
+from edged.picture import Image
+from edged.vision.errors import ModelMismatch
+from edged.vision.manifest import ReaderSpec
+from edged.vision.runtime import Model
+
+
+class Reader:
+    """Reads windows of `height_px` x `width_px`, BGR."""
+
+    def __init__(self, model: Model, spec: ReaderSpec) -> None:
+        _, self.height_px, self.width_px, _ = model.input_shape
+        shapes = {output.shape[-1]: i for i, output in enumerate(model.outputs)}
+        try:
+            self._slots, self._kinds = shapes[len(spec.labels)], shapes[len(spec.kinds)]
+        except KeyError as exc:
+            raise ModelMismatch(
+                f"{spec.model.path}: no output of {exc.args[0]} values as manifest.json lists;"
+                " copy the .tflite files and manifest.json of one release together"
+            ) from exc
+        self._model = model
+        self._spec = spec
+        # The network was taught on pixel / 255.
+        pixels = np.arange(256) / 255 / model.input_scale + model.input_zero_point
+        self._integers = np.clip(np.round(pixels), -128, 127).astype(np.int8)
+
+    def read(self, window: Image) -> Evidence:
+        """Return the calibrated evidence of one window."""
+        values = self._model.run(self._integers[window[None, :, :, ::-1]])
+        slots = self._calibrated(values, self._slots, self._spec.slot_temperature)
+        (kinds,) = self._calibrated(values, self._kinds, self._spec.kind_temperature)
+        return Evidence(
+            slots=tuple(tuple(slot) for slot in slots.tolist()),
+            kinds=dict(zip(self._spec.kinds, kinds.tolist(), strict=True)),
+        )
+
+    def _calibrated(self, values: list[NDArray[np.int8]], index: int, temperature: float) -> NDArray[np.float64]:
+        form = self._model.outputs[index]
+        logits = values[index].astype(np.float64).reshape(-1, form.shape[-1]) * (form.scale / temperature)
+        powers = np.exp(logits - logits.max(axis=1, keepdims=True))
+        return np.asarray(powers / powers.sum(axis=1, keepdims=True))
+
+
+def sharpness(window: Image) -> float:
+    """Return how much fine detail a window shows: the Laplacian's variance relative to the picture's own."""
+    grey = cv2.cvtColor(window, cv2.COLOR_BGR2GRAY)
+    fine = cv2.Laplacian(grey, cv2.CV_32F)
+    return float(fine.var() / (float(grey.var()) + 25.0))
