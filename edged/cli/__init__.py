@@ -1,15 +1,22 @@
-"""`edged`: the daemon and the technician's tools."""
+"""`edged`: the daemon and the technician's tools.
+
+Each command lives in a module of its own and imports what it needs when it runs: `edged --help` is quick on
+a slow box.
+"""
 
 import typer
 
-from edged.cli.enrol import enrol
-from edged.cli.outbox import outbox_app
-from edged.cli.visits import visits
+from edged.cli.run import check_config, run
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(visits)
-app.add_typer(outbox_app, name="outbox")
-app.command()(enrol)
+app = typer.Typer(
+    name="edged",
+    help="Roadside parking: sensors, camera, plates, cloud.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+app.command("run")(run)
+app.command("check-config")(check_config)
 
 
 def main() -> None:

@@ -2,7 +2,7 @@
 
 import errno
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Event
 
@@ -52,8 +52,13 @@ def listening_socket(settings: SnapshotApiSettings) -> socket.socket:
     return listening
 
 
-def serve(app: FastAPI, listening: socket.socket, stop: Event) -> None:
-    """Serve until `stop` is set; requests under way get a few seconds. Closes the socket."""
+def serve(
+    app: FastAPI, listening: socket.socket, stop: Event, on_tick: Callable[[], None] = lambda: None
+) -> None:
+    """Serve until `stop` is set; requests under way get a few seconds. Closes the socket.
+
+    `on_tick` is called ten times a second while the event loop lives.
+    """
     config = uvicorn.Config(
         app,
         log_config=None,
@@ -65,7 +70,7 @@ def serve(app: FastAPI, listening: socket.socket, stop: Event) -> None:
         limit_concurrency=64,
     )
     try:
-        _Server(config, stop).run(sockets=[listening])
+        _Server(config, stop, on_tick).run(sockets=[listening])
     finally:
         listening.close()
 
@@ -73,14 +78,15 @@ def serve(app: FastAPI, listening: socket.socket, stop: Event) -> None:
 class _Server(uvicorn.Server):
     """uvicorn without its signal handlers: the supervisor decides when to stop."""
 
-    def __init__(self, config: uvicorn.Config, stop: Event) -> None:
+    def __init__(self, config: uvicorn.Config, stop: Event, on_tick: Callable[[], None]) -> None:
         super().__init__(config)
         self._stop = stop
+        self._on_tick = on_tick
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
 
     async def on_tick(self, counter: int) -> bool:
-        # called ten times a second
+        self._on_tick()
         return self._stop.is_set() or await super().on_tick(counter)

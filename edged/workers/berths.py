@@ -61,6 +61,7 @@ class BerthWorker:
         clock: Clock,
         board: Board,
         health: HealthBook,
+        committed: Callable[[], None],
         want_capture: WantCapture,
     ) -> None:
         self.last_progress_s = time.monotonic()
@@ -70,6 +71,7 @@ class BerthWorker:
         self._clock = clock
         self._board = board
         self._health = health
+        self._committed = committed
         self._want_capture = want_capture
         self._news: queue.Queue[Observation | _Swap] = queue.Queue(_QUEUE_LENGTH)
         self._uncommitted: deque[Instruction] = deque()
@@ -189,6 +191,7 @@ class BerthWorker:
         stamp = self._clock.at(instruction.at_s)
         commit = self._store.drive_in if instruction.act is Act.DRIVE_IN else self._store.drive_out
         commit(instruction.berth_no, instruction.visit_id, stamp, instruction.cause.value)
+        self._committed()
 
     def _announce(self, instruction: Instruction) -> None:
         """Tell board, log and camera what is committed now."""

@@ -9,6 +9,7 @@ from pathlib import Path
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings
+from edged.snapshot_api import CaptureFailedError, UnknownBerthError
 from edged.store import Store, StoredReading
 from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
 from edged.workers.board import Board
@@ -16,10 +17,6 @@ from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
 from edged.workers.health_book import HealthBook
 
 _ANSWER_WITHIN_S = 15.0
-
-
-class CaptureFailed(Exception):
-    """No fresh picture of the berth; the message says why."""
 
 
 class Pole:
@@ -34,6 +31,7 @@ class Pole:
         store: Store,
         clock: Clock,
         health: HealthBook,
+        committed: Callable[[], None],
         sign: Callable[[Snapshot], Snapshot],
     ) -> None:
         self._device_id = device_id
@@ -43,13 +41,14 @@ class Pole:
         self._store = store
         self._clock = clock
         self._health = health
+        self._committed = committed
         self._sign = sign
 
     def berths(self) -> list[BerthStatus]:
         return self._board.all()
 
     def snapshot(self, berth_no: str, nonce: str) -> Snapshot:
-        """Return the berth as it stands, with its visit's reading. Raises KeyError for a foreign berth."""
+        """Return the berth as it stands, with its visit's reading. Raises UnknownBerthError."""
         status = self._status(berth_no)
         stored = self._store.latest_reading(status.visit_id) if status.visit_id else None
         seen = Captured(visit_id=status.visit_id)
@@ -63,16 +62,16 @@ class Pole:
         return self._signed(berth_no, nonce, seen)
 
     def capture(self, berth_no: str, nonce: str) -> Snapshot:
-        """Take a fresh burst and return what it shows. Raises KeyError, CaptureFailed."""
+        """Take a fresh burst and return what it shows. Raises PoleError."""
         self._status(berth_no)
         answer: Future[Captured] = Future()
         self._ask(berth_no, answer.set_result)
         try:
             captured = answer.result(timeout=_ANSWER_WITHIN_S)
         except FutureTimeoutError:
-            raise CaptureFailed(f"no picture within {_ANSWER_WITHIN_S:.0f} s") from None
+            raise CaptureFailedError(f"no picture within {_ANSWER_WITHIN_S:.0f} s") from None
         if captured.error is not None:
-            raise CaptureFailed(captured.error)
+            raise CaptureFailedError(captured.error)
         return self._signed(berth_no, nonce, captured)
 
     def carry_out(self, request: CaptureRequest) -> None:
@@ -122,6 +121,7 @@ class Pole:
             snapshot,
             captured.error,
         )
+        self._committed()
 
     def _signed(self, berth_no: str, nonce: str, seen: Captured) -> Snapshot:
         return self._sign(
@@ -141,7 +141,7 @@ class Pole:
     def _status(self, berth_no: str) -> BerthStatus:
         status = self._board.get(berth_no)
         if status is None:
-            raise KeyError(berth_no)
+            raise UnknownBerthError(f"berth {berth_no} is not on this pole; see /v1/berths")
         return status
 
 

@@ -1,4 +1,4 @@
-"""What nobody else does: retention, free space, the clock's state, problems of the store."""
+"""What nobody else does: retention, free space, the clock's state."""
 
 import shutil
 import threading
@@ -35,7 +35,7 @@ class UpkeepWorker:
             if self.last_progress_s >= next_s:
                 next_s = self.last_progress_s + _EVERY_S
                 self._evict()
-                self._look_at_store()
+                self._look_at_disk()
                 self._look_at_clock()
 
     def _evict(self) -> None:
@@ -51,16 +51,13 @@ class UpkeepWorker:
         else:
             self._health.clear("retention")
 
-    def _look_at_store(self) -> None:
-        problems = self._store.problems
+    def _look_at_disk(self) -> None:
         free_mib = shutil.disk_usage(self._directory).free >> 20
-        if problems:
-            self._health.report("store", HealthStatus.DEGRADED, "; ".join(problems), "see `edged diag`")
-        elif free_mib < _LOW_SPACE_MIB:
+        if free_mib < _LOW_SPACE_MIB:
             remedy = f"free space, or lower max_size_mib; {self._directory} is on that disk"
-            self._health.report("store", HealthStatus.DEGRADED, f"only {free_mib} MiB of disk left", remedy)
+            self._health.report("disk", HealthStatus.DEGRADED, f"only {free_mib} MiB left", remedy)
         else:
-            self._health.clear("store")
+            self._health.clear("disk")
 
     def _look_at_clock(self) -> None:
         if self._clock.is_synced():

@@ -1,0 +1,100 @@
+"""From the daemon's settings to the bus room's own: profiles, buses, sensors. Opens nothing."""
+
+from collections.abc import Callable, Iterator, Mapping
+
+from edged.data_files import folders
+from edged.settings import BusSettings, Complaint, Settings
+from firmware_bridge import (
+    BridgeError,
+    Observation,
+    Rs485Mode,
+    SensorBus,
+    SensorProfile,
+    load_profiles,
+)
+from firmware_bridge import BusSettings as BridgeBusSettings
+from firmware_bridge import SensorSettings as BridgeSensorSettings
+
+_PARITY_LETTER = {"none": "N", "even": "E", "odd": "O"}
+
+
+def sensor_profiles(settings: Settings) -> dict[str, SensorProfile]:
+    """Return the known profiles by name; the first folder to name one wins. Raises ProfileError."""
+    return dict(load_profiles(folders("sensors", settings.profiles)))
+
+
+def sensor_buses(settings: Settings, on_observation: Callable[[Observation], None]) -> list[SensorBus]:
+    """Return the buses with their sensors. Raises BridgeError; `complaints` says what it would say."""
+    profiles = sensor_profiles(settings)
+    return [
+        SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), on_observation)
+        for bus in settings.bus
+    ]
+
+
+def complaints(settings: Settings) -> Iterator[Complaint]:
+    """Yield what only shows with the profiles at hand: unknown profiles, channels, thresholds, ids."""
+    try:
+        profiles = sensor_profiles(settings)
+    except BridgeError as error:
+        yield Complaint(key="profiles", got="", remedy=str(error))
+        return
+    unknown = [sensor for sensor in settings.sensor if sensor.profile not in profiles]
+    for sensor in unknown:
+        number = settings.sensor.index(sensor) + 1
+        remedy = f"no profile has this name; there are {', '.join(sorted(profiles))}"
+        key = f'sensor[{number}] "{sensor.name}": profile'
+        yield Complaint(key=key, got=repr(sensor.profile), remedy=remedy)
+    if unknown:
+        return
+    yield from _missing_channels(settings, profiles)
+    for bus in settings.bus:
+        try:
+            SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), lambda _observation: None)
+        except BridgeError as error:
+            yield Complaint(key=f'bus "{bus.name}"', got="", remedy=str(error))
+
+
+def _missing_channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Complaint]:
+    channels = {sensor.name: profiles[sensor.profile].channels for sensor in settings.sensor}
+    for number, berth in enumerate(settings.berth, start=1):
+        if berth.channel not in channels[berth.sensor]:
+            key = f'berth[{number}] "{berth.berth_no}": channel'
+            remedy = f"sensor {berth.sensor} has channels 1 to {len(channels[berth.sensor])}"
+            yield Complaint(key=key, got=str(berth.channel), remedy=remedy)
+
+
+def bus_of(bus: BusSettings) -> BridgeBusSettings:
+    return BridgeBusSettings(
+        name=bus.name,
+        port=bus.port,
+        baudrate=bus.baudrate,
+        parity=_PARITY_LETTER[bus.parity],
+        stop_bits=bus.stop_bits,
+        rs485=Rs485Mode.RTS if bus.rs485 else Rs485Mode.ADAPTER,
+    )
+
+
+def sensors_of(
+    settings: Settings, bus: str, profiles: Mapping[str, SensorProfile]
+) -> list[BridgeSensorSettings]:
+    """Return the sensors of one bus, with the channels that berths use."""
+    used: dict[str, set[int]] = {}
+    for berth in settings.berth:
+        channels = profiles[_profile_of(settings, berth.sensor)].channels
+        used.setdefault(berth.sensor, set()).update({berth.channel} & set(channels))
+    return [
+        BridgeSensorSettings(
+            name=sensor.name,
+            device_id=sensor.device_id,
+            profile=profiles[sensor.profile],
+            channels=tuple(sorted(used.get(sensor.name, ()))),
+            thresholds=sensor.thresholds,
+        )
+        for sensor in settings.sensor
+        if sensor.bus == bus
+    ]
+
+
+def _profile_of(settings: Settings, sensor_name: str) -> str:
+    return next(sensor.profile for sensor in settings.sensor if sensor.name == sensor_name)

@@ -1,0 +1,206 @@
+"""From a burst to the first plate 第一车牌: read, fused, weighed against what was read before, committed."""
+
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from edged import metrics
+from edged.camera import Frame, annotate, compress
+from edged.clock import Clock
+from edged.domain.health import HealthStatus
+from edged.domain.plate import mask
+from edged.domain.reading import PlateRead, Reading
+from edged.domain.second_look import Look, look
+from edged.domain.timekeeping import Stamp
+from edged.picture import PictureError
+from edged.settings import SiteSettings
+from edged.store import NewReading, Store, StoreError
+from edged.vision import PlateVision
+from edged.wire import ReadingView
+from edged.workers.captures import Captured, CaptureJob, Reason
+from edged.workers.health_book import HealthBook
+
+log = structlog.get_logger()
+
+_BURSTS_WAITING = 2  # five full frames are 30 MB
+_TICK_S = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Burst:
+    job: CaptureJob
+    frames: tuple[Frame, ...]
+
+
+class ReadingWorker:
+    """The only one that runs the models. `retry` queues a burst's job again, for a plate not read yet.
+
+    `vision` None: the models cannot be used (health says why); arrivals keep their pictures all the same.
+    """
+
+    name = "vision"
+    deadline_s = 60.0
+
+    def __init__(
+        self,
+        site: SiteSettings,
+        vision: PlateVision | None,
+        store: Store,
+        clock: Clock,
+        health: HealthBook,
+        committed: Callable[[], None],
+        retry: Callable[[CaptureJob], None],
+        swapped: Callable[[str, str, float], None],
+    ) -> None:
+        self.last_progress_s = time.monotonic()
+        self._device = f"{site.site_id} {site.device_id}"
+        self._zone = ZoneInfo(site.time_zone)
+        self._vision = vision
+        self._store = store
+        self._clock = clock
+        self._health = health
+        self._committed = committed
+        self._retry = retry
+        self._swapped = swapped
+        self._bursts: queue.Queue[_Burst] = queue.Queue(_BURSTS_WAITING)
+        self._stopping = threading.Event()
+
+    def take(self, job: CaptureJob, frames: tuple[Frame, ...]) -> None:
+        """Take a burst from a camera's thread, which waits while two others are in line."""
+        while not self._stopping.is_set():
+            try:
+                self._bursts.put(_Burst(job=job, frames=frames), timeout=_TICK_S)
+            except queue.Full:
+                continue
+            return
+        job.fail("the daemon is stopping")
+
+    def run(self, stop: threading.Event) -> None:
+        while not stop.is_set():
+            self.last_progress_s = time.monotonic()
+            try:
+                burst = self._bursts.get(timeout=_TICK_S)
+            except queue.Empty:
+                continue
+            self._read(burst)
+        self._stopping.set()
+
+    def _read(self, burst: _Burst) -> None:
+        job, frames = burst.job, burst.frames
+        plates = self._vision.read_burst([f.image for f in frames], job.berth.polygon) if self._vision else []
+        captured = self._clock.at(frames[-1].taken_monotonic_s)
+        new = self._new_reading(job, _the_one_of(plates), captured)
+        metrics.READINGS.labels(_outcome(new)).inc()
+        if job.visit_id is None:
+            self._answer(job, new, None)  # an empty berth: asked for, answered, not kept
+            return
+        new = replace(new, evidence_jpeg=self._evidence(job, frames[-1], plates, captured))
+        try:
+            self._weigh(job, new)
+        except StoreError as error:
+            self._health.report("readings", HealthStatus.DEGRADED, f"not stored: {error}", "see `edged diag`")
+            self._again(job)
+        else:
+            self._health.clear("readings")
+
+    def _weigh(self, job: CaptureJob, new: NewReading) -> None:
+        """Commit what the burst adds to the visit's reading. Raises StoreError."""
+        known = self._store.latest_reading(new.visit_id)
+        means = look(known, new)
+        log.info(
+            "reading",
+            berth_no=new.berth_no,
+            visit_id=new.visit_id,
+            plate=mask(new.plate or ""),
+            confidence=round(new.confidence, 3),
+            accepted=new.accepted,
+            means=means.value,
+            asked_to_read_s=round(time.monotonic() - job.asked_s, 3),
+        )
+        if means is Look.ANOTHER_CAR:
+            self._swapped(new.berth_no, new.visit_id, new.captured.monotonic_s)
+            job.fail("another vehicle stands there now; its visit begins")
+            return
+        if means is Look.CONTRADICTS:
+            new = replace(new, accepted=False)
+        sha256 = known.evidence_sha256 if known else None
+        if means in (Look.REPLACES, Look.CONTRADICTS):
+            sha256 = self._store.commit_reading(new)
+            self._committed()
+            if known is None:
+                metrics.DRIVE_IN_TO_READING.observe(time.monotonic() - job.asked_s)
+        self._answer(job, new, sha256)
+        if not new.accepted and not (known and known.accepted):
+            self._again(job)
+
+    def _again(self, job: CaptureJob) -> None:
+        if job.reason is Reason.REQUEST:
+            job.fail("the reading could not be stored")
+        else:
+            self._retry(job)
+
+    def _answer(self, job: CaptureJob, new: NewReading, sha256: str | None) -> None:
+        if job.answer is None:
+            return
+        view = ReadingView(
+            plate=new.plate,
+            plate_kind=new.plate_kind,
+            characters=new.characters,
+            confidence=new.confidence,
+            accepted=new.accepted,
+        )
+        job.answer(
+            Captured(
+                visit_id=job.visit_id, reading=view, evidence_sha256=sha256, captured_at=new.captured.utc
+            )
+        )
+
+    def _new_reading(self, job: CaptureJob, reading: Reading | None, captured: Stamp) -> NewReading:
+        return NewReading(
+            visit_id=job.visit_id or "",
+            berth_no=job.berth.berth_no,
+            stamp=self._clock.now(),
+            plate=reading.text if reading else None,
+            plate_kind=reading.kind if reading else None,
+            characters=reading.characters if reading else (),
+            confidence=reading.confidence if reading else 0.0,
+            accepted=reading.accepted if reading else False,
+            captured=captured,
+            model_version=self._vision.version if self._vision else "none",
+            evidence_jpeg=None,
+        )
+
+    def _evidence(
+        self, job: CaptureJob, frame: Frame, plates: list[PlateRead], captured: Stamp
+    ) -> bytes | None:
+        """Return the picture that is kept: time, berth and device burnt in, outlines drawn."""
+        taken = captured.utc.astimezone(self._zone).isoformat(sep=" ", timespec="seconds")
+        unsure = "" if captured.clock_synced else " (clock not synchronised)"
+        lines = [f"{taken}{unsure}", f"berth {job.berth.berth_no}  {self._device}"]
+        plate = plates[0].corners if plates else None
+        try:
+            return compress(annotate(frame.image, lines, berth=job.berth.polygon, plate=plate))
+        except PictureError as error:
+            log.warning("no evidence picture", berth_no=job.berth.berth_no, reason=str(error))
+            return None
+
+
+def _the_one_of(plates: list[PlateRead]) -> Reading | None:
+    """Return the berth's plate. Two reliable plates in one berth are a straddling car: neither may decide."""
+    if not plates:
+        return None
+    reading = plates[0].reading
+    if sum(plate.reading.accepted for plate in plates) > 1:
+        return replace(reading, accepted=False)
+    return reading
+
+
+def _outcome(reading: NewReading) -> str:
+    if reading.plate is None:
+        return "no_plate"
+    return "accepted" if reading.accepted else "doubtful"
