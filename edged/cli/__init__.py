@@ -6,7 +6,10 @@ a slow box.
 
 import typer
 
+from edged.cli.enrol import enrol
+from edged.cli.outbox import outbox_app
 from edged.cli.run import check_config, run
+from edged.cli.visits import visits
 
 app = typer.Typer(
     name="edged",
@@ -17,6 +20,9 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("check-config")(check_config)
+app.command("enrol")(enrol)
+app.command("visits")(visits)
+app.add_typer(outbox_app, name="outbox")
 
 
 def main() -> None:
