@@ -4,7 +4,7 @@ import fcntl
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 import structlog
 from sqlite_utils import Database
@@ -52,7 +52,7 @@ class Store(Archive):
         self._berths = self.recalled_berths()
 
     @classmethod
-    def open(cls, settings: StoreSettings) -> "Store":
+    def open(cls, settings: StoreSettings) -> Self:
         """Open or make the store. A damaged database is set aside and salvaged; see `problems`.
 
         Raises StoreError when the directory cannot be used, or another daemon uses it.
@@ -65,7 +65,7 @@ class Store(Archive):
             on_failure.callback(opened.db.close)
             reader = connect(path, read_only=True)
             on_failure.callback(reader.close)
-            store = Store(settings, writer=opened.db, reader=reader, lock=lock, problems=opened.problems)
+            store = cls(settings, writer=opened.db, reader=reader, lock=lock, problems=opened.problems)
             store._adopt_pictures()
             on_failure.pop_all()  # from here on close() owns them
         for problem in opened.problems:

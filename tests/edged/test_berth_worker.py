@@ -1,0 +1,194 @@
+"""The berths' worker over a real store; observations come as a bus thread would bring them."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.clock import Clock
+from edged.domain.health import HealthStatus
+from edged.settings import BerthSettings, StoreSettings
+from edged.store import Store, StoreError, Visit
+from edged.wire import BerthState, DriveCause
+from edged.workers.berths import BerthWorker
+from edged.workers.board import Board
+from edged.workers.captures import Reason
+from edged.workers.health_book import HealthBook
+from firmware_bridge import ChannelState, Observation
+
+BERTHS = tuple(
+    BerthSettings(berth_no=no, sensor=f"loop-{no}", camera="high", settle_in_s=0.05, settle_out_s=0.1)
+    for no in ("1001", "1002")
+)
+
+
+def until(condition: Callable[[], Any], within_s: float = 10.0) -> Any:
+    end_s = time.monotonic() + within_s
+    while not (result := condition()):
+        assert time.monotonic() < end_s, "waited in vain"
+        threading.Event().wait(0.01)
+    return result
+
+
+class StubbornStore(Store):
+    """A real store whose disk refuses arrivals while `full`."""
+
+    full = False
+
+    def drive_in(self, *arguments: Any, **keywords: Any) -> None:
+        if self.full:
+            raise StoreError("database or disk is full")
+        super().drive_in(*arguments, **keywords)
+
+
+class Kerb:
+    """A running worker and what it tells the others."""
+
+    def __init__(self, directory: Path, berths: tuple[BerthSettings, ...] = BERTHS) -> None:
+        self.store = StubbornStore.open(StoreSettings(directory=directory))
+        self.board = Board(berth.berth_no for berth in berths)
+        self.health = HealthBook()
+        self.captures: list[tuple[str, Reason]] = []
+        self.worker = BerthWorker(
+            berths,
+            self.store,
+            Clock(),
+            self.board,
+            self.health,
+            committed=lambda: None,
+            want_capture=lambda berth, _visit, reason: self.captures.append((berth.berth_no, reason)),
+        )
+
+    def sees(self, berth_no: str, state: ChannelState, counter_delta: int | None = None) -> None:
+        self.worker.observe(
+            Observation(
+                bus="kerb",
+                sensor=f"loop-{berth_no}",
+                channel=1,
+                state=state,
+                previous=None,
+                at_monotonic_s=time.monotonic(),
+                cause="level",
+                counter_delta=counter_delta,
+            )
+        )
+
+    def state(self, berth_no: str) -> BerthState:
+        status = self.board.get(berth_no)
+        assert status is not None
+        return status.state
+
+    def visits(self) -> list[Visit]:
+        return self.store.visits()
+
+
+@contextmanager
+def running(kerb: Kerb) -> Iterator[Kerb]:
+    stop = threading.Event()
+    thread = threading.Thread(target=kerb.worker.run, args=(stop,))
+    thread.start()
+    try:
+        yield kerb
+    finally:
+        stop.set()
+        thread.join(10)
+        kerb.store.close()
+
+
+def arrive(kerb: Kerb, berth_no: str = "1001") -> None:
+    kerb.sees(berth_no, ChannelState.OCCUPIED)
+    until(lambda: kerb.state(berth_no) is BerthState.OCCUPIED)
+
+
+def test_an_arrival_is_committed_then_photographed(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        kerb.sees("1001", ChannelState.VACANT)
+        arrive(kerb)
+        (visit,) = kerb.visits()
+        assert (visit.berth_no, visit.arrived_cause, visit.left) == ("1001", DriveCause.SENSOR, None)
+        assert until(lambda: kerb.captures) == [("1001", Reason.ARRIVAL)]
+        assert kerb.state("1002") is BerthState.UNKNOWN
+
+
+def test_a_departure_closes_the_visit(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        kerb.sees("1001", ChannelState.VACANT)
+        until(lambda: kerb.state("1001") is BerthState.VACANT)
+        (visit,) = kerb.visits()
+        assert visit.left is not None
+
+
+def test_a_restart_with_a_car_parked_continues_its_visit(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        (before,) = kerb.visits()
+    with running(Kerb(tmp_path)) as kerb:
+        kerb.sees("1001", ChannelState.OCCUPIED)
+        assert until(lambda: kerb.captures) == [("1001", Reason.LOOK_AGAIN)]
+        (after,) = kerb.visits()
+    assert after.visit_id == before.visit_id
+    assert after.left is None
+
+
+def test_visits_of_a_berth_that_was_taken_away_are_closed_at_the_restart(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+    with running(Kerb(tmp_path, BERTHS[1:])) as kerb:
+        (visit,) = until(lambda: [v for v in kerb.visits() if v.left])
+        assert (visit.berth_no, visit.left_cause) == ("1001", DriveCause.RESTART)
+
+
+def test_a_sensor_fault_keeps_the_visit_and_shows_in_health(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        kerb.sees("1001", ChannelState.FAULT)
+        until(lambda: kerb.state("1001") is BerthState.FAULT)
+        assert kerb.visits()[0].left is None
+        assert kerb.health.problems()[0].component == "berth 1001"
+        arrive(kerb)
+        assert kerb.health.problems() == ()
+
+
+def test_a_picture_of_another_car_ends_the_visit_and_begins_the_next(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        (first,) = kerb.visits()
+        kerb.worker.swapped("1001", first.visit_id, time.monotonic())
+        until(lambda: len(kerb.visits()) == 2)
+        second, first = kerb.visits()
+        assert first.left_cause is second.arrived_cause is DriveCause.SWAP
+        kerb.worker.swapped("1001", first.visit_id, time.monotonic())  # too late: that visit has ended
+        kerb.sees("1002", ChannelState.VACANT)
+        until(lambda: kerb.state("1002") is BerthState.VACANT)
+        assert len(kerb.visits()) == 2
+
+
+def test_what_a_full_disk_refuses_waits_and_is_committed_in_order(tmp_path: Path) -> None:
+    kerb = Kerb(tmp_path)
+    kerb.store.full = True
+    with running(kerb):
+        kerb.sees("1001", ChannelState.OCCUPIED)
+        until(lambda: kerb.health.status() is HealthStatus.FAILED)
+        kerb.sees("1002", ChannelState.OCCUPIED)
+        assert kerb.state("1001") is not BerthState.OCCUPIED
+        assert kerb.captures == []
+        kerb.store.full = False
+        until(lambda: len(kerb.visits()) == 2)
+        assert [visit.berth_no for visit in reversed(kerb.visits())] == ["1001", "1002"]
+        until(lambda: kerb.health.status() is HealthStatus.OK)
+
+
+@pytest.mark.parametrize("delta", [0, None])
+def test_a_car_that_stays_is_seen_once(tmp_path: Path, delta: int | None) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        for _ in range(20):
+            kerb.sees("1001", ChannelState.OCCUPIED, counter_delta=delta)
+        kerb.sees("1002", ChannelState.VACANT)
+        until(lambda: kerb.state("1002") is BerthState.VACANT)
+        assert len(kerb.visits()) == 1
