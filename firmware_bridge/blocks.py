@@ -45,38 +45,20 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
-    """Registers that one request reads. `shapes` are (address, count), the tightest first."""
+    """Registers that are read together. `requests` all bring them in different shapes, tightest first."""
 
     device_id: int
     purpose: Purpose
     table: Table
     parts: tuple[Part, ...]
-    shapes: tuple[tuple[int, int], ...]
+    requests: tuple[Request, ...]
+    probe: Request  # the cheapest question that shows whether the sensor is there
     every_s: float
-
-    def request(self, shape: tuple[int, int]) -> Request:
-        address, count = shape
-        return Request(
-            device_id=self.device_id, function=self.table.read_function, address=address, count=count
-        )
-
-    def probe(self) -> Request:
-        """The cheapest question that shows whether the sensor is there."""
-        first = self.parts[0]
-        return self.request((first.address, first.register.size))
 
     def split(self) -> "tuple[Block, ...]":
         """One block for each part: when the device refuses to read them together."""
         return tuple(
-            Block(
-                device_id=self.device_id,
-                purpose=self.purpose,
-                table=self.table,
-                parts=(part,),
-                shapes=((part.address, part.register.size),),
-                every_s=self.every_s,
-            )
-            for part in self.parts
+            _block_of(self.device_id, self.purpose, (part,), (), self.every_s) for part in self.parts
         )
 
 
@@ -171,31 +153,50 @@ def _belongs(run: list[Part], part: Part, sensor: SensorSettings, timing: LinkTi
 def _block(sensor: SensorSettings, purpose: Purpose, run: list[Part], every_s: float) -> Block:
     table = run[0].register.table
     first, end = run[0].address, max(part.end for part in run)
+    wider = _wider_shapes(sensor.profile, table, first, end)
+    return _block_of(sensor.device_id, purpose, tuple(run), wider, every_s)
+
+
+def _block_of(
+    device_id: int,
+    purpose: Purpose,
+    parts: tuple[Part, ...],
+    wider: Iterable[tuple[int, int]],
+    every_s: float,
+) -> Block:
+    table, first = parts[0].register.table, parts[0].address
+    end = max(part.end for part in parts)
+    shapes = [(first, end - first), *wider, (first, parts[0].register.size)]
+    *requests, probe = (
+        Request(device_id=device_id, function=table.read_function, address=address, count=size)
+        for address, size in shapes
+    )
     return Block(
-        device_id=sensor.device_id,
+        device_id=device_id,
         purpose=purpose,
         table=table,
-        parts=tuple(run),
-        shapes=tuple(_shapes(sensor.profile, table, first, end)),
+        parts=parts,
+        requests=tuple(requests),
+        probe=probe,
         every_s=every_s,
     )
 
 
-def _shapes(profile: SensorProfile, table: Table, first: int, end: int) -> list[tuple[int, int]]:
-    """The block itself and up to two others with different reply lengths that hold it."""
-    shapes = [(first, end - first)]
+def _wider_shapes(profile: SensorProfile, table: Table, first: int, end: int) -> Iterator[tuple[int, int]]:
+    """Up to two larger blocks around this one: their replies have other lengths."""
     if table.holds_bits:
-        return shapes  # eight bits make one character: a longer reply would reach too far
+        return  # eight bits make one character: a longer reply would reach too far
     low, high = first, end
-    while len(shapes) <= _ALTERNATIVES and high - low < profile.link.max_registers:
+    for _ in range(_ALTERNATIVES):
+        if high - low >= profile.link.max_registers:
+            return
         if _readable(profile, table, high):
             high += 1
         elif low > 0 and _readable(profile, table, low - 1):
             low -= 1
         else:
-            break
-        shapes.append((low, high - low))
-    return shapes
+            return
+        yield (low, high - low)
 
 
 def _readable(profile: SensorProfile, table: Table, address: int) -> bool:

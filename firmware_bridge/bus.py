@@ -9,7 +9,7 @@ from typing import Protocol
 from firmware_bridge.channels import ChannelState, Observation
 from firmware_bridge.errors import PortError
 from firmware_bridge.master import BusMaster
-from firmware_bridge.port import open_line
+from firmware_bridge.port import open_line, sharpen_timers
 from firmware_bridge.schedule import Rest, Turn
 from firmware_bridge.settings import BusSettings, SensorSettings
 from firmware_bridge.statistics import BusSnapshot
@@ -50,12 +50,14 @@ class SensorBus:
         self._open_port = open_port
         self._port_error: PortError | None = None
         self._port_losses = 0
+        self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
         self._heard_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Poll until `stop` is set. Port errors are retried with growing delay; anything else propagates."""
         retry_s = _FIRST_RETRY_S
+        sharpen_timers()
         self._master.start(time.monotonic())
         while not stop.is_set():
             opened_s = time.monotonic()
@@ -95,15 +97,18 @@ class SensorBus:
         while not stop.is_set():
             now_s = time.monotonic()
             self.last_progress_s = now_s
-            self._age(now_s)
             turn = self._master.next(now_s)
             if isinstance(turn, Rest):
+                self._learn(now_s)
                 # what arrives now answers nothing
-                self._master.noise_bytes += len(self._read(line, min(turn.until_s, now_s + _LONGEST_WAIT_S)))
+                until_s = min(turn.until_s, now_s + _LONGEST_WAIT_S)
+                self._master.noise_bytes += len(self._read(line, until_s))
                 continue
             outcome = self._exchange(line, turn)
-            for observation in self._master.settle(turn, outcome, time.monotonic()):
-                self._on_observation(observation)
+            now_s = time.monotonic()
+            self._master.settle(turn, outcome, now_s)
+            self._unread.append((turn, outcome, now_s))
+        self._learn(time.monotonic())
 
     def _exchange(self, line: Line, turn: Turn) -> Outcome:
         self._drain(line)
@@ -115,6 +120,8 @@ class SensorBus:
             response_timeout_s=turn.response_timeout_s,
             echoes=self._master.echoes,
         )
+        # The last reply is read while this request is on the wire: the line never waits for it.
+        self._learn(time.monotonic())
         while True:
             data = self._read(line, transaction.wake_s)
             now_s = time.monotonic()
@@ -122,6 +129,18 @@ class SensorBus:
             outcome = transaction.conclude(now_s)
             if outcome is not None:
                 return outcome
+
+    def _learn(self, now_s: float, port_error: str | None = None) -> None:
+        """Hand on what replies and silence say about the channels."""
+        found = []
+        for turn, outcome, at_s in self._unread:
+            found += self._master.take(turn.lane, outcome, at_s)
+        self._unread.clear()
+        if now_s - self._aged_s >= _AGE_EVERY_S:
+            self._aged_s = now_s
+            found += self._master.age(now_s, port_error)
+        for observation in found:
+            self._on_observation(observation)
 
     def _drain(self, line: Line) -> None:
         """Before a request the line must have been silent for t3.5; what still arrives is thrown away."""
@@ -141,15 +160,9 @@ class SensorBus:
             self._heard_s = time.monotonic()
         return data
 
-    def _age(self, now_s: float, port_error: str | None = None) -> None:
-        if now_s - self._aged_s >= _AGE_EVERY_S:
-            self._aged_s = now_s
-            for observation in self._master.age(now_s, port_error):
-                self._on_observation(observation)
-
     def _wait_for_port(self, retry_s: float, stop: threading.Event) -> None:
         until_s = time.monotonic() + retry_s
         while not stop.is_set() and (now_s := time.monotonic()) < until_s:
             self.last_progress_s = now_s
-            self._age(now_s, f"port: {self._port_error}")
+            self._learn(now_s, f"port: {self._port_error}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

@@ -5,6 +5,7 @@ reply with the request it answers; `Request.answer_at` does that (docs/decisions
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from pymodbus.exceptions import ModbusException
@@ -92,6 +93,7 @@ class Request:
         """What a reply shows of its request: two requests of one shape have replies that look alike."""
         return (self.device_id, self.function, self.reply_bytes)
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - frozen and small; the same few are sent for years
     def encode(self) -> bytes:
         """The whole frame, CRC included."""
         if self.is_write:

@@ -51,18 +51,17 @@ class BusMaster:
     def next(self, now_s: float) -> Turn | Rest:
         return self._schedule.next(now_s)
 
-    def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> list[Observation]:
-        """Take the end of a turn: what it says about channels and what to do next follows from it."""
+    def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
+        """Take the end of a turn into account for what is asked next."""
         self._schedule.settle(turn, outcome, now_s)
-        return self.take(turn.lane, outcome, now_s)
+        self.echoes = self.echoes or outcome.echoed
 
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
-        """Count an outcome and read its values."""
+        """Count an outcome and read its values: what they say about the sensor's channels."""
         sensor = lane.sensor
         self._statistics[sensor.name].note(outcome)
         self.noise_bytes += outcome.noise_bytes
         self.strangers.update(outcome.strangers)
-        self.echoes = self.echoes or outcome.echoed
         if outcome.cause is not Cause.OK:
             code = f" {outcome.exception_code}" if outcome.cause is Cause.EXCEPTION else ""
             self._last_cause[sensor.name] = f"{outcome.cause}{code}"

@@ -71,19 +71,19 @@ class Lane:
 
     def free_request(self, block: Block, now_s: float) -> Request | None:
         """The block in a shape that no late reply can answer; one that did not just fail, if there is."""
-        requests = [block.request(shape) for shape in block.shapes]
+        barred_s, refused = self.barred_s, self.refused_shapes
         free = [
-            r
-            for r in requests
-            if r.shape not in self.refused_shapes and self.barred_s.get(r.shape, _NEVER) <= now_s
+            r for r in block.requests if r.shape not in refused and barred_s.get(r.shape, _NEVER) <= now_s
         ]
-        fresh = [r for r in free if r.shape != self.failed_shape]
-        return next(iter(fresh or free), None)
+        fresh = (r for r in free if r.shape != self.failed_shape)
+        return next(fresh, free[0] if free else None)
 
     def free_s(self, block: Block) -> float:
         """When the block has a free shape."""
-        shapes = (block.request(shape).shape for shape in block.shapes)
-        return min(self.barred_s.get(shape, _NEVER) for shape in shapes if shape not in self.refused_shapes)
+        if not self.barred_s:
+            return _NEVER
+        usable = (r.shape for r in block.requests if r.shape not in self.refused_shapes)
+        return min(self.barred_s.get(shape, _NEVER) for shape in usable)
 
 
 class Schedule:
@@ -121,6 +121,7 @@ class Schedule:
         """Note how a turn ended."""
         lane, link = turn.lane, turn.lane.sensor.profile.link
         lane.held_until_s = now_s + link.min_gap_ms / 1000
+        lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
         if outcome.outstanding:
             late_s = link.max_reply_delay_ms / 1000 + self._timing.wire_s(turn.request.reply_bytes)
             lane.barred_s[turn.request.shape] = now_s + late_s
@@ -164,7 +165,7 @@ class Schedule:
         elif code not in (1, 2, 3):
             lane.degraded = True
             lane.paused_s[block] = now_s + _DEGRADED_PAUSE_S
-        elif not turn.is_probe and turn.request != block.request(block.shapes[0]):
+        elif not turn.is_probe and turn.request is not block.requests[0]:
             lane.refused_shapes.add(turn.request.shape)
         elif len(block.parts) > 1:
             at = lane.blocks.index(block)
@@ -189,9 +190,9 @@ class Schedule:
         for lane in sorted(lanes, key=lambda lane: (lane.quarantined, lane.failures)):
             block = min(lane.blocks, key=lambda block: lane.asked_s.get(block, _NEVER))
             if lane.quarantined:
-                probe = block.probe()
-                if lane.barred_s.get(probe.shape, _NEVER) <= now_s:
-                    return self._turn(lane, block, probe, is_probe=probe != block.request(block.shapes[0]))
+                if lane.barred_s.get(block.probe.shape, _NEVER) <= now_s:
+                    is_part = block.probe != block.requests[0]
+                    return self._turn(lane, block, block.probe, is_probe=is_part)
                 continue
             request = lane.free_request(block, now_s)
             if request is not None:

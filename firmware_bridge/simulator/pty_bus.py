@@ -13,6 +13,7 @@ from random import Random
 from typing import IO
 
 from firmware_bridge.link import LinkTiming
+from firmware_bridge.port import sharpen_timers
 from firmware_bridge.simulator.command import Commands, CommandServer
 from firmware_bridge.simulator.device import SimulatedDevice
 from firmware_bridge.simulator.faults import LineFaults
@@ -51,6 +52,7 @@ class BusSimulator:
 
     def run(self, stop: threading.Event) -> None:
         """Simulate until `stop` is set or a command says so."""
+        sharpen_timers()
         commands = Commands(self.traffic, unplug=self._unplug, stop=stop.set)
         with CommandServer(commands, self._control, self._stdin, stop.set) as server:
             self._plug()
