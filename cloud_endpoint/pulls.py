@@ -2,12 +2,24 @@
 
 import requests
 from pydantic import ValidationError
+from requests.auth import AuthBase
 
 from cloud_endpoint.errors import CloudError
 from edged.wire import Snapshot
 
 LARGEST_ANSWER_BYTES = 64 * 1024
 LARGEST_PICTURE_BYTES = 4 * 1024 * 1024
+
+
+class _Bearer(AuthBase):
+    """As `auth`, not as a header: requests would let a ~/.netrc overrule the header."""
+
+    def __init__(self, token: str) -> None:
+        self._token = token
+
+    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        request.headers["Authorization"] = f"Bearer {self._token}"
+        return request
 
 
 class PullFailed(CloudError):
@@ -43,7 +55,7 @@ def _fetch(method: str, url: str, token: str, nonce: str | None, timeout_s: floa
             method,
             url,
             params={"nonce": nonce} if nonce else None,
-            headers={"Authorization": f"Bearer {token}"},
+            auth=_Bearer(token),
             timeout=timeout_s,
             allow_redirects=False,  # the token is this pole's alone
             stream=True,

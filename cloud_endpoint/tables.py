@@ -5,6 +5,7 @@ Times are integer milliseconds of UTC. Every key of a table that grows with the 
 """
 
 from sqlalchemy import (
+    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -18,6 +19,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    event,
     text,
 )
 from sqlalchemy.sql.schema import SchemaItem
@@ -30,7 +32,14 @@ Ms = BigInteger
 
 def _by_site(name: str, *columns: SchemaItem) -> Table:
     site = Column("site_id", String(32), nullable=False)
-    return Table(name, metadata, site, *columns, postgresql_partition_by="HASH (site_id)")
+    table = Table(name, metadata, site, *columns, postgresql_partition_by="HASH (site_id)")
+    for number in range(PARTITIONS):
+        part = DDL(
+            f"CREATE TABLE {name}_{number} PARTITION OF {name} "
+            f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
+        )
+        event.listen(table, "after_create", part.execute_if(dialect="postgresql"))
+    return table
 
 
 # -- small tables: one row per site, pole, code or credential -----------------------------------------

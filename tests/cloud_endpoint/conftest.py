@@ -1,0 +1,159 @@
+"""A street for the tests: the real service over real HTTP, on SQLite and on PostgreSQL, with fake poles."""
+
+import shutil
+import subprocess
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+import uvicorn
+from cloud_street import SITE, ShiftedClock, Street, registry_of, wait_until
+from fastapi import FastAPI
+from sqlalchemy import delete
+
+from cloud_endpoint.access import Role, add_credential
+from cloud_endpoint.api.app import create_app
+from cloud_endpoint.database import open_engine, writing
+from cloud_endpoint.registry import RegistryFile, load_registry
+from cloud_endpoint.settings import CloudSettings
+from cloud_endpoint.tables import metadata
+
+
+def _postgres_bin() -> Path | None:
+    found = shutil.which("initdb")
+    candidates = [Path(found).parent] if found else []
+    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
+    return next((path for path in candidates if (path / "initdb").exists()), None)
+
+
+@pytest.fixture(scope="session")
+def postgres_url() -> Iterator[str]:
+    """A private PostgreSQL cluster on a loopback socket, thrown away afterwards."""
+    programs = _postgres_bin()
+    if programs is None:
+        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
+    with tempfile.TemporaryDirectory(prefix="edged-pg-") as folder:
+        home = Path(folder)
+        data = home / "data"
+        as_user: list[str] = []
+        if Path.home() == Path("/root"):  # PostgreSQL refuses to run as root
+            shutil.chown(home, "postgres", "postgres")
+            as_user = ["runuser", "-u", "postgres", "--"]
+        options = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c max_connections=80"
+        _run(
+            [
+                *as_user,
+                str(programs / "initdb"),
+                "-N",
+                "-D",
+                str(data),
+                "-U",
+                "edged",
+                "-A",
+                "trust",
+                "-E",
+                "UTF8",
+            ]
+        )
+        _run(
+            [
+                *as_user,
+                str(programs / "pg_ctl"),
+                "-D",
+                str(data),
+                "-w",
+                "-l",
+                f"{home}/log",
+                "-o",
+                options,
+                "start",
+            ]
+        )
+        try:
+            yield f"postgresql+psycopg://edged@/postgres?host={home}"
+        finally:
+            _run([*as_user, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop"])
+
+
+def _run(command: list[str]) -> None:
+    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session", params=["sqlite", "postgres"])
+def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A database of each kind: the whole contract holds on both."""
+    if request.param == "sqlite":
+        url = f"sqlite:///{tmp_path_factory.mktemp('cloud')}/cloud.db"
+    else:
+        url = str(request.getfixturevalue("postgres_url"))
+    engine = open_engine(url)
+    with writing(engine) as connection:
+        metadata.create_all(connection)
+    engine.dispose()
+    return url
+
+
+@contextmanager
+def served(app: FastAPI) -> Iterator[str]:
+    """Run the app on a loopback port; yields its URL."""
+    server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=0, log_level="warning"))
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        wait_until(lambda: server.started, "the server starts")
+        yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join()
+    assert app.state.clockwork.failed is None
+
+
+@pytest.fixture(scope="session")
+def running(database_url: str) -> Iterator[tuple[str, FastAPI]]:
+    """The service with its default settings, one for all tests: they are told apart by an empty database."""
+    settings = CloudSettings.model_validate({"database": {"url": database_url}})
+    app = create_app(settings, ShiftedClock())
+    with served(app) as url:
+        yield url, app
+
+
+@pytest.fixture
+def street(running: tuple[str, FastAPI]) -> Iterator[Street]:
+    """An empty city with one street: five berths of one pole, one terminal, one operator."""
+    url, app = running
+    yield from _street(url, app)
+
+
+@pytest.fixture
+def street_with(database_url: str) -> Iterator[Callable[..., Street]]:
+    """The same with other settings: `street_with(limits={"orders_per_account_per_day": 2})`."""
+    with ExitStack() as stack:
+
+        def make(**sections: dict[str, object]) -> Street:
+            settings = CloudSettings.model_validate({"database": {"url": database_url}, **sections})
+            app = create_app(settings, ShiftedClock())
+            url = stack.enter_context(served(app))
+            return stack.enter_context(contextmanager(_street)(url, app))
+
+        yield make
+
+
+def _street(url: str, app: FastAPI) -> Iterator[Street]:
+    cloud = app.state.cloud
+    clock = cloud.clock
+    clock.shift_s = 0.0
+    with writing(cloud.engine) as connection:
+        for table in metadata.sorted_tables:
+            connection.execute(delete(table))
+        load_registry(connection, RegistryFile.model_validate(registry_of()), clock())
+        terminal, secret = add_credential(connection, SITE, Role.TERMINAL, "app", clock())
+        operator, _ = add_credential(connection, SITE, Role.OPERATOR, "desk", clock())
+    street = Street(url=url, cloud=cloud, clock=clock, terminal=terminal, secret=secret, operator=operator)
+    try:
+        yield street
+    finally:
+        street.close()
