@@ -67,8 +67,12 @@ def _shadowed(picture: Picture, rng: Rng) -> Picture:
         for _ in range(int(rng.integers(1, 6))):
             ends = (rng.uniform(-0.1, 1.1, (2, 2)) * (width, height)).astype(int)
             thickness = int(rng.integers(2, max(3, height // 4)))
-            cv2.line(light, (int(ends[0, 0]), int(ends[0, 1])), (int(ends[1, 0]), int(ends[1, 1])), dark, thickness)
-    return _scaled_by(picture, np.asarray(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.5, 3))), np.float32))
+            cv2.line(
+                light, (int(ends[0, 0]), int(ends[0, 1])), (int(ends[1, 0]), int(ends[1, 1])), dark, thickness
+            )
+    return _scaled_by(
+        picture, np.asarray(cv2.GaussianBlur(light, (0, 0), float(rng.uniform(0.5, 3))), np.float32)
+    )
 
 
 def _glared(picture: Picture, rng: Rng) -> Picture:
@@ -89,7 +93,9 @@ def _dirtied(picture: Picture, rng: Rng) -> Picture:
         centre = (int(rng.integers(0, width)), int(rng.integers(0, height)))
         colour = rng.integers(20, 200) + rng.integers(-20, 20, 3)
         axes = (int(rng.integers(1, 2 + height // 20)), int(rng.integers(1, 2 + height // 20)))
-        cv2.ellipse(out, centre, axes, float(rng.uniform(0, 180)), 0, 360, [int(c) for c in colour], -1, cv2.LINE_AA)
+        cv2.ellipse(
+            out, centre, axes, float(rng.uniform(0, 180)), 0, 360, [int(c) for c in colour], -1, cv2.LINE_AA
+        )
     return out
 
 
@@ -127,7 +133,7 @@ def _rained(picture: Picture, rng: Rng) -> Picture:
 
 
 def placed(flat: Picture, width_px: float, rng: Rng) -> Shot:
-    """The plate before the camera: turned, sheared, in perspective, sometimes bent, on a piece of bodywork."""
+    """The plate before the camera: turned, sheared, in perspective, sometimes bent, on bodywork."""
     aspect = flat.shape[0] / flat.shape[1] * float(rng.uniform(0.8, 1.15))
     half = np.asarray([[-1, -aspect], [1, -aspect], [1, aspect], [-1, aspect]], np.float32) * (width_px / 2)
     strong = rng.random() < 0.35
@@ -170,7 +176,9 @@ def _bent(flat: Picture, rng: Rng) -> Picture:
     offset = depth * (np.abs(x - knee) if rng.random() < 0.5 else 2 * x**2 - 1)
     rows = np.arange(height, dtype=np.float32)[:, None] + offset[None].astype(np.float32)
     columns = np.broadcast_to(np.arange(width, dtype=np.float32), (height, width))
-    bent = cv2.remap(flat, np.ascontiguousarray(columns), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    bent = cv2.remap(
+        flat, np.ascontiguousarray(columns), rows, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(bent, np.uint8)
 
 
@@ -222,7 +230,9 @@ def filmed(picture: Picture, rng: Rng, strength: float = 1.0) -> Picture:
     """The camera: defocus, motion, noise, sharpening and JPEG, about `strength` times the usual."""
     out = picture
     if rng.random() < 0.5:
-        out = np.asarray(cv2.GaussianBlur(out, (0, 0), 0.2 + float(rng.gamma(1.3, 0.45)) * strength), np.uint8)
+        out = np.asarray(
+            cv2.GaussianBlur(out, (0, 0), 0.2 + float(rng.gamma(1.3, 0.45)) * strength), np.uint8
+        )
     if rng.random() < 0.25:
         out = _moved(out, float(rng.gamma(1.5, 1.6)) * strength + 1, rng)
     if rng.random() < 0.15:

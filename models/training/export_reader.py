@@ -1,8 +1,8 @@
-"""Export the reader as full-integer TFLite: python models/training/export_reader.py --config models/training/config.toml
+"""Export the reader as full-integer TFLite: python models/training/export_reader.py
 
-The trained weights are written into a twin made of plain TensorFlow operations with batch norm folded into the
-convolutions; the converter quantizes that twin on a few hundred windows. The input is the raw RGB byte: its scale
-and zero point are those of 0..255 on -1..1.
+The trained weights are written into a twin made of plain TensorFlow operations with batch norm folded into
+the convolutions; the converter quantizes that twin on a few hundred windows. The input is the raw RGB byte:
+its scale and zero point are those of 0..255 on -1..1.
 """
 
 from __future__ import annotations
@@ -40,7 +40,10 @@ def twin(reader: Reader) -> tf.Module:
     beside = folded(reader.beside, reader.beside_norm)
     mix = folded(reader.mix[0], reader.mix[1])  # type: ignore[arg-type]
     dense = {
-        name: (getattr(reader, name).weight.detach().numpy().T.copy(), getattr(reader, name).bias.detach().numpy())
+        name: (
+            getattr(reader, name).weight.detach().numpy().T.copy(),
+            getattr(reader, name).bias.detach().numpy(),
+        )
         for name in ("whole", "slot", "label", "kind")
     }
     look = reader.look.weight.detach().numpy().transpose(2, 3, 1, 0).copy()
@@ -56,7 +59,7 @@ def twin(reader: Reader) -> tf.Module:
         return tf.nn.conv2d(x, weights[0], stride, padding) + weights[1]
 
     class Twin(tf.Module):  # type: ignore[misc]
-        @tf.function(input_signature=[tf.TensorSpec((1, 32, 128, 3), tf.float32, name="window")])  # type: ignore[untyped-decorator]
+        @tf.function(input_signature=[tf.TensorSpec((1, 32, 128, 3), tf.float32, name="window")])  # type: ignore
         def read(self, window: tf.Tensor) -> dict[str, tf.Tensor]:
             x = tf.nn.relu(convolved(window, layers[0], (2, 2)))
             x = tf.nn.relu(convolved(x, layers[1], (2, 2)))

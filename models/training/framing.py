@@ -26,10 +26,12 @@ UPPER_WIDTH: Final = 40
 # What the rectifier adds around the corners, as parts of the plate's width and height, on each side.
 MARGIN_X: Final = 0.02
 MARGIN_Y: Final = 0.06
+# A cut-out plate squarer than this (width / height) is read both ways; the surer reading is taken.
+TWO_ROW_ASPECT: Final = 2.75
 
 
 def widened(quad: Quad, margin_x: float, margin_y: float) -> Quad:
-    """Move each side of a quad (4x2, clockwise from top left) out by a part of the plate's width and height."""
+    """Move each side of a quad (4x2, clockwise from top left) out by a part of its width and height."""
     top_left, top_right, bottom_right, bottom_left = quad
     right_top, right_bottom = (top_right - top_left) * margin_x, (bottom_right - bottom_left) * margin_x
     down_left, down_right = (bottom_left - top_left) * margin_y, (bottom_right - top_right) * margin_y

@@ -34,13 +34,14 @@ _CHOICES: Final = {
     "d": DIGITS,
     "e": ENERGY_LETTERS,
     "q": "ABCD" + DIGITS,
+    "m": SERIAL_LETTERS.replace("W", ""),  # WJ would be the armed police's
     "t": DIGITS + "TDSHBXJ",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KindArt:
-    """How one kind is drawn: `templates` of small-letter places (see `_CHOICES`; `s` is a serial), layouts, colours."""
+    """How a kind is drawn: `templates` of small-letter places (`_CHOICES`; `s` a serial), and the rest."""
 
     templates: tuple[str, ...]
     layouts: tuple[str, ...]
@@ -81,7 +82,7 @@ KINDS: Final[dict[str, KindArt]] = {
         share=0.025,
     ),
     "motorcycle": KindArt(templates=("passsss",), layouts=("small",), colours=("yellow", "blue"), share=0.03),
-    "military": KindArt(templates=("llddddd",), layouts=("single",), colours=("white_red2",), share=0.015),
+    "military": KindArt(templates=("mlddddd",), layouts=("single",), colours=("white_red2",), share=0.015),
     "armed_police": KindArt(
         templates=("WJpddddt", "WJddddt"), layouts=("wj",), colours=("white_red2",), share=0.015
     ),
@@ -159,7 +160,7 @@ class Glyphs:
         self._masks = masks
 
     def mask(self, drawing: str, face: str, char: str, width_px: int, height_px: int) -> Picture:
-        """The glyph at the size asked for; a drawing that lacks it borrows it from the other or another face."""
+        """The glyph at that size; a drawing that lacks it borrows it from the other or from another face."""
         # No drawing holds an O: on real plates it is the zero's shape.
         wanted = "0" if char == "O" else char
         for key in self._fallbacks(drawing, face, wanted):
@@ -196,12 +197,12 @@ def glyph_folder() -> Path:
 
 @lru_cache(maxsize=4)
 def load_glyphs(folder: Path) -> Glyphs:
-    """Read both drawings from `folder/a` and `folder/b`; FileNotFoundError names the folder when it holds none."""
+    """Read both drawings from `folder/a` and `folder/b`; FileNotFoundError when there are none."""
     masks: dict[tuple[str, str, str], Picture] = {}
     for path in sorted((folder / "a" / "font_model").glob("*.jpg")):
         prefix, *middle, char = path.stem.split("_")
         if prefix == "220":
-            # Only letters come in both rows' shapes; digits and 挂 stand in the lower row, provinces in the upper.
+            # Only letters come in both rows' shapes; digits and 挂 stand in the lower row only.
             faces = [middle[0].replace("up", "upper").replace("down", "lower")] if middle else []
             faces = faces or (["lower"] if char in DIGITS + "挂" else ["upper"])
         else:
@@ -290,7 +291,7 @@ def cells(layout: str, length: int, rng: Rng) -> tuple[list[Cell], tuple[float, 
 
 
 def draw_plate(plate: Plate, rng: Rng, glyphs: Glyphs, px_per_mm: float = 1.0) -> Picture:
-    """A flat, clean plate: BGR uint8 of `size_mm(plate.layout)` x `px_per_mm`. One drawing a plate, stroke weight varied."""
+    """A flat, clean plate: BGR uint8 of `size_mm(plate.layout)` x `px_per_mm`, strokes varied."""
     scale = px_per_mm
     width, height = (round(side * scale) for side in size_mm(plate.layout))
     base, ink = (_jittered(colour, rng) for colour in _COLOURS[plate.colour])

@@ -38,7 +38,7 @@ def text_of(slots: npt.NDArray[np.integer]) -> str:
 
 @lru_cache(maxsize=4)
 def check_sets(folder: Path) -> list[CheckSet]:
-    """Validation sets of `folder`: cut-outs, the same shrunk, scenes by box or corners with three framings."""
+    """Validation sets of `folder`: cut-outs, the same shrunk, and plates of scenes in three framings."""
     plates = [plate for plate in load_real(folder) if is_validation(plate.path.name)]
     crops = [plate for plate in plates if plate.quad is None]
     scenes = [plate for plate in plates if plate.quad is not None]
@@ -46,7 +46,11 @@ def check_sets(folder: Path) -> list[CheckSet]:
     for width_px in SHRUNK_PX:
         sets.append(_made(f"crops_{width_px}px", crops, lambda plate, w=width_px: _cutout(plate, w)))
     # The same plates framed as other people cut them: tight, wide, and small in a wide frame.
-    for name, across, down in (("tight", 0.0, 0.0), ("scenes", framing.MARGIN_X, framing.MARGIN_Y), ("wide", 0.06, 0.16)):
+    for name, across, down in (
+        ("tight", 0.0, 0.0),
+        ("scenes", framing.MARGIN_X, framing.MARGIN_Y),
+        ("wide", 0.06, 0.16),
+    ):
         sets.append(_made(name, scenes, lambda plate, x=across, y=down: _from_scene(plate, x, y)))
     return sets
 
@@ -99,5 +103,7 @@ def quick_scores(reader: Reader, config: ReaderConfig) -> dict[str, float]:
     for check in check_sets(config.plates):
         logits, _ = predicted(reader, check.windows)
         read = [text_of(slots) for slots in logits.argmax(axis=2)]
-        scores[check.name] = round(float(np.mean([a == b for a, b in zip(read, check.texts, strict=True)])), 4)
+        scores[check.name] = round(
+            float(np.mean([a == b for a, b in zip(read, check.texts, strict=True)])), 4
+        )
     return scores

@@ -1,7 +1,7 @@
-"""Windows for the reader: synthetic plates, real plates and things that are no plates, pre-rendered to shards.
+"""Windows for the reader: synthetic plates, real plates and things that are none, pre-rendered to shards.
 
-A shard is one .npz of windows (N x 32 x 128 x 3 RGB uint8), slots (N x 8 label indices), kinds (N, -1 = no plate)
-and weights (N x 2: loss weight of the province and of the authority letter).
+A shard is one .npz of windows (N x 32 x 128 x 3 RGB uint8), slots (N x 8 label indices), kinds (N, -1 = no
+plate) and weights (N x 2: loss weight of the province and of the authority letter).
 """
 
 from __future__ import annotations
@@ -147,17 +147,21 @@ def plate_width_px(rng: Rng) -> float:
     return float(np.clip(np.exp(rng.normal(np.log(76), 0.45)), 24, 160))
 
 
-def synthetic_sample(glyphs: Glyphs, rng: Rng) -> Sample:
-    """A plate of any kind, weathered, filmed and cut as the pole or as somebody's cut-out would be."""
-    plate = sample_plate(rng)
+def synthetic_sample(
+    glyphs: Glyphs, rng: Rng, kind: str | None = None, mistaken_share: float = 0.02
+) -> Sample:
+    """A plate (of `kind`, else of any), weathered, filmed and cut as the pole or a cut-out would be.
+
+    `mistaken_share` of them are read with their rows mistaken: nothing legible may come out of those.
+    """
+    plate = sample_plate(rng, kind)
     flat = degrade.weathered(draw_plate(plate, rng, glyphs, px_per_mm=0.5), rng)
     # A two-row plate shows its characters about as large at two thirds of the width.
     shot = degrade.placed(flat, plate_width_px(rng) * (0.8 if plate.rows == 2 else 1.0), rng)
     strength = _film_strength(shot.quad)
     picture = degrade.filmed(degrade.exposed(shot.picture, rng), rng, strength)
     shot = degrade.Shot(picture=picture, quad=shot.quad)
-    if rng.random() < 0.02:
-        # Read the wrong way (rows mistaken): nothing legible may come out.
+    if rng.random() < mistaken_share:
         window = _framed_window(shot, 3 - plate.rows, rng)
         return Sample(window=window, text="", kind=None)
     return Sample(window=_framed_window(shot, plate.rows, rng), text=plate.text, kind=plate.kind)
@@ -220,10 +224,18 @@ def no_plate_sample(street: list[Picture], rng: Rng) -> Sample:
     if rng.random() < 0.3:
         ground, ink = rng.integers(0, 256, (2, 3)).tolist()
         part[:] = ground
-        words = ("".join(rng.choice(list("0123456789"), int(rng.integers(8, 12)))), "SALE 50", "TAXI", "BUS STOP", "VOLVO")
+        words = (
+            "".join(rng.choice(list("0123456789"), int(rng.integers(8, 12)))),
+            "SALE 50",
+            "TAXI",
+            "BUS STOP",
+            "VOLVO",
+        )
         word = words[int(rng.integers(len(words)))]
         font = int(rng.integers(0, 8))
-        cv2.putText(part, word, (2, int(high * 0.7)), font, wide / (len(word) * 21), ink, int(rng.integers(1, 4)))
+        cv2.putText(
+            part, word, (2, int(high * 0.7)), font, wide / (len(word) * 21), ink, int(rng.integers(1, 4))
+        )
     part = degrade.filmed(part, rng)
     return Sample(window=framing.windowed(part, 2 if rng.random() < 0.3 else 1), text="", kind=None)
 

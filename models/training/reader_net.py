@@ -1,4 +1,4 @@
-"""The reader: 8 fixed character slots, each looking where it likes on a 4x32 map of the window, and a kind head.
+"""The reader: 8 fixed character slots, each looking anywhere on a 4x32 map of the window, and a kind head.
 
 Every layer is one that full-integer TFLite has. No CTC: two thirds of a CTC reader's errors are of length.
 """
@@ -18,11 +18,15 @@ FEATURES: Final = 96
 GRID: Final = (4, 32)
 
 
-def conv(inputs: int, outputs: int, kernel: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1)) -> nn.Sequential:
+def conv(
+    inputs: int, outputs: int, kernel: tuple[int, int] = (3, 3), stride: tuple[int, int] = (1, 1)
+) -> nn.Sequential:
     """Convolution, batch norm, ReLU; the convolution carries the bias only once folded."""
     padding = (kernel[0] // 2, kernel[1] // 2)
     return nn.Sequential(
-        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True)
+        nn.Conv2d(inputs, outputs, kernel, stride, padding, bias=False),
+        nn.BatchNorm2d(outputs),
+        nn.ReLU(inplace=True),
     )
 
 

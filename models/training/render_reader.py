@@ -1,7 +1,7 @@
-"""Pre-render the reader's shards: python models/training/render_reader.py --config models/training/config.toml
+"""Pre-render the reader's shards: python models/training/render_reader.py
 
-A shard that is already there is kept, so a broken-off run goes on where it stopped. Each shard's random numbers
-come from the seed and its own name, whatever the number of processes.
+A shard that is already there is kept, so a broken-off run goes on where it stopped. Each shard's random
+numbers come from the seed and its own name, whatever the number of processes.
 """
 
 from __future__ import annotations
@@ -62,7 +62,9 @@ def _real_samples(config: ReaderConfig, rng: np.random.Generator) -> list[reader
     pool = [plate for plate in plates for _ in range(1 if plate.quad is None else 3)]
     pictures = {plate.path: cv2.imread(str(plate.path)) for plate in plates}
     chosen = [pool[int(i)] for i in rng.integers(0, len(pool), config.shard_size)]
-    return [reader_data.real_sample(plate, np.asarray(pictures[plate.path], np.uint8), rng) for plate in chosen]
+    return [
+        reader_data.real_sample(plate, np.asarray(pictures[plate.path], np.uint8), rng) for plate in chosen
+    ]
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Train the reader: python models/training/train_reader.py --config models/training/config.toml
 
-Renders missing shards, goes on from the last checkpoint when there is one, and leaves `reader/last.pt` (everything
-needed to go on) with running averages of the weights, which are what is exported.
+Renders missing shards, goes on from the last checkpoint when there is one, and leaves `reader/last.pt`
+(everything needed to go on) with running averages of the weights, which are what is exported.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -44,7 +43,7 @@ class Shards:
 
 
 def batches(config: ReaderConfig, paths: list[Path], rng: np.random.Generator) -> Iterator[list[Tensor]]:
-    """Endless batches of windows (0..1), slots, kinds and loss weights, synthetic and real mixed by `real_share`."""
+    """Endless batches of windows (0..1), slots, kinds and weights, synthetic and real by `real_share`."""
     real = Shards([path for path in paths if path.stem.startswith("real")])
     synthetic = Shards([path for path in paths if not path.stem.startswith("real")])
     real_count = round(config.batch * config.real_share)
@@ -58,8 +57,8 @@ def batches(config: ReaderConfig, paths: list[Path], rng: np.random.Generator) -
 def shake(windows: Tensor, grain: Tensor, rng: np.random.Generator) -> Tensor:
     """Cheap differences between two sights of a window: light, channel gains, a shift, a blot, grain.
 
-    N x 32 x 128 x 3 bytes in, N x 3 x 32 x 128 floats of 0..1 out. In place and channels last throughout: this
-    runs on the cores that train.
+    N x 32 x 128 x 3 bytes in, N x 3 x 32 x 128 floats of 0..1 out. In place and channels last
+    throughout: this runs on the cores that train.
     """
     count = len(windows)
     gain = np.exp(rng.normal(0, 0.12, (count, 1, 1, 1)) + rng.normal(0, 0.05, (count, 1, 1, 3))) / 255
@@ -160,14 +159,12 @@ def average_into(averaged: Reader, reader: Reader, keep: float) -> None:
                 value.copy_(theirs[name])
 
 
-def save(
-    path: Path, reader: Reader, averaged: Reader, optimizer: torch.optim.Optimizer, step: int
-) -> None:
+def save(path: Path, reader: Reader, averaged: Reader, optimizer: torch.optim.Optimizer, step: int) -> None:
     """Write a checkpoint so that a kill leaves the old or the new one."""
     part = path.with_suffix(".part")
     state = {"reader": reader.state_dict(), "averaged": averaged.state_dict(), "step": step}
     torch.save({**state, "optimizer": optimizer.state_dict()}, part)
-    os.replace(part, path)
+    part.replace(path)
 
 
 if __name__ == "__main__":
