@@ -10,7 +10,6 @@ import structlog
 from edged.camera import open_camera
 from edged.clock import Clock
 from edged.control import Command, ControlWorker
-from edged.data_files import folders
 from edged.domain.health import HealthStatus
 from edged.sensor_buses import sensor_buses
 from edged.settings import BerthSettings, CameraSettings, Settings
@@ -19,7 +18,8 @@ from edged.store import Store, StoreError
 from edged.supervisor import Supervisor, Worker
 from edged.systemd_notify import SystemdNotifier
 from edged.uplink import Uplink
-from edged.vision import PlateVision, VisionError
+from edged.vision.errors import VisionError
+from edged.vision.pipeline import PlateVision
 from edged.wire import Snapshot
 from edged.wire.signing import signed
 from edged.workers.berths import BerthWorker
@@ -164,9 +164,9 @@ class _Daemon:
         """Return the models; without them arrivals are still recorded, with pictures, and health says why."""
         model = self._settings.model
         try:
-            return PlateVision.load(folders("models", model.directory), threads=model.threads)
+            return PlateVision.load(model.directory, threads=model.threads)
         except VisionError as error:
-            self._health.report("model", HealthStatus.FAILED, str(error), error.remedy)
+            self._health.report("model", HealthStatus.FAILED, str(error), "install the models again")
             return None
 
     def _want_capture(self, berth: BerthSettings, visit_id: str, reason: Reason) -> None:

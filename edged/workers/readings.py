@@ -14,13 +14,14 @@ from edged.camera import Frame, annotate, compress
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.domain.plate import mask
-from edged.domain.reading import PlateRead, Reading
+from edged.domain.reading import PlateRead, Reading, fuse_burst
 from edged.domain.second_look import Look, look
 from edged.domain.timekeeping import Stamp
 from edged.picture import PictureError
 from edged.settings import SiteSettings
 from edged.store import NewReading, Store, StoreError
-from edged.vision import PlateVision
+from edged.vision.errors import BadFrame
+from edged.vision.pipeline import PlateVision
 from edged.wire import ReadingView
 from edged.workers.captures import Captured, CaptureJob, Reason
 from edged.workers.health_book import HealthBook
@@ -92,7 +93,7 @@ class ReadingWorker:
 
     def _read(self, burst: _Burst) -> None:
         job, frames = burst.job, burst.frames
-        plates = self._vision.read_burst([f.image for f in frames], job.berth.polygon) if self._vision else []
+        plates = self._plates(job, frames)
         captured = self._clock.at(frames[-1].taken_monotonic_s)
         new = self._new_reading(job, _the_one_of(plates), captured)
         metrics.READINGS.labels(_outcome(new)).inc()
@@ -103,10 +104,24 @@ class ReadingWorker:
         try:
             self._weigh(job, new)
         except StoreError as error:
-            self._health.report("readings", HealthStatus.DEGRADED, f"not stored: {error}", "see `edged diag`")
+            self._health.report("readings", HealthStatus.DEGRADED, f"not stored: {error.what}", error.remedy)
             self._again(job)
         else:
             self._health.clear("readings")
+
+    def _plates(self, job: CaptureJob, frames: tuple[Frame, ...]) -> list[PlateRead]:
+        """Return the plates in the berth, fused over the burst, the surest first."""
+        if self._vision is None:
+            return []
+        component = f"polygon of berth {job.berth.berth_no}"
+        try:
+            seen = [self._vision.read_frame(frame.image, job.berth.polygon) for frame in frames]
+        except BadFrame as error:
+            self._health.report(component, HealthStatus.DEGRADED, str(error), "see `edged camera`")
+            return []
+        self._health.clear(component)
+        spec = self._vision.manifest.reader
+        return fuse_burst(seen, labels=spec.labels, accept_from=spec.accept_from)
 
     def _weigh(self, job: CaptureJob, new: NewReading) -> None:
         """Commit what the burst adds to the visit's reading. Raises StoreError."""
@@ -171,7 +186,7 @@ class ReadingWorker:
             confidence=reading.confidence if reading else 0.0,
             accepted=reading.accepted if reading else False,
             captured=captured,
-            model_version=self._vision.version if self._vision else "none",
+            model_version=self._vision.manifest.version if self._vision else "none",
             evidence_jpeg=None,
         )
 

@@ -42,12 +42,7 @@ class UpkeepWorker:
         try:
             self._store.evict(self._clock.now())
         except StoreError as error:
-            self._health.report(
-                "retention",
-                HealthStatus.DEGRADED,
-                str(error),
-                "free space on the disk, or check that it is writable",
-            )
+            self._health.report("retention", HealthStatus.DEGRADED, error.what, error.remedy)
         else:
             self._health.clear("retention")
 

@@ -41,7 +41,7 @@ class StubbornStore(Store):
 
     def drive_in(self, *arguments: Any, **keywords: Any) -> None:
         if self.full:
-            raise StoreError("database or disk is full")
+            raise StoreError("database or disk is full", "free space")
         super().drive_in(*arguments, **keywords)
 
 
