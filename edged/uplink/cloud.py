@@ -11,6 +11,7 @@ from typing import TypeVar
 import requests
 from pydantic import ValidationError
 from requests.auth import AuthBase
+from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from edged import __version__
 from edged.settings import UplinkSettings
@@ -104,13 +105,14 @@ class Cloud:
     def _content(self, response: requests.Response, deadline_s: float) -> bytes:
         """Read the body, bounded in size and time: the session's timeout is per packet only."""
         content = bytearray()
-        for chunk in response.iter_content(16 * 1024):
+        # read1: what has come so far; read and iter_content would wait for a whole chunk, however slow
+        while chunk := response.raw.read1(16 * 1024, decode_content=True):
             content += chunk
             if len(content) > MAX_ANSWER_BYTES:
                 raise self._nonsense(f"an answer above {MAX_ANSWER_BYTES} bytes")
-            if time.monotonic() > deadline_s + self._timeout_s:
+            if time.monotonic() > deadline_s:
                 raise CloudUnreachableError(
-                    f"{self._url}: the answer did not end within {2 * self._timeout_s:.0f} s",
+                    f"{self._url}: the answer did not end within {self._timeout_s:.0f} s",
                     "check the 4G signal; raise uplink.timeout_s on a slow line",
                 )
         return bytes(content)
@@ -157,12 +159,12 @@ class Cloud:
                 f"{self._url}: TLS was refused ({_innermost(error)})",
                 "check uplink.ca_file, and this box's clock (timedatectl)",
             ) from error
-        except requests.Timeout as error:
+        except (requests.Timeout, ReadTimeoutError) as error:
             raise CloudUnreachableError(
                 f"{self._url}: no answer within {self._timeout_s:.0f} s",
                 "check the 4G signal; raise uplink.timeout_s on a slow line",
             ) from error
-        except (requests.RequestException, OSError) as error:
+        except (requests.RequestException, HTTPError, OSError) as error:
             raise CloudUnreachableError(
                 f"{self._url}: {_innermost(error)}", "check SIM, antenna and uplink.cloud_url (edged diag)"
             ) from error

@@ -152,14 +152,11 @@ class Uplink:
 
     def _enrolled(self) -> bool:
         """Tell whether there are credentials; look again when there are none or the cloud denied them."""
-        if self.credentials is not None and "denied" not in self._problems:
-            return True
-        try:
-            self.credentials = load_credentials(self._settings.credentials)
-        except CredentialsError as error:
-            self._report("credentials", error)
-        else:
-            self._problems.pop("credentials", None)
+        if self.credentials is None or "denied" in self._problems:
+            try:
+                self.credentials = load_credentials(self._settings.credentials)
+            except CredentialsError as error:
+                self._report("credentials", error)
         return self.credentials is not None
 
     def _next_step(self) -> float:
@@ -249,7 +246,7 @@ class Uplink:
         now_s = time.monotonic()
         self.last_success_s = now_s
         self._line.succeeded()
-        for key in ("line", "denied"):
+        for key in ("credentials", "line", "denied"):
             self._problems.pop(key, None)
         asked_s = answer.poll_after_s
         poll_s = self._settings.poll_interval_s if asked_s is None else asked_s
