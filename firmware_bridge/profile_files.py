@@ -93,9 +93,9 @@ def _profile(fields: Fields) -> SensorProfile | None:
     identity = _optional(fields, "identity", lambda part: _identity(part, set(registers)))
     set_id = _optional(fields, "set_id", lambda part: _set_id(part, holding))
     fields.refuse_unknown()
+    _check_bit_rule(fields, occupancy, registers)
     if fields.faults:
         return None
-    _check_bit_rule(fields, occupancy, registers)
     _check_block_limits(fields, registers.values(), link)
     return SensorProfile(
         name=name,
@@ -281,7 +281,10 @@ def _set_id(fields: Fields, holding: set[str]) -> SetIdRule:
 
 
 def _check_bit_rule(fields: Fields, rule: OccupancyRule, registers: dict[str, Register]) -> None:
-    is_flag = rule.signal not in registers or registers[rule.signal].type is ValueType.BIT
+    bits = {bit for register in registers.values() for bit in register.bits}
+    if rule.signal not in registers and rule.signal not in bits:
+        return  # told already
+    is_flag = rule.signal in bits or registers[rule.signal].type is ValueType.BIT
     if is_flag and rule.compare is not Compare.BIT:
         fields.fault("occupancy.compare", rule.compare, f'{rule.signal} is a single bit: use "bit"')
     if not is_flag and rule.compare is Compare.BIT:

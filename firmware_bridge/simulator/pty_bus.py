@@ -48,12 +48,13 @@ class BusSimulator:
         self._on_ready = on_ready
         self._master: int | None = None
         self._slave: int | None = None
+        self._pull_for_s: float | None = None
         self._replug_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Simulate until `stop` is set or a command says so."""
         sharpen_timers()
-        commands = Commands(self.traffic, unplug=self._unplug, stop=stop.set)
+        commands = Commands(self.traffic, unplug=self.unplug, stop=stop.set)
         with CommandServer(commands, self._control, self._stdin, stop.set) as server:
             self._plug()
             self.traffic.start(time.monotonic())
@@ -63,10 +64,17 @@ class BusSimulator:
                 while not stop.is_set():
                     self._step(server)
             finally:
-                self._unplug(0.0)
+                self._pull()
+
+    def unplug(self, seconds: float) -> None:
+        """The adapter vanishes and comes back under the same link. From any thread."""
+        self._pull_for_s = seconds
 
     def _step(self, server: CommandServer) -> None:
         now_s = time.monotonic()
+        if self._pull_for_s is not None:
+            self._replug_s, self._pull_for_s = now_s + self._pull_for_s, None
+            self._pull()
         if self._master is None and now_s >= self._replug_s:
             self._plug()
         self.traffic.advance(now_s)
@@ -94,8 +102,7 @@ class BusSimulator:
         fresh.symlink_to(os.ttyname(self._slave))
         fresh.rename(self._link)
 
-    def _unplug(self, seconds: float) -> None:
-        self._replug_s = time.monotonic() + seconds
+    def _pull(self) -> None:
         if self._master is None or self._slave is None:
             return
         self._link.unlink(missing_ok=True)

@@ -1,0 +1,232 @@
+"""The bus against simulated sensors on a real pty: what the daemon may rely on."""
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from firmware_bridge import (
+    BusSettings,
+    ChannelState,
+    PortError,
+    SensorBus,
+    SensorProfile,
+    SensorSettings,
+    SettingsError,
+    check_sensors,
+)
+from firmware_bridge.port import open_line
+from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
+from tests.firmware_bridge.conftest import running, wait_for
+
+Profiles = dict[str, SensorProfile]
+
+
+def sensor(profiles: Profiles, name: str, device_id: int) -> SensorSettings:
+    return SensorSettings(name=f"{name}-{device_id}", device_id=device_id, profile=profiles[name])
+
+
+def test_arrivals_and_departures_are_seen_on_a_loop_and_a_distance_sensor(
+    tmp_path: Path, profiles: Profiles
+) -> None:
+    devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["urm15"], 2, occupied=[1])]
+    sensors = [sensor(profiles, "ld120", 1), sensor(profiles, "urm15", 2)]
+    with running(tmp_path / "bus", devices, sensors) as rig:
+        wait_for(lambda: len(rig.seen) == 2, "both are known")
+        assert rig.states("ld120-1") == ["vacant"]
+        assert rig.states("urm15-2") == ["occupied"]
+        assert all(observation.previous is None for observation in rig.seen)
+        rig.device(1).arrive()
+        rig.device(2).leave()
+        wait_for(lambda: len(rig.seen) == 4, "both have changed")
+        assert rig.states("ld120-1") == ["vacant", "occupied"]
+        assert rig.states("urm15-2") == ["occupied", "vacant"]
+        state, age_s = rig.bus.channel_states()["ld120-1", 1]
+        assert state is ChannelState.OCCUPIED
+        assert age_s is not None
+        assert age_s < 1
+
+
+def test_a_swapped_car_shows_in_the_counter(tmp_path: Path, profiles: Profiles) -> None:
+    with running(
+        tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
+    ) as rig:
+        wait_for(
+            lambda: rig.bus.snapshot().sensors[0].channels[0].counter is not None, "the counter is known"
+        )
+        rig.device(1).arrive()
+        wait_for(lambda: rig.states("ld120-1")[-1:] == ["occupied"], "the first car is seen")
+        wait_for(lambda: rig.bus.snapshot().sensors[0].channels[0].counter == 1, "the first car is counted")
+        rig.device(1).swap()
+        wait_for(lambda: rig.seen[-1].counter_delta == 1, "the swap is seen")
+        assert rig.seen[-1].state is rig.seen[-1].previous is ChannelState.OCCUPIED
+        assert [o.counter_delta for o in rig.seen[1:-1]] == [0]
+
+
+def test_a_dead_sensor_becomes_fault_is_quarantined_and_comes_back(
+    tmp_path: Path, profiles: Profiles
+) -> None:
+    dead = SimulatedDevice(profiles["ld120"], 1, faults=FaultPlan(silent_rate=1.0))
+    devices = [dead, SimulatedDevice(profiles["ld120"], 2)]
+    sensors = [sensor(profiles, "ld120", 1), sensor(profiles, "ld120", 2)]
+    with running(tmp_path / "bus", devices, sensors, fault_after_s=1.0) as rig:
+        wait_for(lambda: rig.states("ld120-1") == ["fault"], "the dead one is a fault")
+        wait_for(lambda: rig.bus.snapshot().sensors[0].quality == "quarantined", "it is quarantined")
+        assert rig.states("ld120-2") == ["vacant"]
+        dead.faults = FaultPlan()
+        wait_for(lambda: rig.states("ld120-1") == ["fault", "vacant"], "it is back")
+
+
+def test_a_faulty_loop_is_a_fault_and_not_a_vacant_berth(tmp_path: Path, profiles: Profiles) -> None:
+    with running(
+        tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
+    ) as rig:
+        wait_for(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
+        rig.device(1).break_down("loop open circuit")
+        wait_for(lambda: rig.states("ld120-1")[-1] == "fault", "the fault is seen")
+        assert rig.seen[-1].cause == "loop open circuit"
+        rig.device(1).break_down("")
+        wait_for(lambda: rig.states("ld120-1")[-1] == "vacant", "the loop is mended")
+
+
+def test_a_gateway_that_lost_power_gets_its_settings_again(tmp_path: Path, profiles: Profiles) -> None:
+    gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1, 3))
+    with running(tmp_path / "bus", [SimulatedDevice(profiles["dx80_mgage"], 1)], [gateway]) as rig:
+        device = rig.device(1)
+        wait_for(lambda: device.peek("configuration", 3) == 0x0B4B, "both nodes are configured")
+        assert device.peek("configuration", 1) == 0x0B4B
+        assert device.peek("configuration", 2) == 0  # not in use
+        device.arrive(3)
+        wait_for(lambda: rig.states("g", 3)[-1:] == ["occupied"], "node 3 sees a car")
+        assert rig.states("g", 1) == ["vacant"]
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        pytest.param(LineFaults(echo=True), id="echo"),
+        pytest.param(LineFaults(leading_noise_rate=1.0), id="leading noise"),
+        pytest.param(LineFaults(trailing_noise_rate=1.0), id="trailing noise"),
+        pytest.param(LineFaults(idle_noise_rate=1.0), id="noise between frames"),
+        pytest.param(LineFaults(corrupt_byte_rate=0.02), id="corrupted bytes"),
+    ],
+)
+def test_changes_are_seen_on_a_bad_line(tmp_path: Path, profiles: Profiles, faults: LineFaults) -> None:
+    devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["ld120"], 2)]
+    sensors = [sensor(profiles, "ld120", 1), sensor(profiles, "ld120", 2)]
+    with running(tmp_path / "bus", devices, sensors) as rig:
+        rig.simulator.line.faults = faults
+        wait_for(lambda: len(rig.seen) == 2, "both are known")
+        rig.device(2).arrive()
+        wait_for(lambda: rig.states("ld120-2") == ["vacant", "occupied"], "the arrival is seen")
+        assert rig.states("ld120-1") == ["vacant"]
+
+
+@pytest.mark.parametrize(
+    "plan",
+    [
+        pytest.param(FaultPlan(late_rate=0.5, late_s=0.15), id="late"),
+        pytest.param(FaultPlan(wrong_id_rate=0.5), id="wrong id"),
+        pytest.param(FaultPlan(wrong_count_rate=0.5), id="wrong count"),
+        pytest.param(FaultPlan(truncate_rate=0.5), id="cut"),
+        pytest.param(FaultPlan(merge_rate=0.5), id="merged"),
+        pytest.param(FaultPlan(split_rate=1.0), id="split"),
+        pytest.param(FaultPlan(babble_rate=0.5), id="babble"),
+        pytest.param(FaultPlan(exception_rate=0.5, exception_code=6), id="busy"),
+    ],
+)
+def test_a_nasty_sensor_never_shows_a_wrong_state(
+    tmp_path: Path, profiles: Profiles, plan: FaultPlan
+) -> None:
+    nasty = SimulatedDevice(profiles["urm15"], 1, occupied=[1], faults=plan)
+    # taken for the distance, this temperature would be a berth without a car
+    nasty.write_signal("temperature", 1, 3000.0)
+    devices = [nasty, SimulatedDevice(profiles["urm15"], 2)]
+    sensors = [sensor(profiles, "urm15", 1), sensor(profiles, "urm15", 2)]
+    with running(tmp_path / "bus", devices, sensors, fault_after_s=30) as rig:
+        wait_for(lambda: len(rig.seen) == 2, "both are known", deadline_s=20)
+        nasty.leave()
+        wait_for(lambda: rig.states("urm15-1") == ["occupied", "vacant"], "it left", deadline_s=20)
+        assert rig.states("urm15-2") == ["vacant"]
+
+
+def test_an_unplugged_adapter_is_found_again_without_restart(tmp_path: Path, profiles: Profiles) -> None:
+    with running(
+        tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
+    ) as rig:
+        wait_for(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
+        rig.simulator.unplug(0.3)
+        wait_for(lambda: rig.bus.snapshot().port_error is not None, "the loss is noticed")
+        rig.device(1).arrive()
+        wait_for(lambda: rig.states("ld120-1")[-1] == "occupied", "polling goes on")
+        assert rig.bus.snapshot().port_error is None
+
+
+def test_a_missing_port_is_told_and_waited_for(tmp_path: Path, profiles: Profiles) -> None:
+    sensors = [sensor(profiles, "ld120", 1)]
+    with running(tmp_path / "none", [], sensors, fault_after_s=0.5, start_simulator=False) as rig:
+        wait_for(lambda: rig.states("ld120-1") == ["fault"], "nobody answers")
+        snapshot = rig.bus.snapshot()
+        assert "is not there" in str(snapshot.port_error)
+        assert "plug" in str(snapshot.port_remedy)
+        before_s = rig.bus.last_progress_s
+        wait_for(lambda: rig.bus.last_progress_s > before_s, "progress goes on without a port")
+
+
+def test_a_port_held_by_another_process_is_told(tmp_path: Path, profiles: Profiles) -> None:
+    devices, sensors = [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
+    with running(tmp_path / "bus", devices, sensors) as rig:
+        wait_for(lambda: len(rig.seen) == 1, "the first bus has the port")
+        second = SensorBus(BusSettings(name="other", port=str(rig.port)), sensors, lambda _: None)
+        stop = threading.Event()
+        thread = threading.Thread(target=second.run, args=(stop,))
+        thread.start()
+        try:
+            wait_for(lambda: second.snapshot().port_error is not None, "the second is refused")
+            assert "held by another process" in str(second.snapshot().port_error)
+        finally:
+            stop.set()
+            thread.join(5)
+
+
+def test_two_sensors_with_one_id_on_a_bus_are_refused(profiles: Profiles) -> None:
+    twins = [
+        SensorSettings(name="a", device_id=1, profile=profiles["ld120"]),
+        SensorSettings(name="b", device_id=1, profile=profiles["urm15"]),
+    ]
+    with pytest.raises(SettingsError, match="sensor a has that id"):
+        check_sensors(BusSettings(name="kerb", port="/dev/null"), twins)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        ({"port": ""}, "serial device"),
+        ({"baudrate": 0}, "1200"),
+        ({"parity": "X"}, "N"),
+        ({"stop_bits": 3}, "1 or 2"),
+    ],
+)
+def test_wrong_bus_settings_are_refused(wrong: dict[str, object], hint: str) -> None:
+    with pytest.raises(SettingsError, match=hint):
+        BusSettings(**({"name": "kerb", "port": "/dev/ttyUSB0"} | wrong))  # type: ignore[arg-type]  # on purpose
+
+
+def test_an_unexpected_exception_ends_the_bus(tmp_path: Path, profiles: Profiles) -> None:
+    def fail(_: object) -> None:
+        raise RuntimeError("a bug in the daemon")
+
+    bus = SensorBus(
+        BusSettings(name="kerb", port=str(tmp_path / "none"), fault_after_s=0.5),
+        [sensor(profiles, "ld120", 1)],
+        fail,
+    )
+    with pytest.raises(RuntimeError, match="a bug"):
+        bus.run(threading.Event())
+
+
+def test_a_port_that_is_no_serial_port_is_a_port_error(tmp_path: Path) -> None:
+    plain = tmp_path / "file"
+    plain.write_text("")
+    with pytest.raises(PortError), open_line(BusSettings(name="kerb", port=str(plain))):
+        pass
