@@ -6,6 +6,7 @@ import re
 import secrets
 
 _FIELD = re.compile(r'(\w+)\s*=\s*(?:"([^"]*)"|([^\s,]+))')
+_MOST_NONCES = 256  # the oldest is forgotten first
 _HASHES = {"MD5": "md5", "SHA-256": "sha256"}
 
 
@@ -21,6 +22,8 @@ class DigestGate:
 
     def challenge(self, *, stale: bool = False) -> str:
         """Return a WWW-Authenticate header with a fresh nonce."""
+        while len(self._nonces) >= _MOST_NONCES:
+            del self._nonces[next(iter(self._nonces))]
         nonce = secrets.token_hex(16)
         self._nonces[nonce] = set()
         return f'Digest realm="{self._realm}", qop="auth", algorithm={self._algorithm}, nonce="{nonce}"' + (

@@ -69,10 +69,20 @@ class Scene:
         inside = np.clip(corners, (0, 0), (self._view.width_px - 1, self._view.height_px - 1))
         return tuple((round(float(x)), round(float(y))) for x, y in inside)
 
+    def sees(self, berth_no: str) -> bool:
+        """Tell whether a car in that berth shows in the picture: a watched berth or a neighbour of one."""
+        watched = [self._line_x[one] for one in self._watched]
+        at = self._line_x[berth_no]
+        return min(watched) - BERTH_WIDTH_M <= at <= max(watched) + BERTH_WIDTH_M
+
     def render(self, cars: Mapping[str, str], *, lights_on: Sequence[str] = ()) -> Rendered:
         """Return the scene with a car of that plate in each berth of `cars`; ValueError for no such plate."""
         canvas = self._street.copy()
-        standing = [(no, self._car(no, plate, lit=no in lights_on), plate) for no, plate in cars.items()]
+        standing = [
+            (no, self._car(no, plate, lit=no in lights_on), plate)
+            for no, plate in cars.items()
+            if self.sees(no)
+        ]
         self._shade_ground(canvas, [car for _, car, _ in standing])
         standing.sort(key=lambda one: -abs(float(one[1].plate_centre[0]) - self._view.position[0]))
         plates: dict[str, Points] = {}
