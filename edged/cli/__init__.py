@@ -6,6 +6,7 @@ a slow box.
 
 import typer
 
+from edged.cli.diag import diag
 from edged.cli.enrol import enrol
 from edged.cli.outbox import outbox_app
 from edged.cli.run import check_config, run
@@ -20,6 +21,7 @@ app = typer.Typer(
 )
 app.command("run")(run)
 app.command("check-config")(check_config)
+app.command("diag")(diag)
 app.command("enrol")(enrol)
 app.command("visits")(visits)
 app.add_typer(outbox_app, name="outbox")

@@ -1,5 +1,6 @@
 """Outbox -> cloud: at least once, deduplicated there by event id; requests come back on the answers."""
 
+from edged.uplink.cloud import Cloud
 from edged.uplink.credentials import Credentials, load_credentials, write_credentials
 from edged.uplink.enrolment import enrol
 from edged.uplink.errors import (
@@ -16,6 +17,7 @@ from edged.uplink.errors import (
 from edged.uplink.uplink import Outbox, Uplink
 
 __all__ = [
+    "Cloud",
     "CloudBusyError",
     "CloudDeniedError",
     "CloudError",

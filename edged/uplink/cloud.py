@@ -82,6 +82,12 @@ class Cloud:
         content = self._call("POST", "/v1/enrolments", request.model_dump_json().encode(), headers, None)
         return self._parsed(EnrolmentAnswer, content)
 
+    def reach(self) -> None:
+        """Make sure that a cloud answers at this address. Raises CloudError."""
+        content = self._call("GET", "/healthz", b"", {}, None)
+        if not content.startswith(b"{"):
+            raise self._nonsense(_quoted(content) or "an empty answer")
+
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str], token: str | None) -> bytes:
         deadline_s = time.monotonic() + self._timeout_s
         with (
