@@ -29,11 +29,8 @@ class Channel:
 class Stage:
     """All channels' pictures. Scenes are rendered when cars move, so that cameras answer at once."""
 
-    def __init__(
-        self, berths: Sequence[str], channels: Sequence[Channel], *, seed: int, is_day: bool
-    ) -> None:
+    def __init__(self, berths: Sequence[str], channels: Sequence[Channel], *, seed: int) -> None:
         self._channels = {channel.number: channel for channel in channels}
-        self._is_day = is_day
         self._rng = np.random.default_rng(seed)
         self._lock = threading.Lock()
         self._scenes = {
