@@ -29,6 +29,12 @@ def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
     return path if base is None else base / path
 
 
+def _folder_beside_the_file(source: str, info: ValidationInfo) -> str:
+    """A camera's source is a path only where it replays a folder."""
+    is_folder = info.data.get("kind") is CameraKind.FOLDER
+    return str(_beside_the_file(Path(source), info)) if is_folder else source
+
+
 FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
 
 
@@ -87,7 +93,7 @@ class CameraSettings:
 
     name: Name
     kind: CameraKind = CameraKind.HTTP
-    source: Annotated[str, Field(min_length=1)]
+    source: Annotated[str, Field(min_length=1), AfterValidator(_folder_beside_the_file)]
     username: str | None = None
     password_file: FilePath | None = None
     preset_url: str | None = None

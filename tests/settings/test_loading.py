@@ -3,16 +3,16 @@ from pathlib import Path
 
 import pytest
 
-from edged.settings import SettingsError, load_settings
+from edged.settings import Settings, SettingsError, load_settings
 
 SAMPLE = Path(__file__).parents[2] / "config" / "edged.toml"
 
 
 @pytest.fixture
-def load_edited(tmp_path: Path) -> Callable[..., object]:
+def load_edited(tmp_path: Path) -> Callable[..., Settings]:
     """Load the sample with pieces of text replaced."""
 
-    def load(*edits: tuple[str, str]) -> object:
+    def load(*edits: tuple[str, str]) -> Settings:
         text = SAMPLE.read_text()
         for old, new in edits:
             assert old in text
@@ -24,7 +24,7 @@ def load_edited(tmp_path: Path) -> Callable[..., object]:
     return load
 
 
-def complaints_of(load: Callable[..., object], *edits: tuple[str, str]) -> list[str]:
+def complaints_of(load: Callable[..., Settings], *edits: tuple[str, str]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load(*edits)
     return [str(complaint) for complaint in caught.value.complaints]
@@ -40,6 +40,17 @@ def test_relative_paths_are_taken_from_the_files_folder() -> None:
     settings = load_settings(SAMPLE)
     assert settings.uplink.credentials == SAMPLE.parent / "credentials.json"
     assert settings.store.directory == Path("/var/lib/edged")
+
+
+def test_a_folder_of_pictures_is_a_path_and_a_url_is_not(
+    load_edited: Callable[..., Settings], tmp_path: Path
+) -> None:
+    assert load_edited().camera[0].source.startswith("http://192.168.1.64/")
+    replayed = load_edited(
+        ('kind = "http" ', 'kind = "folder" '),
+        ('source = "http://192.168.1.64/ISAPI/Streaming/channels/101/picture"', 'source = "pictures"'),
+    )
+    assert replayed.camera[0].source == str(tmp_path / "pictures")
 
 
 @pytest.mark.parametrize(
@@ -66,14 +77,14 @@ def test_relative_paths_are_taken_from_the_files_folder() -> None:
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_a_remedy(
-    load_edited: Callable[..., object], old: str, new: str, key: str, remedy: str
+    load_edited: Callable[..., Settings], old: str, new: str, key: str, remedy: str
 ) -> None:
     (complaint,) = complaints_of(load_edited, (old, new))
     assert complaint.startswith(key)
     assert remedy in complaint
 
 
-def test_all_errors_are_told_at_once(load_edited: Callable[..., object]) -> None:
+def test_all_errors_are_told_at_once(load_edited: Callable[..., Settings]) -> None:
     complaints = complaints_of(
         load_edited,
         ("baudrate = 9600", "baudrate = 1"),
