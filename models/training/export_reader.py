@@ -47,7 +47,7 @@ def twin(reader: Reader) -> tf.Module:
         for name in ("whole", "slot", "label", "kind")
     }
     look = reader.look.weight.detach().numpy().transpose(2, 3, 1, 0).copy()
-    look_bias = reader.look_where.detach() + reader.look.bias.detach()[:, None, None]  # type: ignore[index]
+    look_bias = reader.where().detach() + reader.look.bias.detach()[:, None, None]  # type: ignore[index]
     where = look_bias.numpy().reshape(1, -1, GRID[0] * GRID[1])
     shift = reader.slot_shift.detach().numpy()[None]
 

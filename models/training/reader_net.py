@@ -16,6 +16,7 @@ LOW: Final = 40
 HIGH: Final = 72
 FEATURES: Final = 96
 GRID: Final = (4, 32)
+FARTHEST: Final = -12.0
 
 
 def conv(
@@ -71,10 +72,17 @@ class Reader(nn.Module):
         x = torch.relu_(x + self.beside_norm(self.beside(x)))
         x = self.mix(x)
         whole = torch.relu(self.whole(x.mean(dim=(2, 3))))
-        seen = (self.look(x) + self.look_where).flatten(2).softmax(dim=2)  # N x slots x places
+        seen = (self.look(x) + self.where()).flatten(2).softmax(dim=2)  # N x slots x places
         found = seen @ x.flatten(2).transpose(1, 2) + whole[:, None] + self.slot_shift
         slots = self.label(torch.relu(self.slot(found)))
         return slots, self.kind(whole)
+
+    def where(self) -> Tensor:
+        """What each slot adds to every place's look (slots x 4 x 32).
+
+        Bounded: one byte must tell small differences between places beside "surely not there".
+        """
+        return self.look_where.clamp(min=FARTHEST)
 
 
 def _places() -> Tensor:
