@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import IntEnum
@@ -86,6 +86,7 @@ class CaptureWorker:
         deliver: Callable[[CaptureJob, tuple[Frame, ...]], None],
         still_there: Callable[[str], bool],
         health: HealthBook,
+        retry_after_s: Sequence[float] = RETRY_AFTER_S,
     ) -> None:
         self.name = f"camera {settings.name}"
         # The longest burst: every frame late, a moved preset, and a slow reader behind it.
@@ -96,6 +97,7 @@ class CaptureWorker:
         self._deliver = deliver
         self._still_there = still_there
         self._health = health
+        self._retry_after_s = retry_after_s
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
 
@@ -114,7 +116,7 @@ class CaptureWorker:
 
     def retry(self, job: CaptureJob) -> None:
         """Queue the job's next attempt, later each time."""
-        delay_s = RETRY_AFTER_S[min(job.attempt, len(RETRY_AFTER_S) - 1)]
+        delay_s = self._retry_after_s[min(job.attempt, len(self._retry_after_s) - 1)]
         self.submit(job.next_attempt(), delay_s)
 
     def run(self, stop: threading.Event) -> None:

@@ -1,13 +1,14 @@
 """The berths' worker over a real store; observations come as a bus thread would bring them."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from waiting import running as workers_running
+from waiting import until
 
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
@@ -24,14 +25,6 @@ BERTHS = tuple(
     BerthSettings(berth_no=no, sensor=f"loop-{no}", camera="high", settle_in_s=0.05, settle_out_s=0.1)
     for no in ("1001", "1002")
 )
-
-
-def until(condition: Callable[[], Any], within_s: float = 10.0) -> Any:
-    end_s = time.monotonic() + within_s
-    while not (result := condition()):
-        assert time.monotonic() < end_s, "waited in vain"
-        threading.Event().wait(0.01)
-    return result
 
 
 class StubbornStore(Store):
@@ -88,14 +81,10 @@ class Kerb:
 
 @contextmanager
 def running(kerb: Kerb) -> Iterator[Kerb]:
-    stop = threading.Event()
-    thread = threading.Thread(target=kerb.worker.run, args=(stop,))
-    thread.start()
     try:
-        yield kerb
+        with workers_running(kerb.worker):
+            yield kerb
     finally:
-        stop.set()
-        thread.join(10)
         kerb.store.close()
 
 

@@ -1,0 +1,108 @@
+"""A camera's worker over a real (folder) camera."""
+
+import time
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from waiting import running, until
+
+from edged.camera import Frame, open_camera
+from edged.domain.health import HealthStatus
+from edged.settings import BerthSettings, CameraKind, CameraSettings
+from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
+from edged.workers.health_book import HealthBook
+
+BERTH = BerthSettings(berth_no="1001", sensor="loop-1", camera="high")
+
+
+class Pole:
+    """A camera's worker, and what it delivers."""
+
+    def __init__(self, folder: Path) -> None:
+        settings = CameraSettings(
+            name="high", kind=CameraKind.FOLDER, source=str(folder), min_interval_s=0.0, burst_frames=3
+        )
+        self.health = HealthBook()
+        self.delivered: list[tuple[CaptureJob, tuple[Frame, ...]]] = []
+        self.open_visits = {"visit-1"}
+        self.worker = CaptureWorker(
+            settings,
+            open_camera(settings),
+            deliver=lambda job, frames: self.delivered.append((job, frames)),
+            still_there=self.open_visits.__contains__,
+            health=self.health,
+            retry_after_s=(0.05,),
+        )
+
+
+def job(reason: Reason = Reason.ARRIVAL, visit_id: str | None = "visit-1", **more: object) -> CaptureJob:
+    return CaptureJob(berth=BERTH, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), **more)  # type: ignore[arg-type]
+
+
+def add_picture(folder: Path) -> None:
+    folder.mkdir(exist_ok=True)
+    cv2.imwrite(str(folder / "berth.jpg"), np.full((90, 160, 3), 90, np.uint8))
+
+
+@pytest.fixture
+def pole(tmp_path: Path) -> Pole:
+    return Pole(tmp_path / "pictures")
+
+
+def test_a_job_becomes_a_burst(pole: Pole, tmp_path: Path) -> None:
+    add_picture(tmp_path / "pictures")
+    with running(pole.worker):
+        pole.worker.submit(job())
+        (done, frames), *_ = until(lambda: pole.delivered)
+    assert done.berth.berth_no == "1001"
+    assert len(frames) == 3
+
+
+def test_a_camera_that_comes_back_finishes_the_job_by_itself(pole: Pole, tmp_path: Path) -> None:
+    with running(pole.worker):
+        pole.worker.submit(job())
+        until(lambda: pole.health.status() is HealthStatus.DEGRADED)
+        (problem,) = pole.health.problems()
+        assert problem.component == "camera high"
+        assert problem.remedy
+        add_picture(tmp_path / "pictures")
+        until(lambda: pole.delivered)
+        until(lambda: pole.health.status() is HealthStatus.OK)
+
+
+def test_who_asks_of_a_broken_camera_is_answered_at_once_and_once(pole: Pole) -> None:
+    answers: list[Captured] = []
+    with running(pole.worker):
+        pole.worker.submit(job(Reason.REQUEST, answer=answers.append))
+        until(lambda: answers)
+    assert len(answers) == 1
+    assert "no picture" in (answers[0].error or "")
+
+
+def test_a_vehicle_that_left_needs_no_picture(pole: Pole, tmp_path: Path) -> None:
+    add_picture(tmp_path / "pictures")
+    pole.open_visits.clear()
+    with running(pole.worker):
+        pole.worker.submit(job())
+        pole.worker.submit(job(Reason.REQUEST, visit_id=None, answer=lambda _captured: None))
+        until(lambda: pole.delivered)
+    assert [done.reason for done, _ in pole.delivered] == [Reason.REQUEST]
+
+
+def test_who_waits_for_an_answer_goes_first(pole: Pole, tmp_path: Path) -> None:
+    add_picture(tmp_path / "pictures")
+    for reason in (Reason.LOOK_AGAIN, Reason.ARRIVAL, Reason.REQUEST):
+        pole.worker.submit(job(reason, answer=lambda _captured: None))
+    with running(pole.worker):
+        until(lambda: len(pole.delivered) == 3)
+    assert [done.reason for done, _ in pole.delivered] == [Reason.REQUEST, Reason.ARRIVAL, Reason.LOOK_AGAIN]
+
+
+def test_a_full_queue_says_so_instead_of_growing(pole: Pole) -> None:
+    answers: list[Captured] = []
+    for _ in range(70):
+        pole.worker.submit(job(Reason.REQUEST, answer=answers.append))
+    assert len(answers) == 6
+    assert answers[0].error == "the camera's queue is full"
