@@ -58,9 +58,8 @@ def open_database(path: Path, *, max_bytes: int) -> Opened:
 
     Raises sqlite3.Error or OSError when even a fresh file cannot be made.
     """
-    db = _sound_database(path)
-    if db is not None:
-        return Opened(db=_prepared(db, max_bytes), problems=())
+    if not path.exists() or _is_sound(path):
+        return Opened(db=_prepared(connect(path), max_bytes), problems=())
     damaged = set_aside(path)
     db = _prepared(connect(path), max_bytes)
     salvaged = _salvage(damaged, db)
@@ -84,25 +83,16 @@ def set_aside(path: Path) -> Path:
     return damaged
 
 
-def _sound_database(path: Path) -> Database | None:
-    """Return a checked connection, or None when the file is damaged."""
+def _is_sound(path: Path) -> bool:
+    """Check the file without writing: a writer would delete the -wal of a file whose head is damaged."""
     try:
-        db = connect(path)
+        with closing(connect(path, read_only=True).conn) as connection:
+            verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
         if _is_damage(error):
-            return None
+            return False
         raise
-    try:
-        verdict = [row[0] for row in db.execute("PRAGMA quick_check(1)").fetchall()]
-    except sqlite3.DatabaseError as error:
-        db.close()
-        if _is_damage(error):
-            return None
-        raise
-    if verdict != ["ok"]:
-        db.close()
-        return None
-    return db
+    return bool(verdict == "ok")
 
 
 def _is_damage(error: sqlite3.DatabaseError) -> bool:
@@ -166,7 +156,7 @@ def _salvage(damaged: Path, db: Database) -> int:
             known = {column.name for column in db[table].columns}
             for row in _readable_rows(source, table):
                 values = {key: row[key] for key in row.keys() if key in known}  # noqa: SIM118 (sqlite3.Row)
-                if _is_sound(values):
+                if _is_sound_row(values):
                     copied += _insert(db, table, values)
     return copied
 
@@ -183,7 +173,7 @@ def _readable_rows(source: sqlite3.Connection, table: str) -> Iterator[sqlite3.R
             return
 
 
-def _is_sound(values: dict[str, Any]) -> bool:
+def _is_sound_row(values: dict[str, Any]) -> bool:
     try:
         for key, value in values.items():
             if key.endswith("stamp") and value is not None:

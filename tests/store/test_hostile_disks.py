@@ -1,0 +1,236 @@
+"""Damaged files, full disks, read-only directories: a clear message, nothing silently lost."""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+from store_parts import at, days, deliver_all, opened, reading
+
+from edged.store import Store, StoreError, StoreFullError, StoreReadOnlyError
+
+DATABASE = "edged.db"
+
+
+def arrive(store: Store, count: int, first: int = 0) -> list[str]:
+    visit_ids = [f"visit-{number:06}" for number in range(first, first + count)]
+    for number, visit_id in enumerate(visit_ids):
+        store.drive_in("1001", visit_id, at(number), "sensor")
+    return visit_ids
+
+
+def damage(path: Path, offset: int, size: int) -> None:
+    with path.open("r+b") as file:
+        file.seek(offset)
+        file.write(Random(3).randbytes(size))
+
+
+def test_a_damaged_database_is_set_aside_whole_and_the_rest_of_it_taken_over(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        ids = arrive(store, 300)
+        store.remember_berth("1001", "occupied", ids[-1], 3, at(1))
+        digest = store.commit_reading(reading(ids[0])) or ""
+        last = int(store.pending(1000, at())[-1].body["sequence"])
+    database = tmp_path / DATABASE
+    damage(database, database.stat().st_size // 2, 8192)
+    with opened(tmp_path) as store:
+        (problem,) = store.problems
+        assert "was damaged and is kept as edged.db.corrupt-" in problem.cause
+        taken_over = {visit.visit_id for visit in store.visits(limit=1000)}
+        assert len(taken_over) > 200
+        assert len(store.pending(1000, at(), max_bytes=1 << 30)) > 200
+        assert store.evidence_path(digest) is not None
+        arrive(store, 1, first=900)
+        newest = max(store.pending(1000, at(), max_bytes=1 << 30), key=lambda event: event.body["sequence"])
+        assert newest.body["visit_id"] == "visit-000900"
+        assert newest.body["sequence"] > last
+    assert len(list(tmp_path.glob("edged.db.corrupt-*"))) >= 1
+    with opened(tmp_path) as store:  # said once; from now on it is an ordinary store
+        assert store.problems == ()
+
+
+def test_a_database_that_is_no_database_begins_afresh(tmp_path: Path) -> None:
+    (tmp_path / DATABASE).write_bytes(b"\x00\xff garbage" * 1000)
+    (tmp_path / f"{DATABASE}-wal").write_bytes(b"old wal")
+    with opened(tmp_path) as store:
+        assert len(store.problems) == 1
+        arrive(store, 1)
+    (damaged,) = (path for path in tmp_path.glob("edged.db.corrupt-*") if path.name.endswith("Z"))
+    assert damaged.read_bytes().startswith(b"\x00\xff garbage")
+    assert damaged.with_name(f"{damaged.name}-wal").read_bytes() == b"old wal"
+
+
+def test_any_damage_anywhere_leaves_a_store_that_works(tmp_path: Path) -> None:
+    with opened(tmp_path / "sound") as store:
+        arrive(store, 60)
+    sound = (tmp_path / "sound" / DATABASE).read_bytes()
+    rng = Random(11)
+    for number in range(25):
+        directory = tmp_path / f"damaged-{number}"
+        directory.mkdir()
+        (directory / DATABASE).write_bytes(sound)
+        damage(directory / DATABASE, rng.randrange(len(sound)), rng.randrange(1, 6000))
+        with opened(directory) as store:
+            arrive(store, 1, first=1000)
+            assert store.visits(limit=1)[0].visit_id == "visit-001000"
+
+
+def test_a_database_of_a_newer_edged_is_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store._writer.write(lambda db: db.execute("PRAGMA user_version = 99"))
+    with pytest.raises(StoreError, match="install the newer edged again"):
+        opened(tmp_path)
+    assert list(tmp_path.glob("*.corrupt-*")) == []
+
+
+def fill(store: Store) -> int:
+    """Fill the database with events that nobody has taken yet; return how many went in."""
+    with pytest.raises(StoreFullError, match="no room left"):
+        for number in range(10_000):
+            store.snapshot_taken("1001", None, at(number), f"request-{number:06}", None, "x" * 60_000)
+    return number
+
+
+def test_a_full_database_says_so_keeps_everything_and_recovers(tmp_path: Path) -> None:
+    with opened(tmp_path, max_size_mib=16) as store:
+        count = fill(store)
+        assert count > 20
+        (problem,) = store.problems
+        assert problem.status == "failed"
+        assert "no room left" in problem.cause
+        assert store.counts().waiting == count
+        deliver_all(store)
+        arrive(store, 1)
+        assert store.problems == ()
+    with opened(tmp_path, max_size_mib=16) as store:
+        assert [visit.visit_id for visit in store.visits()] == ["visit-000000"]
+
+
+def test_a_database_full_of_delivered_visits_makes_room_by_itself(tmp_path: Path) -> None:
+    with opened(tmp_path, max_size_mib=16) as store:
+        for number in range(240):
+            visit_id = f"visit-{number:06}"
+            store.drive_in("1001", visit_id, at(number), "sensor")
+            store.commit_reading(reading(visit_id, number, characters=(0.5,) * 4000, evidence_jpeg=None))
+            store.drive_out("1001", visit_id, at(number + 1), "sensor")
+            deliver_all(store)
+        assert store.problems == ()
+        assert store.visits(limit=1)[0].visit_id == "visit-000239"
+        assert store.counts().dropped["visits_by_size"] > 0
+
+
+def test_what_is_too_old_goes_by_class_and_only_once_delivered(store: Store) -> None:
+    store.drive_in("1001", "visit-0001", at(0), "sensor")
+    digest = store.commit_reading(reading("visit-0001")) or ""
+    store.drive_out("1001", "visit-0001", at(60), "sensor")
+    assert store.evict(days(400)).counts == {}  # nothing is delivered yet
+    deliver_all(store)
+    assert store.evict(days(29)).counts == {}
+    assert store.evict(days(31)).counts == {"evidence_by_age": 1}
+    assert store.evidence_path(digest) is None
+    assert store.evict(days(89)).counts == {}
+    assert store.evict(days(91)).counts == {"visits_by_age": 1}
+    assert store.visits() == []
+    assert store.latest_reading("visit-0001") is None
+    assert store.counts().dropped == {"evidence_by_age": 1, "visits_by_age": 1}
+
+
+def test_nothing_goes_by_age_while_the_clock_is_not_set(store: Store) -> None:
+    store.drive_in("1001", "visit-0001", at(0), "sensor")
+    store.drive_out("1001", "visit-0001", at(60), "sensor")
+    deliver_all(store)
+    assert store.evict(at(1e9, synced=False)).counts == {}
+
+
+def test_age_counts_from_the_first_sound_clock_for_what_was_recorded_without(store: Store) -> None:
+    store.drive_in("1001", "visit-0001", at(0, synced=False), "sensor")
+    store.drive_out("1001", "visit-0001", at(60, synced=False), "sensor")
+    deliver_all(store)
+    assert store.evict(days(400)).counts == {}
+    assert store.evict(days(491)).counts == {"visits_by_age": 1}
+
+
+def test_an_open_visit_is_never_too_old(store: Store) -> None:
+    store.drive_in("1001", "visit-0001", at(0), "sensor")
+    deliver_all(store)
+    store.evict(days(4000))
+    assert len(store.open_visits()) == 1
+
+
+def test_pictures_give_way_oldest_first_and_undelivered_last(tmp_path: Path) -> None:
+    megabyte = b"\xff" * (1 << 20)
+    with opened(tmp_path, max_size_mib=16) as store:
+        digests = [
+            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte)) or ""
+            for n in range(10)
+        ]
+        deliver_all(store)
+        digests += [
+            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte)) or ""
+            for n in range(10, 20)
+        ]
+        evicted = store.evict(at(100))
+        assert set(evicted.counts) == {"evidence_by_size"}
+        present = [store.evidence_path(digest) is not None for digest in digests]
+        count = evicted.counts["evidence_by_size"]
+        assert 4 <= count <= 7
+        assert present == [False] * count + [True] * (20 - count)
+        for n in range(20, 30):  # now even what the cloud has not heard of must go, and that is a problem
+            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte))
+        assert store.evict(at(200)).counts["evidence_by_size_undelivered"] > 0
+        assert "dropped before the cloud had their events" in store.problems[0].cause
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of its own, 2 MiB."""
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("needs the right to mount a tmpfs")
+    yield disk
+    subprocess.run(["umount", str(disk)], check=True)
+
+
+def test_a_full_disk_is_said_and_survived(small_disk: Path) -> None:
+    filler = small_disk / "filler"
+    with opened(small_disk / "store") as store:
+        arrive(store, 3)
+        with filler.open("wb", buffering=0) as file:
+            file.write(bytes(shutil.disk_usage(small_disk).free - 150_000))
+            # no room for a picture: the plate is kept without it
+            assert store.commit_reading(reading("visit-000000", evidence_jpeg=bytes(200_000))) is None
+            assert store.latest_reading("visit-000000") is not None
+            assert "an evidence picture could not be kept" in store.problems[0].cause
+            file.write(bytes(shutil.disk_usage(small_disk).free))
+        with pytest.raises(StoreFullError, match="no room left"):
+            arrive(store, 1000, first=10)
+        assert any("df -h" in problem.remedy for problem in store.problems)
+        acknowledged = {visit.visit_id for visit in store.visits(limit=1000)}
+        filler.unlink()
+        arrive(store, 1, first=5000)
+    with opened(small_disk / "store") as store:
+        assert acknowledged < {visit.visit_id for visit in store.visits(limit=2000)}
+
+
+def test_a_disk_turned_read_only_is_said_and_survived(small_disk: Path) -> None:
+    directory = small_disk / "store"
+    with opened(directory) as store:
+        arrive(store, 3)
+    subprocess.run(["mount", "-o", "remount,ro", str(small_disk)], check=True)
+    with pytest.raises(StoreReadOnlyError, match="mounted read-write"):
+        opened(directory)
+    subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
+    with opened(directory) as store:
+        assert len(store.visits()) == 3
+
+
+def test_a_path_that_is_no_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(StoreError, match=r"/file/store.*Not a directory"):
+        opened(tmp_path / "file" / "store")
