@@ -21,6 +21,19 @@ _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
 
 
+class Tap(Protocol):
+    """Listens to everything on the line: set `SensorBus.tap`, from any thread.
+
+    Called from the bus's thread.
+    """
+
+    def sent(self, frame: bytes, at_s: float) -> None: ...
+
+    def heard(self, data: bytes, at_s: float) -> None: ...
+
+    def ended(self, outcome: Outcome, at_s: float) -> None: ...
+
+
 class Line(Protocol):
     """What the bus needs of a port."""
 
@@ -42,9 +55,12 @@ class SensorBus:
         on_observation: Callable[[Observation], None],
         *,
         open_port: Callable[[BusSettings], AbstractContextManager[Line]] = open_line,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.settings = settings
-        self.last_progress_s = time.monotonic()
+        self.tap: Tap | None = None
+        self._clock = clock
+        self.last_progress_s = self._clock()
         self._master = BusMaster(settings, sensors)
         self._on_observation = on_observation
         self._open_port = open_port
@@ -58,9 +74,9 @@ class SensorBus:
         """Poll until `stop` is set. Port errors are retried with growing delay; anything else propagates."""
         retry_s = _FIRST_RETRY_S
         sharpen_timers()
-        self._master.start(time.monotonic())
+        self._master.start(self._clock())
         while not stop.is_set():
-            opened_s = time.monotonic()
+            opened_s = self._clock()
             try:
                 with self._open_port(self.settings) as line:
                     self._port_error = None
@@ -68,14 +84,14 @@ class SensorBus:
             except PortError as exc:
                 self._port_losses += self._port_error is None
                 self._port_error = exc
-                if time.monotonic() - opened_s > _LONGEST_RETRY_S:
+                if self._clock() - opened_s > _LONGEST_RETRY_S:
                     retry_s = _FIRST_RETRY_S
                 self._wait_for_port(retry_s, stop)
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
 
     def channel_states(self) -> dict[tuple[str, int], tuple[ChannelState | None, float | None]]:
         """State and age in seconds of the last good reading, by (sensor, channel). From any thread."""
-        return self._master.channel_states(time.monotonic())
+        return self._master.channel_states(self._clock())
 
     def snapshot(self) -> BusSnapshot:
         """The whole bus as it is now. From any thread."""
@@ -90,12 +106,12 @@ class SensorBus:
             noise_bytes=master.noise_bytes,
             strangers=dict(master.strangers),
             echoes=master.echoes,
-            sensors=master.sensor_snapshots(time.monotonic()),
+            sensors=master.sensor_snapshots(self._clock()),
         )
 
     def _poll(self, line: Line, stop: threading.Event) -> None:
         while not stop.is_set():
-            now_s = time.monotonic()
+            now_s = self._clock()
             self.last_progress_s = now_s
             turn = self._master.next(now_s)
             if isinstance(turn, Rest):
@@ -105,26 +121,31 @@ class SensorBus:
                 self._master.noise_bytes += len(self._read(line, until_s))
                 continue
             outcome = self._exchange(line, turn)
-            now_s = time.monotonic()
+            now_s = self._clock()
+            if self.tap is not None:
+                self.tap.ended(outcome, now_s)
             self._master.settle(turn, outcome, now_s)
             self._unread.append((turn, outcome, now_s))
-        self._learn(time.monotonic())
+        self._learn(self._clock())
 
     def _exchange(self, line: Line, turn: Turn) -> Outcome:
         self._drain(line)
-        line.send(turn.request.encode())
+        frame, sent_at_s = turn.request.encode(), self._clock()
+        line.send(frame)
+        if self.tap is not None:
+            self.tap.sent(frame, sent_at_s)
         transaction = Transaction(
             turn.request,
-            sent_at_s=time.monotonic(),
+            sent_at_s=sent_at_s,
             timing=self.settings.timing,
             response_timeout_s=turn.response_timeout_s,
             echoes=self._master.echoes,
         )
         # The last reply is read while this request is on the wire: the line never waits for it.
-        self._learn(time.monotonic())
+        self._learn(self._clock())
         while True:
             data = self._read(line, transaction.wake_s)
-            now_s = time.monotonic()
+            now_s = self._clock()
             transaction.receive(data, now_s)
             outcome = transaction.conclude(now_s)
             if outcome is not None:
@@ -145,11 +166,11 @@ class SensorBus:
     def _drain(self, line: Line) -> None:
         """Before a request the line must have been silent for t3.5; what still arrives is thrown away."""
         gap_s = self.settings.timing.gap_s
-        patience_s = time.monotonic() + self.settings.timing.wire_s(256)
+        patience_s = self._clock() + self.settings.timing.wire_s(256)
         stale = self._read(line, 0.0)
         while True:
             self._master.noise_bytes += len(stale)
-            now_s = time.monotonic()
+            now_s = self._clock()
             if now_s >= min(self._heard_s + gap_s, patience_s):
                 return
             stale = self._read(line, self._heard_s + gap_s)
@@ -157,12 +178,14 @@ class SensorBus:
     def _read(self, line: Line, until_s: float) -> bytes:
         data = line.read(until_s)
         if data:
-            self._heard_s = time.monotonic()
+            self._heard_s = self._clock()
+            if self.tap is not None:
+                self.tap.heard(data, self._heard_s)
         return data
 
     def _wait_for_port(self, retry_s: float, stop: threading.Event) -> None:
-        until_s = time.monotonic() + retry_s
-        while not stop.is_set() and (now_s := time.monotonic()) < until_s:
+        until_s = self._clock() + retry_s
+        while not stop.is_set() and (now_s := self._clock()) < until_s:
             self.last_progress_s = now_s
             self._learn(now_s, f"port: {self._port_error}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

@@ -26,6 +26,12 @@ _LONGEST_PERIOD_S = 10.0
 _BUSY_PAUSE_S = 0.2  # after exceptions 5 (acknowledge) and 6 (busy)
 _DEGRADED_PAUSE_S = 1.0  # after exception 4 (device failure)
 _UNAVAILABLE_PAUSE_S = 60.0  # after exceptions 1 to 3: no such register
+# A sensor that always answers in 5 ms need not be waited for 100 ms when a request was lost. Its own slowest
+# recent answer, with room to spare, is patience enough; after some failures the profile's timeout counts again.
+_PATIENCE_FACTOR = 3.0
+_LEAST_PATIENCE_S = 0.02
+_SLOWEST_FADES = 0.995
+_IMPATIENT_FAILURES = 2
 _NEVER = float("-inf")
 
 
@@ -58,12 +64,28 @@ class Lane:
     degraded: bool = False
     held_until_s: float = _NEVER
     period_s: float = 0.0
+    slowest_s: float | None = None
     asked_s: dict[Block, float] = field(default_factory=dict)
     paused_s: dict[Block, float] = field(default_factory=dict)
     refused_shapes: set[tuple[int, int, int]] = field(default_factory=set)
     barred_s: dict[tuple[int, int, int], float] = field(default_factory=dict)
     failed_shape: tuple[int, int, int] | None = None
     writes: list[Request] = field(default_factory=list)
+
+    @property
+    def longest_s(self) -> float:
+        """The profile's response timeout."""
+        return self.sensor.profile.link.response_timeout_ms / 1000
+
+    @property
+    def patience_s(self) -> float:
+        """How long to wait for the next reply's turnaround."""
+        if self.slowest_s is None or self.failures > _IMPATIENT_FAILURES:
+            return self.longest_s
+        return min(self.longest_s, max(_LEAST_PATIENCE_S, _PATIENCE_FACTOR * self.slowest_s))
+
+    def note_turnaround(self, turnaround_s: float) -> None:
+        self.slowest_s = max(turnaround_s, (self.slowest_s or 0.0) * _SLOWEST_FADES)
 
     def due_s(self, block: Block, poll_interval_s: float) -> float:
         every_s = poll_interval_s if block.purpose is Purpose.OCCUPANCY else block.every_s
@@ -123,8 +145,11 @@ class Schedule:
         lane.held_until_s = now_s + link.min_gap_ms / 1000
         lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
         if outcome.outstanding:
+            unwaited_s = lane.longest_s - turn.response_timeout_s
             late_s = link.max_reply_delay_ms / 1000 + self._timing.wire_s(turn.request.reply_bytes)
-            lane.barred_s[turn.request.shape] = now_s + late_s
+            lane.barred_s[turn.request.shape] = now_s + unwaited_s + late_s
+        if outcome.reply_s is not None:
+            lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
         if outcome.heard:
             lane.failures, lane.quarantined, lane.period_s, lane.failed_shape = 0, False, 0.0, None
             if outcome.cause is Cause.EXCEPTION:
@@ -215,8 +240,9 @@ class Schedule:
         return None if request is None else self._turn(lane, block, request)
 
     def _turn(self, lane: Lane, block: Block | None, request: Request, *, is_probe: bool = False) -> Turn:
-        timeout_s = lane.sensor.profile.link.response_timeout_ms / 1000
-        return Turn(lane=lane, block=block, request=request, response_timeout_s=timeout_s, is_probe=is_probe)
+        return Turn(
+            lane=lane, block=block, request=request, response_timeout_s=lane.patience_s, is_probe=is_probe
+        )
 
     def _round_length(self) -> int:
         living = (lane for lane in self.lanes if not lane.quarantined)

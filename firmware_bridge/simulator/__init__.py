@@ -58,6 +58,7 @@ from firmware_bridge.simulator.device import SimulatedDevice
 from firmware_bridge.simulator.faults import FaultPlan, LineFaults
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.pty_bus import BusSimulator
+from firmware_bridge.simulator.virtual import VirtualLine
 
 __all__ = [
     "BusSimulator",
@@ -66,6 +67,7 @@ __all__ = [
     "SimulatedDevice",
     "SimulatedLine",
     "SimulatorSettings",
+    "VirtualLine",
     "load_simulator_settings",
     "send_command",
 ]
