@@ -5,7 +5,6 @@ from typing import Annotated
 
 import typer
 
-from edged import uplink
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
 
 
@@ -15,6 +14,8 @@ def enrol(
     replace: Annotated[bool, typer.Option("--replace", help="Enrol again, for example a new box.")] = False,
 ) -> None:
     """Enrol this box with the cloud; a running daemon notices by itself."""
+    from edged import uplink
+
     settings = opened_settings(config)
     path = settings.uplink.credentials
     with plainly():

@@ -3,16 +3,15 @@
 import json
 import re
 from datetime import UTC, datetime
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
-from rich.console import Console
-from rich.table import Table
-from rich.text import Text
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
 from edged.domain.plate import PROVINCES, mask
-from edged.store import Archive, OutboxCounts, RejectedEvent, requeue_rejected
+
+if TYPE_CHECKING:
+    from edged.store import OutboxCounts, RejectedEvent
 
 outbox_app = typer.Typer(help="What the cloud does not know yet, and what it refused.")
 
@@ -29,6 +28,8 @@ def outbox(
     """Show how many events wait, since when, and which were refused."""
     if context.invoked_subcommand is not None:
         return
+    from edged.store import Archive
+
     settings = opened_settings(config)
     with plainly(), Archive.open_existing(settings.store.directory) as archive:
         counts = archive.counts()
@@ -36,7 +37,7 @@ def outbox(
     if as_json:
         typer.echo(json.dumps(_as_json(counts, refused), ensure_ascii=False))
     else:
-        _print(Console(), counts, refused)
+        _print(counts, refused)
 
 
 @outbox_app.command()
@@ -48,6 +49,8 @@ def requeue(
     """Send refused events again, after the cause was mended."""
     if (event_id is None) is not every:
         raise typer.BadParameter("name one event, or say --all")
+    from edged.store import requeue_rejected
+
     settings = opened_settings(config)
     with plainly():
         count = requeue_rejected(settings.store.directory, event_id)
@@ -57,7 +60,7 @@ def requeue(
     typer.echo(f"{count} event{'' if count == 1 else 's'} will be sent again")
 
 
-def _as_json(counts: OutboxCounts, refused: list[RejectedEvent]) -> dict[str, object]:
+def _as_json(counts: "OutboxCounts", refused: list["RejectedEvent"]) -> dict[str, object]:
     return {
         "waiting": counts.waiting,
         "oldest": counts.oldest.utc.isoformat() if counts.oldest else None,
@@ -77,7 +80,12 @@ def _as_json(counts: OutboxCounts, refused: list[RejectedEvent]) -> dict[str, ob
     }
 
 
-def _print(console: Console, counts: OutboxCounts, refused: list[RejectedEvent]) -> None:
+def _print(counts: "OutboxCounts", refused: list["RejectedEvent"]) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    console = Console()
     oldest = ""
     if counts.oldest is not None:
         age_s = (datetime.now(UTC) - counts.oldest.utc).total_seconds()

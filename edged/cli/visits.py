@@ -1,17 +1,19 @@
 """`edged visits`: which vehicle stood where, when, and what was read."""
 
 import json
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 from zoneinfo import ZoneInfo
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
 from edged.domain.plate import mask
 from edged.domain.timekeeping import Stamp
-from edged.store import Archive, StoredReading, Visit
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from edged.store import StoredReading, Visit
 
 
 def visits(
@@ -24,6 +26,10 @@ def visits(
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List visits, newest first."""
+    from rich.console import Console
+
+    from edged.store import Archive
+
     settings = opened_settings(config)
     with plainly(), Archive.open_existing(settings.store.directory) as archive:
         found = archive.visits(limit, berth)
@@ -36,13 +42,13 @@ def visits(
         Console().print("no visits yet")
 
 
-def _plate(reading: StoredReading | None, show: bool) -> str | None:
+def _plate(reading: "StoredReading | None", show: bool) -> str | None:
     if reading is None or reading.plate is None:
         return None
     return reading.plate if show else mask(reading.plate)
 
 
-def _as_json(visit: Visit, show_plates: bool) -> dict[str, Any]:
+def _as_json(visit: "Visit", show_plates: bool) -> dict[str, Any]:
     reading = visit.reading
     return {
         "visit_id": visit.visit_id,
@@ -61,7 +67,9 @@ def _as_json(visit: Visit, show_plates: bool) -> dict[str, Any]:
     }
 
 
-def _as_table(found: list[Visit], zone: ZoneInfo, show_plates: bool) -> Table:
+def _as_table(found: list["Visit"], zone: ZoneInfo, show_plates: bool) -> "Table":
+    from rich.table import Table
+
     table = Table(title=f"visits, times in {zone.key}")
     for heading in ("berth", "arrived", "left", "plate", "confidence", "accepted", "delivered"):
         table.add_column(heading, justify="right" if heading == "confidence" else "left")
