@@ -9,6 +9,7 @@ import typer
 from edged.cli.diag import diag
 from edged.cli.enrol import enrol
 from edged.cli.outbox import outbox_app
+from edged.cli.read import read
 from edged.cli.run import check_config, run
 from edged.cli.visits import visits
 
@@ -23,6 +24,7 @@ app.command("run")(run)
 app.command("check-config")(check_config)
 app.command("diag")(diag)
 app.command("enrol")(enrol)
+app.command("read")(read)
 app.command("visits")(visits)
 app.add_typer(outbox_app, name="outbox")
 

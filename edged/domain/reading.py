@@ -58,7 +58,9 @@ class PlateRead:
     sharpness: float
 
 
-def decide(evidence: Evidence, *, labels: Sequence[str], accept_from: float, no_plate_below: float = 0.5) -> Reading:
+def decide(
+    evidence: Evidence, *, labels: Sequence[str], accept_from: float, no_plate_below: float = 0.5
+) -> Reading:
     """Return the best reading. Accepted: the weakest slot reaches `accept_from` and the text fits its kind.
 
     The grammar chooses among kinds and refuses; it never changes a character. Evidence whose kinds add up to
@@ -78,7 +80,10 @@ def decide(evidence: Evidence, *, labels: Sequence[str], accept_from: float, no_
         kind=kind,
         characters=tuple(c for c, top in zip(confidences, tops, strict=True) if labels[top]),
         confidence=confidence,
-        accepted=bool(fitting) and not gap and confidence >= accept_from and plate_probability >= no_plate_below,
+        accepted=bool(fitting)
+        and not gap
+        and confidence >= accept_from
+        and plate_probability >= no_plate_below,
     )
 
 

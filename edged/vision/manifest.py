@@ -28,15 +28,18 @@ class ModelFile:
 class Framing:
     """How a plate is cut for the reader; shares are parts of the plate's (or window's) width and height.
 
-    A two-row plate is cut in two, `upper` and `lower` (left, top, right, bottom), laid side by side; the upper
-    row takes `upper_width_px` of the window.
+    A two-row plate is cut in two, `upper` and `lower` (left, top, right, bottom), laid side by side; the
+    upper row takes `upper_width_px` of the window. A cut-out narrower than `two_rows_below` times its height
+    may hold two rows.
     """
 
     margin_x: float
     margin_y: float
+    fine: int
     upper: tuple[float, float, float, float]
     lower: tuple[float, float, float, float]
     upper_width_px: int
+    two_rows_below: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +52,7 @@ class DetectorSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RefinerSpec:
-    """The plate fills the middle of the refiner's patch, `margin_x`, `margin_y` (parts of the patch) from its edges.
+    """The plate fills the middle of the refiner's patch, margins being parts of the patch.
 
     `plate_from`: probability from which a candidate is a plate at all.
     """
@@ -62,13 +65,15 @@ class RefinerSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderSpec:
-    """`labels` of a slot ("" = nothing there) and `kinds`, in the order of the outputs; temperatures calibrate."""
+    """`labels` of a slot ("" = nothing there) and `kinds`, in the outputs' order.
+
+    `temperature` calibrates the slots; a weakest slot of `accept_from` makes a reading reliable.
+    """
 
     model: ModelFile
     labels: tuple[str, ...]
     kinds: tuple[PlateKind, ...]
-    slot_temperature: float
-    kind_temperature: float
+    temperature: float
     accept_from: float
     framing: Framing
 
@@ -119,6 +124,7 @@ def load_manifest(directory: Path) -> Manifest:
 def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
     detector, refiner, reader = raw["detector"], raw["refiner"], raw["reader"]
     framing = reader["framing"]
+    two_rows = framing["two_rows"]
     return Manifest(
         version=str(raw["version"]),
         detector=DetectorSpec(model=_file(detector, directory), score_from=float(detector["score_from"])),
@@ -132,15 +138,16 @@ def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
             model=_file(reader, directory),
             labels=tuple(str(label) for label in reader["labels"]),
             kinds=tuple(PlateKind(kind) for kind in reader["kinds"]),
-            slot_temperature=float(reader["temperature"]["slots"]),
-            kind_temperature=float(reader["temperature"]["kinds"]),
-            accept_from=float(reader["accept_from"]),
+            temperature=float(reader["temperature"]),
+            accept_from=float(reader["accept_threshold"]),
             framing=Framing(
                 margin_x=float(framing["margin_x"]),
                 margin_y=float(framing["margin_y"]),
-                upper=_box(framing["upper"]),
-                lower=_box(framing["lower"]),
-                upper_width_px=int(framing["upper_width_px"]),
+                fine=int(framing["fine"]),
+                upper=_box(two_rows["upper"]),
+                lower=_box(two_rows["lower"]),
+                upper_width_px=int(two_rows["upper_width_px"]),
+                two_rows_below=float(framing["try_two_rows_below_aspect"]),
             ),
         ),
     )

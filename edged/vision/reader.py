@@ -26,21 +26,20 @@ class Reader:
             ) from exc
         self._model = model
         self._spec = spec
-        # The network was taught on pixel / 255.
-        pixels = np.arange(256) / 255 / model.input_scale + model.input_zero_point
-        self._integers = np.clip(np.round(pixels), -128, 127).astype(np.int8)
 
     def read(self, window: Image) -> Evidence:
         """Return the calibrated evidence of one window."""
-        values = self._model.run(self._integers[window[None, :, :, ::-1]])
-        slots = self._calibrated(values, self._slots, self._spec.slot_temperature)
-        (kinds,) = self._calibrated(values, self._kinds, self._spec.kind_temperature)
+        values = self._model.run(np.ascontiguousarray(window[:, :, ::-1]))  # taught on RGB
+        slots = self._calibrated(values, self._slots, self._spec.temperature)
+        (kinds,) = self._calibrated(values, self._kinds, 1.0)
         return Evidence(
             slots=tuple(tuple(slot) for slot in slots.tolist()),
             kinds=dict(zip(self._spec.kinds, kinds.tolist(), strict=True)),
         )
 
-    def _calibrated(self, values: list[NDArray[np.int8]], index: int, temperature: float) -> NDArray[np.float64]:
+    def _calibrated(
+        self, values: list[NDArray[np.int8]], index: int, temperature: float
+    ) -> NDArray[np.float64]:
         form = self._model.outputs[index]
         logits = values[index].astype(np.float64).reshape(-1, form.shape[-1]) * (form.scale / temperature)
         powers = np.exp(logits - logits.max(axis=1, keepdims=True))

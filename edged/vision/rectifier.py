@@ -9,9 +9,6 @@ from edged.vision.manifest import Framing
 
 Corners = NDArray[np.float32]  # 4 x 2, px, clockwise from top left
 
-# Rectified at twice the window's size, then halved by area: linear sampling alone aliases on wide plates.
-_FINE = 2
-
 
 def widened(corners: Corners, margin_x: float, margin_y: float) -> Corners:
     """Return the quad with each side moved out by a part of the plate's own width and height."""
@@ -46,10 +43,13 @@ def ordered(corners: Corners) -> Corners:
     return np.asarray(quad, np.float32)
 
 
-def window(image: Image, corners: Corners, framing: Framing, *, rows: int, width_px: int, height_px: int) -> Image:
+def window(
+    image: Image, corners: Corners, framing: Framing, *, rows: int, width_px: int, height_px: int
+) -> Image:
     """Return the reader's window (height x width x 3, BGR) of the plate at `corners`."""
     quad = widened(corners, framing.margin_x, framing.margin_y)
-    plate, _ = warped(image, quad, width_px * _FINE, height_px * _FINE * rows)
+    # Rectified finer than needed, then shrunk by area: linear sampling alone aliases on wide plates.
+    plate, _ = warped(image, quad, width_px * framing.fine, height_px * framing.fine * rows)
     return unstacked(plate, framing, rows=rows, width_px=width_px, height_px=height_px)
 
 

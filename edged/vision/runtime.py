@@ -56,16 +56,25 @@ class Model:
         except (ValueError, RuntimeError) as exc:
             raise ModelMismatch(f"{path}: {self.runtime} cannot load this model: {exc}") from exc
         (picture,) = self._interpreter.get_input_details()
-        if picture["dtype"] is not np.int8:
-            raise ModelMismatch(f"{path}: the input is {picture['dtype'].__name__}, not int8; export it again")
+        outputs = self._interpreter.get_output_details()
+        if picture["dtype"] not in (np.int8, np.uint8) or any(o["dtype"] is not np.int8 for o in outputs):
+            raise ModelMismatch(
+                f"{path}: not a full-integer model; export it again with integer input and output"
+            )
         self._input = int(picture["index"])
+        self._signed = picture["dtype"] is np.int8
         self.input_shape = tuple(int(n) for n in picture["shape"])
-        self.input_scale, self.input_zero_point = float(picture["quantization"][0]), int(picture["quantization"][1])
-        self.outputs = tuple(_output(details) for details in self._interpreter.get_output_details())
+        self.outputs = tuple(_output(details) for details in outputs)
 
-    def run(self, values: Int8) -> list[Int8]:
-        """Return the outputs' integers, in the order of `outputs`; `values` is shaped as `input_shape`."""
-        self._interpreter.set_tensor(self._input, values)
+    def run(self, pixels: NDArray[np.uint8]) -> list[Int8]:
+        """Return the outputs' integers, in the order of `outputs`.
+
+        `pixels` are the bytes of the picture, as many as `input_shape` holds: all models here are quantized
+        so that their input is the byte itself, or the byte - 128 where it is signed.
+        """
+        # Flipping the highest bit subtracts 128, modulo 256.
+        values = np.bitwise_xor(pixels, np.uint8(128)).view(np.int8) if self._signed else pixels
+        self._interpreter.set_tensor(self._input, values.reshape(self.input_shape))
         self._interpreter.invoke()
         return [self._interpreter.get_tensor(output.index) for output in self.outputs]
 
@@ -78,7 +87,9 @@ def checked_bytes(path: Path, sha256: str) -> bytes:
     try:
         data = path.read_bytes()
     except OSError as exc:
-        raise ModelMissing(f"{path}: {exc.strerror or exc}; install the models or set model.directory") from exc
+        raise ModelMissing(
+            f"{path}: {exc.strerror or exc}; install the models or set model.directory"
+        ) from exc
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
         raise ModelMismatch(
@@ -108,11 +119,15 @@ def _interpreter_type(wanted: Runtime | None) -> tuple[Runtime, Any]:
             return Runtime.LITERT, Interpreter
         except ImportError as exc:
             if wanted is Runtime.LITERT:
-                raise RuntimeMissing(f"ai-edge-litert cannot be imported ({exc}); pip install ai-edge-litert") from exc
+                raise RuntimeMissing(
+                    f"ai-edge-litert cannot be imported ({exc}); pip install ai-edge-litert"
+                ) from exc
     try:
         from tflite_runtime.interpreter import Interpreter as OldInterpreter
     except ImportError as exc:
-        raise RuntimeMissing(f"no TFLite runtime can be imported ({exc}); pip install ai-edge-litert") from exc
+        raise RuntimeMissing(
+            f"no TFLite runtime can be imported ({exc}); pip install ai-edge-litert"
+        ) from exc
     return Runtime.TFLITE, OldInterpreter
 
 
