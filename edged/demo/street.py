@@ -1,0 +1,203 @@
+"""The running demo: its processes started in order, and what can be done to and asked of them."""
+
+import json
+import socket
+import sys
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from edged.demo.cars import DemoCar
+from edged.demo.driver import Answered, Api, Order
+from edged.demo.processes import DemoFailure, Processes
+from edged.demo.site_files import DEVICE, POLE_CODE, SITE, DemoBerth, SiteFiles
+from edged.demo.timeline import Timeline
+from firmware_bridge.errors import BridgeError
+from firmware_bridge.simulator import send_command
+
+_BIN = Path(sys.executable).parent
+EDGED, EDGED_CLOUD = str(_BIN / "edged"), str(_BIN / "edged-cloud")
+_RENDER_S = 30.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Street:
+    """Everything that runs."""
+
+    processes: Processes
+    timeline: Timeline
+    files: SiteFiles
+    config: Path
+    pole: Api
+    phone: Api
+    operator: Api
+
+    def drive_in(self, berth_no: str, car: DemoCar) -> None:
+        """Put a car into the camera's picture and onto the sensor."""
+        self._command("camera", "camera.sock", car.on_stage(berth_no))
+        self._command("bus", "bus.sock", {"do": "arrive", "device": self._berth(berth_no).sensor_id})
+
+    def drive_out(self, berth_no: str) -> None:
+        self._command("camera", "camera.sock", {"do": "leave", "berth_no": berth_no})
+        self._command("bus", "bus.sock", {"do": "leave", "device": self._berth(berth_no).sensor_id})
+
+    def camera_fault(self, answer: str) -> None:
+        """Let all cameras answer with a fault; "" mends them."""
+        self._command("camera", "camera.sock", {"do": "faults", "answer": answer})
+
+    def wait_for_state(self, berth_no: str, state: str, *, within_s: float = 10.0) -> float:
+        """Return how long it took the pole to see the berth so."""
+        return self.processes.wait_until(
+            lambda: self.berths()[berth_no]["state"] == state,
+            within_s=within_s,
+            what=f"berth {berth_no} {state} at the pole",
+            process="edged",
+        )
+
+    def berths(self) -> dict[str, Any]:
+        """Return the pole's berths by number."""
+        return {one["berth_no"]: one for one in self.pole.ask("GET", "/v1/berths")["items"]}
+
+    def reading(self, berth_no: str) -> dict[str, Any] | None:
+        """Return what the pole has read in the berth, None while it has not."""
+        reading: dict[str, Any] | None = self.snapshot_at_pole(berth_no)["reading"]
+        return reading
+
+    def snapshot_at_pole(self, berth_no: str) -> Answered:
+        return self.pole.ask("GET", f"/v1/berths/{berth_no}/snapshot?nonce=demo-nonce-1")
+
+    def snapshot_by_cloud(self, berth_no: str) -> Answered:
+        """Let the cloud pull the berth's snapshot, as an operator does."""
+        return self.operator.ask("GET", f"/v1/berths/{berth_no}/snapshot")
+
+    def new_order(self) -> Order:
+        return Order(self.phone, POLE_CODE)
+
+    def visits(self) -> list[dict[str, Any]]:
+        """Return the box's own records, newest first."""
+        text = self._edged("visits", "--json", "--show-plates", "--limit", "1000")
+        return [json.loads(line) for line in text.splitlines()]
+
+    def outbox(self) -> dict[str, Any]:
+        """Return what waits for the cloud."""
+        counts: dict[str, Any] = json.loads(self._edged("outbox", "--json"))
+        return counts
+
+    def restart_edged(self) -> None:
+        """Kill the daemon as a power cut does, and start it again."""
+        self.processes.kill("edged")
+        self.start_edged()
+
+    def start_edged(self) -> float:
+        """Start the daemon as systemd does; return how long it took to know every berth."""
+        self.processes.start("edged", [EDGED, "run", "--config", str(self.config)])
+        return self.processes.wait_until(
+            self._knows_its_berths, within_s=30, what="edged knows its berths", process="edged"
+        )
+
+    def _knows_its_berths(self) -> bool:
+        try:
+            return all(one["state"] in ("vacant", "occupied") for one in self.berths().values())
+        except DemoFailure:
+            return False  # not listening yet
+
+    def _edged(self, *arguments: str) -> str:
+        return self.processes.run("edged-cli", [EDGED, *arguments, "--config", str(self.config)])
+
+    def _berth(self, berth_no: str) -> DemoBerth:
+        return next(berth for berth in self.files.berths if berth.berth_no == berth_no)
+
+    def _command(self, process: str, control: str, command: dict[str, Any]) -> None:
+        try:
+            send_command(self.files.run / control, command, timeout_s=_RENDER_S)
+        except BridgeError as exc:
+            raise DemoFailure(str(exc), process) from exc
+
+
+def start_street(
+    processes: Processes, timeline: Timeline, files: SiteFiles, night: Sequence[int], *, with_polygons: bool
+) -> Street:
+    """Start bus, camera, cloud and daemon, and enrol the one with the other."""
+    by_day = {berth.channel: berth.channel not in night for berth in files.berths}
+    _start_simulator(processes, "camera", "edged.demo.camera_server", files.write_camera(by_day))
+    _start_simulator(processes, "bus", "firmware_bridge.simulator", files.write_bus())
+    cloud_port, api_port = _free_port(), _free_port()
+    cloud_url = f"http://127.0.0.1:{cloud_port}"
+    phone, operator, code = _start_cloud(processes, files, cloud_port)
+    timeline.step("cloud", f"orders and devices on {cloud_url}, SQLite")
+    processes.hear("bus", within_s=30)
+    timeline.step("bus", f"RS-485 at 9600 baud on {files.run / 'bus0'}: {_sensors(files)}")
+    camera = processes.hear("camera", within_s=60)
+    timeline.step("camera", f"HTTP with Digest on port {camera['port']}, {len(by_day)} channels")
+    config = files.write_edged(
+        camera_port=camera["port"],
+        api_port=api_port,
+        cloud_url=cloud_url,
+        polygons=camera["polygons"] if with_polygons else None,
+    )
+    (files.run / "store").mkdir(exist_ok=True)
+    processes.run("edged-cli", [EDGED, "check-config", "--config", str(config)])
+    processes.run("edged-cli", [EDGED, "enrol", "--config", str(config), "--code", code])
+    timeline.step("edged", f"config checked, box enrolled with a one-time code as {DEVICE}")
+    token = json.loads((files.run / "credentials.json").read_text())["snapshot_token"]
+    street = Street(
+        processes=processes,
+        timeline=timeline,
+        files=files,
+        config=config,
+        pole=Api(f"http://127.0.0.1:{api_port}", token, "edged"),
+        phone=Api(cloud_url, phone, "cloud"),
+        operator=Api(cloud_url, operator, "cloud"),
+    )
+    took_s = street.start_edged()
+    timeline.step("edged", f"edged run --config {config}: all berths known", took_s=took_s)
+    return street
+
+
+def _start_simulator(processes: Processes, name: str, module: str, config: Path) -> None:
+    command = [sys.executable, "-m", module, "--config", str(config)]
+    processes.start(name, command, output_to_log=False)
+
+
+def _start_cloud(processes: Processes, files: SiteFiles, port: int) -> tuple[str, str, str]:
+    """Return the terminal's token, the operator's token and the pole's one-time code."""
+    settings, registry = files.write_cloud(port)
+
+    def cloud(*arguments: str) -> str:
+        return processes.run("cloud-cli", [EDGED_CLOUD, *arguments, "--config", str(settings)]).strip()
+
+    cloud("load", str(registry))
+    processes.start("cloud", [EDGED_CLOUD, "serve", "--config", str(settings)])
+    with ThreadPoolExecutor() as at_once:  # each is a Python that starts up
+        code, phone, operator = at_once.map(
+            lambda arguments: cloud(*arguments, "--site", SITE),
+            (
+                ("enrol", "--device-id", DEVICE),
+                ("terminal", "add", "--name", "phone-app"),
+                ("operator", "add", "--name", "desk"),
+            ),
+        )
+    ready = Api(f"http://127.0.0.1:{port}", "", "cloud")
+    processes.wait_until(lambda: _answers(ready), within_s=30, what="the cloud is ready", process="cloud")
+    return phone, operator, code
+
+
+def _answers(api: Api) -> bool:
+    try:
+        api.ask("GET", "/readyz", timeout_s=2)
+    except DemoFailure:
+        return False
+    return True
+
+
+def _sensors(files: SiteFiles) -> str:
+    return ", ".join(f"{berth.profile} (id {berth.sensor_id})" for berth in files.berths)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
