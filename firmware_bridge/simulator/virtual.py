@@ -1,4 +1,4 @@
-"""The simulated line in virtual time: the real bus code runs against it a thousand times faster than a wire."""
+"""The simulated line in virtual time: the real bus code runs against it faster than any wire."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,4 +1,4 @@
-"""Real parts for the bus tests: shipped profiles, simulated sensors on a real pty, waiting with a deadline."""
+"""Real parts for the bus tests: shipped profiles, simulated sensors on a pty, waiting with a deadline."""
 
 import threading
 import time

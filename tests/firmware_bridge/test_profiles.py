@@ -132,8 +132,8 @@ def test_near_registers_are_read_in_one_block_within_the_limit(profiles: dict[st
 def test_a_block_never_reaches_over_addresses_that_the_profile_does_not_name(
     profiles: dict[str, SensorProfile],
 ) -> None:
-    known = {5, 6}  # distance and temperature of the URM15 and nothing above
-    sensor = SensorSettings(name="u", device_id=15, profile=profiles["urm15"])
-    for block in plan_blocks(sensor, LinkTiming(baudrate=19200)):
+    known = {"input_registers": {0, 1}, "holding_registers": {9, 10, 13}}  # wire addresses of the LD120
+    sensor = SensorSettings(name="l", device_id=15, profile=profiles["ld120"])
+    for block in plan_blocks(sensor, LinkTiming(baudrate=9600)):
         for request in block.requests:
-            assert set(range(request.address, request.address + request.count)) <= known
+            assert set(range(request.address, request.address + request.count)) <= known[block.table]

@@ -1,0 +1,147 @@
+"""`python -m firmware_bridge.bench`: a table of figures and, last, one line of JSON.
+
+Needs a quiet machine: the wire's margins are fractions of a millisecond. Peers run interleaved with us
+against the same simulator process, so that a busy moment hits all of them; the median of the rounds counts.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from firmware_bridge.bench import wire
+from firmware_bridge.bench.torture import TortureResult, torture
+from firmware_bridge.profile_files import load_profiles
+from firmware_bridge.profiles import SensorProfile
+from firmware_bridge.simulator.config import standard_profile_directories
+
+_BAUDRATES = (9600, 19200, 115200)
+_LIMITS = {9600: 1.05, 19200: 1.05, 115200: 1.10}
+_ORDER = (
+    "bench",
+    "cycle_over_limit",
+    "over_pymodbus_sync",
+    "over_pymodbus_async",
+    "dead3_over_healthy",
+    "wrong_values",
+    "missed_changes",
+    "cpu_percent",
+)
+_ROUNDS = 5
+_CPU_LIMITS = {9600: 5.0, 115200: 15.0}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="firmware_bridge.bench", description=__doc__.splitlines()[0])
+    parser.add_argument(
+        "--transactions", type=int, default=1_000_000, help="simulated ones on the rotten line"
+    )
+    parser.add_argument("--seconds", type=float, default=6.0, help="length of each stretch on the wire")
+    parser.add_argument("--profiles", type=Path, help="folder of sensor profiles")
+    arguments = parser.parse_args()
+    folders = [arguments.profiles] if arguments.profiles else standard_profile_directories()
+    profiles = load_profiles(folders)
+    console = Console()
+    table = Table("figure", "reached", "target", title="bus bench")
+    result: dict[str, Any] = {"bench": "bus"}
+    _cycles(profiles, arguments.seconds, table, result)
+    _dead(profiles, arguments.seconds, table, result)
+    _torture(profiles, arguments.transactions, table, result)
+    console.print(table)
+    print(json.dumps({key: result[key] for key in _ORDER} | result))
+    return 0
+
+
+def _cycles(profiles: dict[str, SensorProfile], seconds: float, table: Table, result: dict[str, Any]) -> None:
+    over_limit, over_sync, over_async, cpu = {}, {}, {}, {}
+    for baudrate in _BAUDRATES:
+        rounds = []
+        with wire.simulated(baudrate) as bus:
+            for _ in range(_ROUNDS):
+                mine = wire.ours(bus, profiles, seconds)
+                rounds.append((mine, wire.pymodbus_sync(bus, seconds), wire.pymodbus_async(bus, seconds)))
+            limit_s, violations = bus.limit_s, bus.violations()
+        name = str(baudrate)
+        cycle_s = statistics.median(mine.cycle_s for mine, _, _ in rounds)
+        over_limit[name] = round(cycle_s / limit_s, 3)
+        over_sync[name] = round(statistics.median(peer.cycle_s / mine.cycle_s for mine, peer, _ in rounds), 3)
+        over_async[name] = round(
+            statistics.median(peer.cycle_s / mine.cycle_s for mine, _, peer in rounds), 3
+        )
+        text = f"{over_limit[name]} ({cycle_s * 1000:.1f} ms of {limit_s * 1000:.1f})"
+        table.add_row(f"cycle over the wire's limit, {baudrate} baud", text, f"<= {_LIMITS[baudrate]}")
+        table.add_row(f"pymodbus sync over ours, {baudrate}", str(over_sync[name]), ">= 1.1")
+        table.add_row(f"pymodbus async over ours, {baudrate}", str(over_async[name]), ">= 0.97")
+        if baudrate in _CPU_LIMITS:
+            cpu[name] = round(statistics.median(mine.cpu_percent for mine, _, _ in rounds), 2)
+            table.add_row(f"CPU of one core, {baudrate}", f"{cpu[name]} %", f"<= {_CPU_LIMITS[baudrate]} %")
+        errors = [sum(round_[at].errors for round_ in rounds) for at in range(3)]
+        table.add_row(f"failed requests ours / sync / async, {baudrate}", " / ".join(map(str, errors)), "0")
+        table.add_row(f"requests inside t3.5, all three, {baudrate}", str(violations), "0")
+    result |= {"cycle_over_limit": over_limit, "over_pymodbus_sync": over_sync}
+    result |= {"over_pymodbus_async": over_async, "cpu_percent": cpu}
+
+
+def _dead(profiles: dict[str, SensorProfile], seconds: float, table: Table, result: dict[str, Any]) -> None:
+    # Long enough for the dead ones' probes to come as often as they do in the long run.
+    with wire.simulated(9600) as bus:
+        healthy = wire.ours(bus, profiles, 2 * seconds)
+        dead = wire.ours(bus, profiles, 4 * seconds, dead=3)
+    result["dead3_over_healthy"] = round(dead.cycle_s / healthy.cycle_s, 3)
+    table.add_row(
+        "cycle of the living, 3 of 16 dead, over healthy", str(result["dead3_over_healthy"]), "<= 1.10"
+    )
+
+
+def _torture(
+    profiles: dict[str, SensorProfile], transactions: int, table: Table, result: dict[str, Any]
+) -> None:
+    cycle_s = torture(profiles, transactions=3000, seed=1, cycle_s=60.0, rotten=False).cycle_s
+    shares = 2
+    with ProcessPoolExecutor(shares) as pool:
+        runs = [
+            pool.submit(torture_share, profiles, transactions // shares, seed, cycle_s)
+            for seed in range(1, shares + 1)
+        ]
+        parts = [run.result() for run in runs]
+    results = [part for part, _ in parts]
+    result["wrong_values"] = sum(part.wrong_values for part in results)
+    result["missed_changes"] = sum(part.missed_changes for part in results)
+    count = sum(part.transactions for part in results)
+    changes = sum(part.changes for part in results)
+    result |= {
+        "transactions": count,
+        "changes": changes,
+        "memory_growth_kib": max(grown for _, grown in parts),
+    }
+    table.add_row(f"wrong values in {count} transactions", str(result["wrong_values"]), "0")
+    table.add_row(f"missed of {changes} changes longer than 2 cycles", str(result["missed_changes"]), "0")
+    table.add_row("memory grown after the first tenth", f"{result['memory_growth_kib']} KiB", "flat")
+
+
+def torture_share(
+    profiles: dict[str, SensorProfile], transactions: int, seed: int, cycle_s: float
+) -> tuple[TortureResult, int]:
+    """One process's share, and by how much its memory grew after its first tenth."""
+    early = torture(profiles, transactions=transactions // 10, seed=1000 + seed, cycle_s=cycle_s)
+    early_kib = wire.memory_kib()
+    late = torture(profiles, transactions=transactions - early.transactions, seed=seed, cycle_s=cycle_s)
+    total = TortureResult(
+        transactions=early.transactions + late.transactions,
+        answers=early.answers + late.answers,
+        wrong_values=early.wrong_values + late.wrong_values,
+        changes=early.changes + late.changes,
+        missed_changes=early.missed_changes + late.missed_changes,
+        cycle_s=late.cycle_s,
+    )
+    return total, wire.memory_kib() - early_kib
+
+
+if __name__ == "__main__":
+    sys.exit(main())
