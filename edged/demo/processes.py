@@ -76,7 +76,7 @@ class Processes:
         return popen
 
     def hear(self, name: str, *, within_s: float) -> dict[str, Any]:
-        """Return the JSON line with which a program, started without `output_to_log`, says that it is ready."""
+        """Return the JSON line that says a program is ready; start it without `output_to_log`."""
         popen = next(one.popen for one in self._running if one.name == name)
         assert popen.stdout is not None
         ready, _, _ = select.select([popen.stdout], [], [], within_s)
