@@ -49,6 +49,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     names = {
         401: "the bearer token is missing or wrong",
         404: "nothing of that name here",
+        413: "the body is too large",
         422: "a parameter is malformed",
         502: "the camera gave no picture",
         503: "busy, or not enrolled yet",
@@ -83,7 +84,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def routed(request: Request, error: HTTPException) -> Response:
-        slug = {404: "no-such-path", 405: "method-not-allowed"}.get(error.status_code, "http")
+        slug = {404: "no-such-path", 405: "method-not-allowed", 413: "too-large"}.get(
+            error.status_code, "http"
+        )
         return _answer(
             Problem(
                 type=f"urn:edged:problem:{slug}",
@@ -97,7 +100,9 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
-        log.error("request failed", path=request.url.path[:200], exc_info=error)
+        log.error(
+            "request failed", path=request.url.path[:200], error=repr(error)
+        )  # uvicorn logs the traceback
         return _answer(
             Problem(
                 type="urn:edged:problem:internal",
@@ -107,6 +112,15 @@ def install(app: FastAPI) -> None:
                 remedy="try again; report it if it lasts",
             )
         )
+
+    plain_openapi = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain_openapi()
+        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
 def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:

@@ -128,9 +128,7 @@ def test_the_clock_of_an_earlier_boot_is_remembered(tmp_path: Path) -> None:
 
 def test_berths_are_recalled_after_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
-        memory = BerthMemory(
-            berth_no="1001", state="occupied", visit_id=VISIT, counter=41, stamp=at(0)
-        )
+        memory = BerthMemory(berth_no="1001", state="occupied", visit_id=VISIT, counter=41, stamp=at(0))
         store.drive_in("1001", VISIT, at(0), "sensor", memory)
         store.remember_berth("1002", "fault", None, None, at(1))
     with opened(tmp_path) as store:
@@ -151,9 +149,7 @@ def test_remembering_the_same_again_writes_nothing(tmp_path: Path) -> None:
 def test_a_technician_sends_a_rejected_event_again_beside_the_daemon(store: Store) -> None:
     store.drive_in("1001", VISIT, at(0), "sensor")
     (event,) = store.pending(10, at())
-    store.settle(
-        [EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason="unknown berth")]
-    )
+    store.settle([EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason="unknown berth")])
     assert store.pending(10, at()) == []
     with Archive.open_existing(store.directory) as archive:
         (rejected,) = archive.rejected()

@@ -3,7 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from conftest import Box
+from box import Box
 from fault_cloud import Fault, FaultCloud
 
 from edged.store import requeue_rejected

@@ -1,0 +1,63 @@
+"""A pole without sensors, for the uplink's tests."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from random import Random
+
+from edged.domain.timekeeping import Stamp
+from edged.store import Store
+from edged.uplink import Uplink
+from edged.wire import CaptureRequest
+
+
+def now() -> Stamp:
+    return Stamp(utc=datetime.now(UTC), clock_synced=True, boot_id="boot-1", monotonic_s=time.monotonic())
+
+
+class Unhurried(Random):
+    """No randomness in waits: the shortest of the range, so that tests go fast and repeat."""
+
+    def random(self) -> float:
+        return 0.0
+
+
+@dataclass
+class Box:
+    """A pole without sensors: a real store and a real uplink, run in a thread."""
+
+    store: Store
+    uplink: Uplink
+    captures: list[CaptureRequest] = field(default_factory=list)
+
+    def arrive(self, count: int, first: int = 0) -> list[str]:
+        """Commit arrivals; return their visit ids."""
+        visit_ids = [f"visit-{number:06}" for number in range(first, first + count)]
+        for visit_id in visit_ids:
+            self.store.drive_in("1001", visit_id, now(), "sensor")
+        self.uplink.wake()
+        return visit_ids
+
+    @contextmanager
+    def running(self) -> Iterator[None]:
+        stop = threading.Event()
+        thread = threading.Thread(target=self.uplink.run, args=(stop,))
+        thread.start()
+        try:
+            yield
+        finally:
+            stop.set()
+            self.uplink.wake()
+            thread.join(10)
+            assert not thread.is_alive(), "the uplink did not stop"
+
+    def until(self, condition: Callable[[], bool], timeout_s: float = 20.0) -> None:
+        """Wait until `condition` holds; fails the test when it does not in time."""
+        end_s = time.monotonic() + timeout_s
+        pause = threading.Event()
+        while not condition():
+            assert time.monotonic() < end_s, f"not in time; problems: {self.uplink.problems}"
+            pause.wait(0.01)
