@@ -5,8 +5,9 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
+from cloud_endpoint import audit
 from cloud_endpoint.errors import ConfigError, Problem
 from cloud_endpoint.ids import fingerprint, matches, new_token
 from cloud_endpoint.tables import credentials, devices, sites
@@ -90,4 +91,21 @@ def add_credential(
             created_ms=now_ms,
         )
     )
+    audit.append(
+        connection, site_id, actor="cli", action="credential_added", subject=name, now_ms=now_ms, role=role
+    )
     return token, secret
+
+
+def revoke_credential(connection: Connection, name: str, now_ms: int) -> None:
+    """End a credential; raises ConfigError when there is none."""
+    c = credentials.c
+    site_id = connection.execute(
+        update(credentials)
+        .where(c.credential_id == name, c.revoked_ms.is_(None))
+        .values(revoked_ms=now_ms)
+        .returning(c.site_id)
+    ).scalar()
+    if site_id is None:
+        raise ConfigError(f"there is no credential {name!r} that could be revoked")
+    audit.append(connection, site_id, actor="cli", action="credential_revoked", subject=name, now_ms=now_ms)

@@ -10,7 +10,7 @@ from typing import Any
 
 from sqlalchemy import Connection, or_, select
 
-from cloud_endpoint import captures, orders
+from cloud_endpoint import captures, orders, webhooks
 from cloud_endpoint.checking import Claim, Decision, Sight, decide
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import Problem
@@ -19,6 +19,7 @@ from cloud_endpoint.messages import Place, PrePaymentOrder
 from cloud_endpoint.offers import is_near
 from cloud_endpoint.order_states import OrderEvent, OrderState
 from cloud_endpoint.orders import Order, advance
+from cloud_endpoint.review_queue import open_review
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import berths, holds, order_candidates, visits
 from cloud_endpoint.tables import orders as orders_table
@@ -82,6 +83,20 @@ def resolve(
 
     `captured` counts an answered request, whatever it showed. `order` is locked.
     """
+    after = _resolve(connection, order, settings, now_ms, fresh=fresh, captured=captured)
+    webhooks.queue(connection, order, after, settings, now_ms)
+    return after
+
+
+def _resolve(
+    connection: Connection,
+    order: Order,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    fresh: Sight | None,
+    captured: bool,
+) -> Order:
     if order.state not in (OrderState.PENDING, OrderState.CONFIRMED):
         return order
     scene = scene_of(connection, order.site_id, order.berth_id or "")
@@ -135,8 +150,37 @@ def _judge(
         decision.reason,
     ):
         return orders.save(connection, replace(order, **changes))  # no news: not worth a line
-    return orders.save(
+    order = orders.save(
         connection, advance(order, decision.event, now_ms=now_ms, reason=decision.reason, **changes)
+    )
+    if order.state is OrderState.REVIEW:
+        open_review(connection, order, kind="check", reason=decision.reason, now_ms=now_ms)
+    return order
+
+
+def approve(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+    """Confirm an order after review; raises Problem when the car is gone or another order holds the berth."""
+    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    until_ms = now_ms + round(settings.orders.hold_s * 1000)
+    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+        raise _cannot_approve("vehicle-left", "the vehicle of this order has left the berth")
+    if not _hold(connection, order, scene, until_ms, now_ms):
+        raise _cannot_approve("berth-held", "another order holds the berth for this vehicle")
+    due_ms = min(until_ms, now_ms + CONFIRMED_LOOK_MS)
+    approved = advance(
+        order,
+        OrderEvent.APPROVE,
+        now_ms=now_ms,
+        reason="approved",
+        hold_until_ms=until_ms,
+        due_ms=due_ms,
+    )
+    return orders.save(connection, approved)
+
+
+def _cannot_approve(slug: str, detail: str) -> Problem:
+    return Problem(
+        slug, HTTPStatus.CONFLICT, detail, field="review_id", remedy="refuse the order, with this reason"
     )
 
 
@@ -268,7 +312,8 @@ def _hold(connection: Connection, order: Order, scene: Scene, until_ms: int, now
     statement = insert(connection, holds).values(
         site_id=order.site_id, berth_id=scene.berth.berth_id, **values
     )
-    result = connection.execute(
+    # Not rowcount: the driver does not report it for INSERT.
+    got = connection.execute(
         statement.on_conflict_do_update(
             index_elements=["site_id", "berth_id"],
             set_=values,
@@ -277,9 +322,9 @@ def _hold(connection: Connection, order: Order, scene: Scene, until_ms: int, now
                 holds.c.order_id == order.order_id,
                 holds.c.visit_id != scene.sight.visit_id,
             ),
-        )
+        ).returning(holds.c.order_id)
     )
-    return bool(result.rowcount)
+    return got.first() is not None
 
 
 def _expired() -> Problem:

@@ -125,9 +125,23 @@ def enrol(
 
 
 @terminal.command("add")
-def terminal_add(site: Site, name: Name, config: Config = None) -> None:
-    """Print the bearer token of a new terminal; it is shown once."""
-    _add_credential(config, site, access.Role.TERMINAL, name)
+def terminal_add(
+    site: Site,
+    name: Name,
+    webhook_url: Annotated[str | None, typer.Option(help="where instructions that follow later go")] = None,
+    config: Config = None,
+) -> None:
+    """Print the bearer token of a new terminal; the signing secret goes to stderr. Both are shown once."""
+    secret = _add_credential(config, site, access.Role.TERMINAL, name, webhook_url)
+    print(f"signing secret of webhooks and payment callbacks: {secret}", file=sys.stderr)
+
+
+@terminal.command("revoke")
+def terminal_revoke(name: Name, config: Config = None) -> None:
+    """End a credential of a terminal or an operator."""
+    _, engine = _open(config)
+    with writing(engine) as connection:
+        access.revoke_credential(connection, name, system_clock())
 
 
 @operator.command("add")
@@ -136,11 +150,14 @@ def operator_add(site: Site, name: Name, config: Config = None) -> None:
     _add_credential(config, site, access.Role.OPERATOR, name)
 
 
-def _add_credential(config: Path | None, site: str, role: access.Role, name: str) -> None:
+def _add_credential(
+    config: Path | None, site: str, role: access.Role, name: str, webhook_url: str | None = None
+) -> str:
     _, engine = _open(config)
     with writing(engine) as connection:
-        token, _secret = access.add_credential(connection, site, role, name, system_clock())
+        token, secret = access.add_credential(connection, site, role, name, system_clock(), webhook_url)
     print(token)
+    return secret
 
 
 @app.command()

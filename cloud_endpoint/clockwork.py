@@ -1,4 +1,4 @@
-"""What happens without anybody asking: due pulls and due orders.
+"""What happens without anybody asking: due orders, pulls, webhooks and pictures.
 
 Several processes may run it on one database: a piece of work is claimed by moving its due time on, and
 comes back by itself when the claimer dies.
@@ -6,26 +6,28 @@ comes back by itself when the claimer dies.
 
 import logging
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from sqlalchemy import select, update
 
-from cloud_endpoint import captures, checks, orders, pulls
+from cloud_endpoint import captures, checks, evidence, orders, pulls, webhooks
 from cloud_endpoint.database import writing
-from cloud_endpoint.errors import DatabaseUnavailable
+from cloud_endpoint.errors import DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.tables import captures as captures_table
-from cloud_endpoint.tables import devices
+from cloud_endpoint.tables import devices, wanted_pictures
 from cloud_endpoint.tables import orders as orders_table
 
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
-PULLS_AT_ONCE = 32
+AT_ONCE = 32
 MOST_PULLS = 3
 ORDERS_AT_ONCE = 200
 LEASE_MS = 5_000
+PICTURE_LONGEST_WAIT_MS = 3_600_000
 
 
 class Clockwork:
@@ -35,7 +37,7 @@ class Clockwork:
         self._cloud = cloud
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="clockwork")
-        self._free = threading.Semaphore(PULLS_AT_ONCE)
+        self._free = threading.Semaphore(AT_ONCE)
         self.failed: Exception | None = None
 
     def start(self) -> None:
@@ -54,12 +56,14 @@ class Clockwork:
         return self._thread.is_alive()
 
     def _run(self) -> None:
-        with ThreadPoolExecutor(PULLS_AT_ONCE, thread_name_prefix="pull") as pool:
+        with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pull") as pool:
             while not self._stop.is_set():
                 self._cloud.wake.clear()
                 try:
-                    self._start_pulls(pool)
                     due_orders(self._cloud)
+                    self._start(pool, claim_pulls, pull)
+                    self._start(pool, claim_webhooks, deliver_webhook)
+                    self._start(pool, claim_pictures, fetch_picture)
                 except DatabaseUnavailable as exc:
                     log.warning("%s; trying again", exc)
                 except Exception as exc:
@@ -68,27 +72,32 @@ class Clockwork:
                     return
                 self._cloud.wake.wait(TICK_S)
 
-    def _start_pulls(self, pool: ThreadPoolExecutor) -> None:
-        """Claim no more than can be pulled at once: a claim that waits in line would come due again."""
+    def _start(
+        self,
+        pool: ThreadPoolExecutor,
+        claim: Callable[[Cloud, int], list[Any]],
+        act: Callable[[Cloud, Any], None],
+    ) -> None:
+        """Claim no more than can be done at once: a claim that waits in line would come due again."""
         slots = 0
-        while slots < PULLS_AT_ONCE and self._free.acquire(blocking=False):
+        while slots < AT_ONCE and self._free.acquire(blocking=False):
             slots += 1
         claimed: list[Any] = []
         try:
-            claimed = claim_pulls(self._cloud, slots) if slots else []
+            claimed = claim(self._cloud, slots) if slots else []
         finally:
             if slots > len(claimed):
                 self._free.release(slots - len(claimed))
-        for capture in claimed:
-            pool.submit(self._pull, capture)
+        for work in claimed:
+            pool.submit(self._act, act, work)
 
-    def _pull(self, capture: Any) -> None:
+    def _act(self, act: Callable[[Cloud, Any], None], work: Any) -> None:
         try:
-            pull(self._cloud, capture)
+            act(self._cloud, work)
         except DatabaseUnavailable as exc:
-            log.warning("%s; the capture is due again by itself", exc)
+            log.warning("%s; the work is due again by itself", exc)
         except Exception as exc:
-            log.exception("pull failed")
+            log.exception("clockwork failed")
             self.failed = exc
         finally:
             self._free.release()
@@ -178,3 +187,49 @@ def due_orders(cloud: Cloud) -> int:
         for order in found:
             checks.expire(connection, order, cloud.settings, now_ms)
     return len(found)
+
+
+def claim_webhooks(cloud: Cloud, most: int) -> list[Any]:
+    """Return up to `most` webhooks that this process shall deliver now."""
+    with writing(cloud.engine) as connection:
+        return webhooks.claim(connection, most, cloud.clock())
+
+
+def deliver_webhook(cloud: Cloud, row: Any) -> None:
+    """Deliver a webhook; a failure is due again by itself."""
+    webhooks.deliver(cloud.engine, cloud.clock, row)
+
+
+def claim_pictures(cloud: Cloud, most: int) -> list[Any]:
+    """Return pictures that reviews wait for, of poles that can be pulled."""
+    now_ms = cloud.clock()
+    w = wanted_pictures.c
+    with writing(cloud.engine) as connection:
+        due = connection.execute(
+            select(wanted_pictures, devices.c.snapshot_url, devices.c.snapshot_token)
+            .join(devices, devices.c.device_id == w.device_id)
+            .where(w.due_ms <= now_ms, devices.c.snapshot_url.is_not(None))
+            .order_by(w.due_ms)
+            .limit(most)
+            .with_for_update(skip_locked=True, of=wanted_pictures)
+        ).all()
+        for row in due:
+            wait_ms = min(PICTURE_LONGEST_WAIT_MS, 10_000 * 2 ** min(row.attempts, 10))
+            connection.execute(
+                update(wanted_pictures)
+                .where(w.site_id == row.site_id, w.sha256 == row.sha256)
+                .values(attempts=row.attempts + 1, due_ms=now_ms + wait_ms)
+            )
+    return list(due)
+
+
+def fetch_picture(cloud: Cloud, row: Any) -> None:
+    """Pull one evidence picture; a failure is due again later, and the pole's sync is asked for it too."""
+    try:
+        body = pulls.picture(
+            row.snapshot_url, row.snapshot_token or "", row.sha256, cloud.settings.poles.pull_timeout_s
+        )
+        with writing(cloud.engine) as connection:
+            evidence.store(connection, row.site_id, row.device_id, row.sha256, body, cloud.clock())
+    except (pulls.PullFailed, Problem) as exc:
+        log.warning("picture not pulled device=%s: %s", row.device_id, exc)

@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from sqlalchemy import Connection, select, update
 
-from cloud_endpoint import registry
+from cloud_endpoint import audit, registry
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import ConfigError, Problem
 from cloud_endpoint.ids import fingerprint, new_code, new_token
@@ -31,6 +31,7 @@ def issue_code(connection: Connection, site_id: str, device_id: str, *, now_ms: 
             expires_ms=now_ms + lifetime_ms,
         )
     )
+    audit.append(connection, site_id, actor="cli", action="enrolment_code", subject=device_id, now_ms=now_ms)
     return code
 
 
@@ -76,4 +77,13 @@ def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> Enr
     }
     statement = insert(connection, devices).values(device_id=request.device_id, **row)
     connection.execute(statement.on_conflict_do_update(index_elements=["device_id"], set_=row))
+    audit.append(
+        connection,
+        site_id,
+        actor=request.device_id,
+        action="enrolled",
+        subject=request.device_id,
+        now_ms=now_ms,
+        public_key=request.public_key,
+    )
     return EnrolmentAnswer(device_id=request.device_id, site_id=site_id, token=token)

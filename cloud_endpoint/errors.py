@@ -1,6 +1,8 @@
 """What can go wrong, as RFC 9457 problems: a stable `type`, the field at fault and a remedy."""
 
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
 PROBLEM_BASE = "https://edged.example/problems/"
 
@@ -53,3 +55,15 @@ class Problem(CloudError):
             "remedy": self.remedy,
         }
         return {key: value for key, value in members.items() if value is not None}
+
+
+def invalid(error: Mapping[str, Any]) -> Problem:
+    """Return the problem of a request that does not fit its schema, from pydantic's first error."""
+    parts = [str(part) for part in error["loc"] if part != "body"]
+    return Problem(
+        "request-invalid",
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        str(error["msg"]),
+        field=".".join(parts) or "body",
+        remedy="correct this field; the API is described in /openapi.json",
+    )

@@ -3,11 +3,11 @@
 import hashlib
 from http import HTTPStatus
 
-from sqlalchemy import Connection
+from sqlalchemy import Connection, delete, select
 
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import Problem
-from cloud_endpoint.tables import evidence
+from cloud_endpoint.tables import evidence, wanted_pictures
 
 
 def store(
@@ -35,3 +35,31 @@ def store(
         .values(site_id=site_id, sha256=sha256, device_id=device_id, received_ms=now_ms, body=body)
         .on_conflict_do_nothing()
     )
+    connection.execute(
+        delete(wanted_pictures).where(
+            wanted_pictures.c.site_id == site_id, wanted_pictures.c.sha256 == sha256
+        )
+    )
+
+
+def wanted(connection: Connection, site_id: str, device_id: str) -> tuple[str, ...]:
+    """Return the hashes of pictures that a pole shall upload with its sync."""
+    w = wanted_pictures.c
+    rows = connection.execute(
+        select(w.sha256).where(w.site_id == site_id, w.device_id == device_id).order_by(w.sha256).limit(8)
+    )
+    return tuple(rows.scalars())
+
+
+def body(connection: Connection, site_id: str, sha256: str | None) -> bytes:
+    """Return a stored picture; raises Problem."""
+    e = evidence.c
+    found = connection.execute(select(e.body).where(e.site_id == site_id, e.sha256 == sha256)).scalar()
+    if found is None:
+        raise Problem(
+            "picture-missing",
+            HTTPStatus.NOT_FOUND,
+            "the picture is not here: still at the pole, or its time of keeping is over",
+            remedy="wait for the pole's next sync",
+        )
+    return bytes(found)

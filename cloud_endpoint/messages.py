@@ -1,5 +1,6 @@
 """Messages between terminal and cloud; one word per thing, as in the pole's wire."""
 
+from enum import StrEnum
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
@@ -94,3 +95,59 @@ class OrderAnswer(Message):
     hold_until: UtcTime | None = None
     attempts_left: int | None = None
     retry_after_s: float | None = None
+
+
+class Appeal(Message):
+    """A driver's objection after the fact."""
+
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class PaymentReport(Message):
+    """The operator's callback: this order was paid."""
+
+    payment_id: Identifier
+    order_id: Identifier
+    amount_fen: Annotated[int, Field(ge=0, le=10_000_000)]
+    paid_at: UtcTime
+
+
+class PaymentAnswer(Message):
+    """`applied`, or `refund_due`: the order was not confirmed when it was paid."""
+
+    payment_id: Identifier
+    outcome: str
+
+
+class Verdict(StrEnum):
+    """An operator's decision."""
+
+    APPROVE = "approve"
+    REFUSE = "refuse"
+
+
+class ReviewDecision(Message):
+    """`operator_plate` is what the operator reads in the picture; approval needs it to equal the order's."""
+
+    decision: Verdict
+    operator_plate: Annotated[str, Field(min_length=1, max_length=32)] | None = None
+    reason: Annotated[str, Field(min_length=1, max_length=500)]
+
+
+class ReviewView(Message):
+    """A review as an authorised operator sees it: three plates, never merged."""
+
+    review_id: Identifier
+    kind: str
+    order_id: Identifier
+    berth_no: str | None
+    reason: str
+    opened_at: UtcTime
+    read_plate: str | None
+    ordered_plate: str | None
+    operator_plate: str | None
+    picture: str | None
+    decision: str | None
+    decision_reason: str | None
+    decided_by: str | None
+    decided_at: UtcTime | None

@@ -54,7 +54,8 @@ def _fetch(method: str, url: str, token: str, nonce: str | None, timeout_s: floa
         with requests.request(
             method,
             url,
-            params={"nonce": nonce} if nonce else None,
+            params={"nonce": nonce} if nonce and method == "GET" else None,
+            json={"nonce": nonce} if nonce and method == "POST" else None,
             auth=_Bearer(token),
             timeout=timeout_s,
             allow_redirects=False,  # the token is this pole's alone

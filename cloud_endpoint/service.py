@@ -4,22 +4,45 @@ import logging
 import random
 import secrets
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, select
 
-from cloud_endpoint import captures, checks, enrolment, evidence, limits, offers, orders
+from cloud_endpoint import (
+    captures,
+    checks,
+    enrolment,
+    evidence,
+    limits,
+    offers,
+    orders,
+    payments,
+    reviews,
+)
 from cloud_endpoint.access import Credential, Role, authenticate, authenticate_device
 from cloud_endpoint.checking import Sight
 from cloud_endpoint.clock import Clock, from_ms, system_clock
 from cloud_endpoint.database import reading, writing
-from cloud_endpoint.errors import Problem
+from cloud_endpoint.errors import Problem, invalid
 from cloud_endpoint.ingest import ingest
-from cloud_endpoint.messages import BerthNumberAcquisition, CandidateBerths, PrePaymentOrder
+from cloud_endpoint.messages import (
+    Appeal,
+    BerthNumberAcquisition,
+    CandidateBerths,
+    OrderAnswer,
+    PaymentAnswer,
+    PaymentReport,
+    PrePaymentOrder,
+    ReviewDecision,
+    ReviewView,
+)
+from cloud_endpoint.once import is_repeated, once
 from cloud_endpoint.order_states import OrderEvent
-from cloud_endpoint.orders import Order, advance
+from cloud_endpoint.orders import Order, advance, answer
 from cloud_endpoint.pulls import PullFailed, latest
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import berths, devices
@@ -63,9 +86,11 @@ class Cloud:
         self.look_at(site_id, result.berth_ids)
         with reading(self.engine) as connection:
             requests = captures.carried(connection, site_id, device_id, self.clock())
+            wanted = evidence.wanted(connection, site_id, device_id)
         return SyncAnswer(
             verdicts=tuple(result.verdicts),
             capture_requests=requests,
+            wanted_evidence=wanted,
             server_time=from_ms(self.clock()),
             poll_after_s=poles.sync_busy_s if requests else poles.sync_idle_s,
         )
@@ -137,66 +162,131 @@ class Cloud:
 
     # -- terminals -----------------------------------------------------------------------------------
 
-    def open_order(self, token: str, request: BerthNumberAcquisition) -> Order:
+    def open_order(self, token: str, request: BerthNumberAcquisition, key: str | None = None) -> OrderAnswer:
         """泊位号获取指令: open an order, within the limits of account, phone and zone."""
         now_ms = self.clock()
         limit = self.settings.limits
         with writing(self.engine) as connection:
             who = authenticate(connection, token, Role.TERMINAL)
             # Counted even if the place turns out unknown: guessing pole codes is bounded too.
-            self._charge(connection, who, "account", request.account_id, limit.orders_per_account_per_day)
-            if request.client_id is not None:
-                self._charge(connection, who, "client", request.client_id, limit.orders_per_client_per_day)
+            if not is_repeated(connection, who, key):
+                self._charge(connection, who, "account", request.account_id, limit.orders_per_account_per_day)
+                if request.client_id is not None:
+                    self._charge(
+                        connection, who, "client", request.client_id, limit.orders_per_client_per_day
+                    )
         with writing(self.engine) as connection:
-            zone = offers.zone_of(connection, who.site_id, request.place, limit.near_m)
-            limits.charge(
+            return self._once(
                 connection,
-                who.site_id,
-                "zone",
-                zone,
-                most=limit.orders_per_zone_per_hour,
-                window_ms=limits.HOUR_MS,
-                now_ms=now_ms,
+                who,
+                key,
+                f"open {request.model_dump_json()}",
+                lambda: self._open(connection, who, request, now_ms),
             )
-            return offers.open_order(
-                connection, who.site_id, who.credential_id, request, self.settings, now_ms
-            )
+
+    def _open(
+        self, connection: Connection, who: Credential, request: BerthNumberAcquisition, now_ms: int
+    ) -> OrderAnswer:
+        limit = self.settings.limits
+        zone = offers.zone_of(connection, who.site_id, request.place, limit.near_m)
+        most = limit.orders_per_zone_per_hour
+        limits.charge(
+            connection, who.site_id, "zone", zone, most=most, window_ms=limits.HOUR_MS, now_ms=now_ms
+        )
+        order = offers.open_order(connection, who.site_id, who.credential_id, request, self.settings, now_ms)
+        return answer(order, self.settings)
 
     def _charge(self, connection: Connection, who: Credential, scope: str, name: str, most: int) -> None:
         limits.charge(
             connection, who.site_id, scope, name, most=most, window_ms=limits.DAY_MS, now_ms=self.clock()
         )
 
-    def offer(self, token: str, order_id: str) -> CandidateBerths:
+    def _once(
+        self,
+        connection: Connection,
+        who: Credential,
+        key: str | None,
+        request: str,
+        act: Callable[[], OrderAnswer],
+    ) -> OrderAnswer:
+        return once(connection, who, key, request, OrderAnswer, act, self.clock())
+
+    def offer(self, token: str, order_id: str, key: str | None = None) -> CandidateBerths:
         """候选泊位号 for an order."""
         with writing(self.engine) as connection:
-            order = self._own(connection, token, order_id)
-            return offers.offer(connection, order, self.settings, self.clock(), self.rng)
+            who = authenticate(connection, token, Role.TERMINAL)
 
-    def submit(self, token: str, order_id: str, request: PrePaymentOrder) -> Order:
+            def act() -> CandidateBerths:
+                order = self._own(connection, who, order_id)
+                return offers.offer(connection, order, self.settings, self.clock(), self.rng)
+
+            return once(connection, who, key, f"offer {order_id}", CandidateBerths, act, self.clock())
+
+    def submit(
+        self, token: str, order_id: str, request: PrePaymentOrder, key: str | None = None
+    ) -> OrderAnswer:
         """预缴费订单: check the second plate."""
         with writing(self.engine) as connection:
-            order = self._own(connection, token, order_id)
-            order = checks.submit(connection, order, request, self.settings, self.clock())
-        self.wake.set()
-        return order
+            who = authenticate(connection, token, Role.TERMINAL)
 
-    def cancel(self, token: str, order_id: str) -> Order:
+            def act() -> OrderAnswer:
+                order = self._own(connection, who, order_id)
+                return answer(
+                    checks.submit(connection, order, request, self.settings, self.clock()), self.settings
+                )
+
+            told = self._once(connection, who, key, f"submit {order_id} {request.model_dump_json()}", act)
+        self.wake.set()
+        return told
+
+    def cancel(self, token: str, order_id: str, key: str | None = None) -> OrderAnswer:
         """End an order that is not paid."""
         with writing(self.engine) as connection:
-            order = self._own(connection, token, order_id)
-            changed = advance(order, OrderEvent.CANCEL, now_ms=self.clock(), reason="cancelled_by_driver")
-            return orders.save(connection, changed)
+            who = authenticate(connection, token, Role.TERMINAL)
 
-    def view(self, token: str, order_id: str) -> Order:
+            def act() -> OrderAnswer:
+                order = self._own(connection, who, order_id)
+                changed = advance(order, OrderEvent.CANCEL, now_ms=self.clock(), reason="cancelled_by_driver")
+                return answer(orders.save(connection, changed), self.settings)
+
+            return self._once(connection, who, key, f"cancel {order_id}", act)
+
+    def appeal(self, token: str, order_id: str, request: Appeal, key: str | None = None) -> OrderAnswer:
+        """Object to what became of an order."""
+        with writing(self.engine) as connection:
+            who = authenticate(connection, token, Role.TERMINAL)
+
+            def act() -> OrderAnswer:
+                order = self._own(connection, who, order_id)
+                changed = reviews.appeal(connection, order, request.reason, self.clock())
+                return answer(changed, self.settings)
+
+            told = self._once(connection, who, key, f"appeal {order_id} {request.model_dump_json()}", act)
+        self.wake.set()
+        return told
+
+    def view(self, token: str, order_id: str) -> OrderAnswer:
         """Return an order as it stands."""
         with reading(self.engine) as connection:
             who = authenticate(connection, token, Role.TERMINAL)
-            return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
+            order = orders.load(
+                connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
+            )
+        return answer(order, self.settings)
 
-    def _own(self, connection: Connection, token: str, order_id: str) -> Order:
-        who = authenticate(connection, token, Role.TERMINAL)
+    def _own(self, connection: Connection, who: Credential, order_id: str) -> Order:
         return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=True)
+
+    def report_payment(self, credential_id: str, header: str, body: bytes) -> PaymentAnswer:
+        """Take the operator's signed payment callback."""
+        now_ms = self.clock()
+        with writing(self.engine) as connection:
+            site_id = payments.authentic(connection, credential_id, header, body, now_ms)
+            try:
+                payment = PaymentReport.model_validate_json(body)
+            except ValidationError as exc:
+                raise invalid(exc.errors()[0]) from exc
+            return payments.report(connection, site_id, credential_id, payment, now_ms)
 
     # -- operation -----------------------------------------------------------------------------------
 
@@ -206,6 +296,24 @@ class Cloud:
             connection.execute(select(1)).one()
 
     # -- operators -----------------------------------------------------------------------------------
+
+    def reviews(self, token: str) -> list[ReviewView]:
+        """Return the open reviews of the operator's site."""
+        with reading(self.engine) as connection:
+            return reviews.waiting(connection, authenticate(connection, token, Role.OPERATOR).site_id)
+
+    def decide_review(self, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
+        """Close a review."""
+        with writing(self.engine) as connection:
+            who = authenticate(connection, token, Role.OPERATOR)
+            return reviews.decide(connection, who, review_id, decision, self.settings, self.clock())
+
+    def review_picture(self, token: str, review_id: str) -> bytes:
+        """Return the JPEG picture of a review; raises Problem."""
+        with reading(self.engine) as connection:
+            site_id = authenticate(connection, token, Role.OPERATOR).site_id
+            row = reviews.find(connection, site_id, review_id)
+            return evidence.body(connection, site_id, row.evidence_sha256)
 
     def snapshot(self, token: str, berth_no: str) -> Snapshot:
         """Pull the latest snapshot of a berth for an operator; raises Problem."""

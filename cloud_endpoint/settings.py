@@ -31,6 +31,7 @@ class ServerSettings(_Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     workers: Count = 1
+    public_url: str = "http://127.0.0.1:8080"
 
 
 class DatabaseSettings(_Section):
@@ -91,6 +92,16 @@ class PoleSettings(_Section):
     sync_busy_s: Seconds = 1
 
 
+class RetentionSettings(_Section):
+    """How many days each class of data is kept."""
+
+    pictures_days: Count = 30
+    plates_days: Count = 90
+    orders_days: Count = 730
+    visits_days: Count = 730
+    audit_days: Count = 1825
+
+
 class CloudSettings(_Section):
     """Everything `edged-cloud` can be told."""
 
@@ -100,6 +111,7 @@ class CloudSettings(_Section):
     check: CheckSettings = CheckSettings()
     limits: LimitSettings = LimitSettings()
     poles: PoleSettings = PoleSettings()
+    retention: RetentionSettings = RetentionSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> CloudSettings:

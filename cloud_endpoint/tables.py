@@ -34,7 +34,7 @@ def _by_site(name: str, *columns: SchemaItem) -> Table:
     site = Column("site_id", String(32), nullable=False)
     table = Table(name, metadata, site, *columns, postgresql_partition_by="HASH (site_id)")
     for number in range(PARTITIONS):
-        part = DDL(
+        part = DDL(  # type: ignore[no-untyped-call]
             f"CREATE TABLE {name}_{number} PARTITION OF {name} "
             f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
         )
@@ -208,6 +208,17 @@ captures = _by_site(
     Index("captures_order", "site_id", "order_id"),
 )
 
+# Pictures that a review needs and that are still at the pole.
+wanted_pictures = _by_site(
+    "wanted_pictures",
+    Column("sha256", String(64), nullable=False),
+    Column("device_id", String(64), nullable=False),
+    Column("due_ms", Ms, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    PrimaryKeyConstraint("site_id", "sha256"),
+    Index("wanted_pictures_due", "due_ms"),
+)
+
 evidence = _by_site(
     "evidence",
     Column("sha256", String(64), nullable=False),
@@ -297,4 +308,97 @@ counters = _by_site(
     Column("window_ms", Ms, nullable=False),
     Column("count", Integer, nullable=False),
     PrimaryKeyConstraint("site_id", "scope", "name", "window_ms"),
+)
+
+idempotency = _by_site(
+    "idempotency",
+    Column("credential_id", String(64), nullable=False),
+    Column("key", String(64), nullable=False),
+    Column("request_sha256", String(64), nullable=False),
+    Column("answer", JSON),
+    Column("created_ms", Ms, nullable=False),
+    PrimaryKeyConstraint("site_id", "credential_id", "key"),
+)
+
+payments = _by_site(
+    "payments",
+    Column("payment_id", String(64), nullable=False),
+    Column("order_id", String(64), nullable=False),
+    Column("amount_fen", BigInteger, nullable=False),
+    Column("paid_ms", Ms, nullable=False),
+    Column("received_ms", Ms, nullable=False),
+    Column("outcome", String(16), nullable=False),  # applied | refund_due
+    PrimaryKeyConstraint("site_id", "payment_id"),
+)
+
+webhooks = _by_site(
+    "webhooks",
+    Column("webhook_id", String(64), nullable=False),
+    Column("credential_id", String(64), nullable=False),
+    Column("order_id", String(64), nullable=False),
+    Column("body", JSON, nullable=False),
+    Column("created_ms", Ms, nullable=False),
+    Column("due_ms", Ms, nullable=False),
+    Column("attempts", Integer, nullable=False),
+    Column("state", String(16), nullable=False),  # waiting | delivered | given_up
+    PrimaryKeyConstraint("site_id", "webhook_id"),
+    Index(
+        "webhooks_due",
+        "due_ms",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
+)
+
+# Read, ordered and operator's plate stay in three columns; none is ever written into another.
+reviews = _by_site(
+    "reviews",
+    Column("review_id", String(64), nullable=False),
+    Column("kind", String(16), nullable=False),  # check | appeal
+    Column("order_id", String(64), nullable=False),
+    Column("berth_id", String(64)),
+    Column("visit_id", String(64)),
+    Column("reason", String(500), nullable=False),
+    Column("opened_ms", Ms, nullable=False),
+    Column("read_plate", String(8)),
+    Column("ordered_plate", String(8)),
+    Column("operator_plate", String(8)),
+    Column("evidence_sha256", String(64)),
+    Column("decision", String(16)),  # approve | refuse
+    Column("decision_reason", String(500)),
+    Column("decided_by", String(64)),
+    Column("decided_ms", Ms),
+    PrimaryKeyConstraint("site_id", "review_id"),
+    Index(
+        "reviews_open",
+        "site_id",
+        "opened_ms",
+        sqlite_where=text("decision IS NULL"),
+        postgresql_where=text("decision IS NULL"),
+    ),
+    Index("reviews_order", "site_id", "order_id"),
+)
+
+audit = _by_site(
+    "audit",
+    Column("number", BigInteger, nullable=False),
+    Column("at_ms", Ms, nullable=False),
+    Column("actor", String(100), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("subject", String(100), nullable=False),
+    Column("detail", JSON, nullable=False),
+    Column("previous_sha256", String(64), nullable=False),
+    Column("sha256", String(64), nullable=False),
+    PrimaryKeyConstraint("site_id", "number"),
+)
+
+# The end of each site's chain, and where it begins since the last retention run.
+audit_heads = Table(
+    "audit_heads",
+    metadata,
+    Column("site_id", String(32), primary_key=True),
+    Column("number", BigInteger, nullable=False),
+    Column("sha256", String(64), nullable=False),
+    Column("first_number", BigInteger, nullable=False),
+    Column("first_previous_sha256", String(64), nullable=False),
 )

@@ -45,7 +45,7 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     app.state.clockwork = clockwork
     app.add_middleware(BodyBounds)
     problems.install(app)
-    for router in (poles.router, terminals.router, operators.router):
+    for router in (poles.router, terminals.router, terminals.callbacks, operators.router):
         app.include_router(router)
     return app
 

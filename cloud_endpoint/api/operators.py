@@ -2,16 +2,18 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path
+from fastapi import APIRouter, Path, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import REGISTRY, generate_latest
 
 from cloud_endpoint.api.context import OperatorToken, Service
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.messages import ReviewDecision, ReviewView
 from edged.wire import Snapshot
 
 router = APIRouter()
 
+ReviewIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
 
 
@@ -19,6 +21,31 @@ BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
 def snapshot(berth_no: BerthNoPath, cloud: Service, token: OperatorToken) -> Snapshot:
     """泊位车牌快照, pulled from the pole now; its signature, nonce and time are verified."""
     return cloud.snapshot(token, berth_no)
+
+
+@router.get("/v1/reviews", tags=["operators"], responses=documented(401, 403))
+def reviews(cloud: Service, token: OperatorToken) -> list[ReviewView]:
+    """The open reviews, oldest first, with read, ordered and operator's plate in columns of their own."""
+    return cloud.reviews(token)
+
+
+@router.post("/v1/reviews/{review_id}", tags=["operators"], responses=documented(401, 403, 404, 409))
+def decide_review(
+    review_id: ReviewIdPath, request: ReviewDecision, cloud: Service, token: OperatorToken
+) -> ReviewView:
+    """Decide a review, with a reason; it is audited."""
+    return cloud.decide_review(token, review_id, request)
+
+
+@router.get(
+    "/v1/reviews/{review_id}/picture",
+    tags=["operators"],
+    response_class=Response,
+    responses={**documented(401, 403, 404), 200: {"content": {"image/jpeg": {}}}},
+)
+def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
+    """The evidence picture of a review."""
+    return Response(cloud.review_picture(token, review_id), media_type="image/jpeg")
 
 
 @router.get("/healthz", tags=["operation"])

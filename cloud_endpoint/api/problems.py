@@ -9,7 +9,7 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from cloud_endpoint.errors import DatabaseUnavailable, Problem
+from cloud_endpoint.errors import DatabaseUnavailable, Problem, invalid
 from cloud_endpoint.order_states import IllegalEvent
 
 MEDIA_TYPE = "application/problem+json"
@@ -77,17 +77,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(RequestValidationError)
     async def _invalid(_request: Request, exc: RequestValidationError) -> JSONResponse:
-        first = exc.errors()[0]
-        parts = [str(part) for part in first["loc"] if part != "body"]
-        return answer(
-            Problem(
-                "request-invalid",
-                HTTPStatus.UNPROCESSABLE_ENTITY,
-                first["msg"],
-                field=".".join(parts) or "body",
-                remedy="correct this field; the API is described in /openapi.json",
-            )
-        )
+        return answer(invalid(exc.errors()[0]))
 
     @app.exception_handler(HTTPException)
     async def _http(_request: Request, exc: HTTPException) -> JSONResponse:

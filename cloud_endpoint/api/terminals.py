@@ -4,41 +4,62 @@ import asyncio
 import time
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Query
+from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.api.context import Service, TerminalToken
 from cloud_endpoint.api.problems import documented
-from cloud_endpoint.messages import BerthNumberAcquisition, CandidateBerths, OrderAnswer, PrePaymentOrder
+from cloud_endpoint.messages import (
+    Appeal,
+    BerthNumberAcquisition,
+    CandidateBerths,
+    OrderAnswer,
+    PaymentAnswer,
+    PaymentReport,
+    PrePaymentOrder,
+)
 from cloud_endpoint.order_states import UNDECIDED
-from cloud_endpoint.orders import answer
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
 OrderIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
+IdempotencyKey = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        pattern=r"^[!-~]{1,64}$",
+        description="the same request with the same key is done once and answered alike",
+    ),
+]
 LONG_POLL_STEP_S = 0.25
 
 
 @router.post("", status_code=201, responses=documented(401, 403, 404, 429))
 def acquire_berth_number(
-    request: BerthNumberAcquisition, cloud: Service, token: TerminalToken
+    request: BerthNumberAcquisition, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """泊位号获取指令: open an order for a place."""
-    return answer(cloud.open_order(token, request), cloud.settings)
+    return cloud.open_order(token, request, key)
 
 
 @router.post("/{order_id}/candidates", responses=documented(401, 403, 404, 409, 429))
-def offer_candidates(order_id: OrderIdPath, cloud: Service, token: TerminalToken) -> CandidateBerths:
+def offer_candidates(
+    order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+) -> CandidateBerths:
     """候选泊位号: berth numbers to choose from, each with a token for this order."""
-    return cloud.offer(token, order_id)
+    return cloud.offer(token, order_id, key)
 
 
 @router.post("/{order_id}/submit", responses=documented(401, 403, 404, 409))
 def submit(
-    order_id: OrderIdPath, request: PrePaymentOrder, cloud: Service, token: TerminalToken
+    order_id: OrderIdPath,
+    request: PrePaymentOrder,
+    cloud: Service,
+    token: TerminalToken,
+    key: IdempotencyKey = None,
 ) -> OrderAnswer:
     """预缴费订单: a berth and the second plate; answered by an instruction."""
-    return answer(cloud.submit(token, order_id, request), cloud.settings)
+    return cloud.submit(token, order_id, request, key)
 
 
 @router.get("/{order_id}", responses=documented(401, 403, 404))
@@ -54,10 +75,44 @@ async def view(
     while order.state in UNDECIDED and time.monotonic() < deadline:
         await asyncio.sleep(LONG_POLL_STEP_S)
         order = await run_in_threadpool(cloud.view, token, order_id)
-    return answer(order, cloud.settings)
+    return order
 
 
 @router.post("/{order_id}/cancel", responses=documented(401, 403, 404, 409))
-def cancel(order_id: OrderIdPath, cloud: Service, token: TerminalToken) -> OrderAnswer:
+def cancel(
+    order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+) -> OrderAnswer:
     """End an order that is not paid."""
-    return answer(cloud.cancel(token, order_id), cloud.settings)
+    return cloud.cancel(token, order_id, key)
+
+
+@router.post("/{order_id}/appeals", status_code=201, responses=documented(401, 403, 404, 409))
+def appeal(
+    order_id: OrderIdPath, request: Appeal, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+) -> OrderAnswer:
+    """Object to a closed order: an operator looks at it again; nothing is overwritten."""
+    return cloud.appeal(token, order_id, request, key)
+
+
+callbacks = APIRouter(prefix="/v1/callbacks", tags=["callbacks"])
+
+
+@callbacks.post(
+    "/{credential_id}/payments",
+    responses=documented(401, 404, 409),
+    openapi_extra={
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": PaymentReport.model_json_schema()}},
+        }
+    },
+)
+async def report_payment(
+    credential_id: Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,64}$")],
+    request: Request,
+    cloud: Service,
+    signature: Annotated[str, Header(alias="Edged-Signature", max_length=128)],
+) -> PaymentAnswer:
+    """The operator reports a payment: HMAC-SHA256 of `<t>.<body>` in `Edged-Signature: t=...,v1=...`."""
+    body = await request.body()
+    return await run_in_threadpool(cloud.report_payment, credential_id, signature, body)

@@ -1,6 +1,7 @@
 """What the tests of the cloud stand on: poles that sign and answer over HTTP, and a terminal."""
 
 import gzip
+import json
 import threading
 import time
 from collections.abc import Callable
@@ -199,8 +200,6 @@ class Pole:
         } | changes
 
     def post(self, body: dict[str, Any], token: str | None = None) -> requests.Response:
-        import json
-
         return requests.post(
             f"{self.cloud_url}/v1/devices/{self.device_id}/events",
             data=gzip.compress(json.dumps(body).encode()),
@@ -279,7 +278,8 @@ class Pole:
                 berth_no = url.path.split("/")[3]
                 body = b"<html>captive portal</html>"
                 if pole.fault is not Fault.NONSENSE:
-                    nonce = parse_qs(url.query)["nonce"][0]
+                    sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                    nonce = json.loads(sent)["nonce"] if sent else parse_qs(url.query)["nonce"][0]
                     body = pole.snapshot(berth_no, nonce).model_dump_json().encode()
                 self.send_response(200)
                 self.send_header("Content-Length", str(len(body)))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
+import hypothesis
 import pytest
 import uvicorn
 from cloud_street import SITE, ShiftedClock, Street, registry_of, wait_until
@@ -20,6 +21,12 @@ from cloud_endpoint.database import open_engine, writing
 from cloud_endpoint.registry import RegistryFile, load_registry
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import metadata
+
+# A shared machine may stall for seconds; what is tested here is not speed.
+hypothesis.settings.register_profile(
+    "cloud", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("cloud")
 
 
 def _postgres_bin() -> Path | None:

@@ -1,0 +1,118 @@
+"""Payment is the operator's; its signed callback tells which order was paid. No payment is ever dropped."""
+
+from enum import StrEnum
+from http import HTTPStatus
+
+from sqlalchemy import Connection, select, update
+
+from cloud_endpoint import audit, orders
+from cloud_endpoint.callbacks import is_signed
+from cloud_endpoint.clock import to_ms
+from cloud_endpoint.database import insert
+from cloud_endpoint.errors import Problem
+from cloud_endpoint.messages import PaymentAnswer, PaymentReport
+from cloud_endpoint.order_states import TABLE, OrderEvent
+from cloud_endpoint.orders import Order, advance
+from cloud_endpoint.tables import credentials, holds, payments
+
+GRACE_MS = 60_000  # between the operator's clock and ours
+
+
+class Outcome(StrEnum):
+    """What a payment came to."""
+
+    APPLIED = "applied"
+    REFUND_DUE = "refund_due"  # the order was not confirmed at that time: the operator pays back
+
+
+def authentic(connection: Connection, credential_id: str, header: str, body: bytes, now_ms: int) -> str:
+    """Return the site whose credential signed this callback; raises Problem."""
+    c = credentials.c
+    row = connection.execute(
+        select(c.site_id, c.signing_secret).where(c.credential_id == credential_id, c.revoked_ms.is_(None))
+    ).one_or_none()
+    if row is None or not is_signed(body, header, row.signing_secret, now_ms / 1000):
+        raise Problem(
+            "signature-refused",
+            HTTPStatus.UNAUTHORIZED,
+            "the signature does not fit this body, or is older than 5 minutes",
+            field="Edged-Signature",
+            remedy="sign `<unix seconds>.<body>` by HMAC-SHA256 with the credential's signing secret",
+        )
+    return str(row.site_id)
+
+
+def report(
+    connection: Connection, site_id: str, credential_id: str, payment: PaymentReport, now_ms: int
+) -> PaymentAnswer:
+    """Record a payment and close its order; the same payment twice is recorded once."""
+    order = orders.load(connection, site_id, payment.order_id, credential_id=credential_id, lock=True)
+    known = connection.execute(
+        select(payments).where(payments.c.site_id == site_id, payments.c.payment_id == payment.payment_id)
+    ).one_or_none()
+    if known is not None:
+        if (known.order_id, known.amount_fen) != (payment.order_id, payment.amount_fen):
+            raise Problem(
+                "payment-changed",
+                HTTPStatus.CONFLICT,
+                "this payment_id was reported with another order or amount",
+                field="payment_id",
+                remedy="report each payment under an id of its own",
+            )
+        return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome)
+    paid_ms = to_ms(payment.paid_at)
+    outcome = Outcome.APPLIED if _counts(order, paid_ms) else Outcome.REFUND_DUE
+    connection.execute(
+        insert(connection, payments).values(
+            site_id=site_id,
+            payment_id=payment.payment_id,
+            order_id=payment.order_id,
+            amount_fen=payment.amount_fen,
+            paid_ms=paid_ms,
+            received_ms=now_ms,
+            outcome=outcome,
+        )
+    )
+    if outcome is Outcome.APPLIED:
+        _apply(connection, order, payment.payment_id, now_ms)
+    else:
+        audit.append(
+            connection,
+            site_id,
+            actor=credential_id,
+            action="refund_due",
+            subject=payment.payment_id,
+            now_ms=now_ms,
+            order_id=order.order_id,
+            order_state=order.state,
+        )
+    return PaymentAnswer(payment_id=payment.payment_id, outcome=outcome)
+
+
+def _counts(order: Order, paid_ms: int) -> bool:
+    """A driver who paid while the order was confirmed has paid, even if the car left before we heard."""
+    return (
+        (order.state, OrderEvent.PAY) in TABLE
+        and order.hold_until_ms is not None
+        and paid_ms <= order.hold_until_ms + GRACE_MS
+    )
+
+
+def _apply(connection: Connection, order: Order, payment_id: str, now_ms: int) -> None:
+    until_ms = max(order.hold_until_ms or 0, now_ms + (order.minutes or 0) * 60_000)
+    connection.execute(
+        update(holds)
+        .where(holds.c.site_id == order.site_id, holds.c.order_id == order.order_id)
+        .values(until_ms=until_ms)
+    )
+    orders.save(
+        connection,
+        advance(
+            order,
+            OrderEvent.PAY,
+            now_ms=now_ms,
+            reason="paid",
+            detail={"payment_id": payment_id},
+            hold_until_ms=until_ms,
+        ),
+    )
