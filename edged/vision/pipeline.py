@@ -7,6 +7,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from edged.domain.plate import kinds_of
 from edged.domain.reading import Evidence, PlateRead, Quad, decide
 from edged.picture import Image
 from edged.vision.detector import Candidate, Detector, Refiner, Region, distinct
@@ -185,8 +186,9 @@ def _tiles(whole: Region, size: tuple[int, int], overlap: int) -> list[Region]:
     ]
 
 
-def _sureness(read: PlateRead) -> tuple[bool, float]:
-    return read.reading.accepted, read.reading.confidence
+def _sureness(read: PlateRead) -> tuple[bool, bool, float]:
+    # The reader is also sure that something is no plate: rows read the wrong way give confident blanks.
+    return read.reading.accepted, bool(kinds_of(read.reading.text)), read.reading.confidence
 
 
 def _is_sound(corners: Corners) -> bool:
