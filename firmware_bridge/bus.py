@@ -2,12 +2,15 @@
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from firmware_bridge.channels import ChannelState, Observation
-from firmware_bridge.errors import PortError
+from firmware_bridge.errors import BridgeError, PortError
+from firmware_bridge.frames import Request
 from firmware_bridge.master import BusMaster
 from firmware_bridge.port import open_line, sharpen_timers
 from firmware_bridge.schedule import Rest, Turn
@@ -15,10 +18,11 @@ from firmware_bridge.settings import BusSettings, SensorSettings
 from firmware_bridge.statistics import BusSnapshot
 from firmware_bridge.transaction import Outcome, Transaction
 
-_LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
+_LONGEST_WAIT_S = 0.05  # how soon a stop or a question is noticed
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
+_MOST_QUESTIONS = 8
 
 
 class Tap(Protocol):
@@ -61,11 +65,13 @@ class SensorBus:
         self.tap: Tap | None = None
         self._clock = clock
         self.last_progress_s = self._clock()
-        self._master = BusMaster(settings, sensors)
+        self.sensors = tuple(sensors)
+        self._master = BusMaster(settings, self.sensors)
         self._on_observation = on_observation
         self._open_port = open_port
         self._port_error: PortError | None = None
         self._port_losses = 0
+        self._questions: deque[tuple[Request, float, Future[Outcome]]] = deque()
         self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
         self._heard_s = 0.0
@@ -80,6 +86,7 @@ class SensorBus:
             try:
                 with self._open_port(self.settings) as line:
                     self._port_error = None
+                    self._master.echoes = False
                     self._poll(line, stop)
             except PortError as exc:
                 self._port_losses += self._port_error is None
@@ -109,47 +116,82 @@ class SensorBus:
             sensors=master.sensor_snapshots(self._clock()),
         )
 
+    def ask(self, request: Request, *, response_timeout_s: float = 0.3, patience_s: float = 10.0) -> Outcome:
+        """Put a technician's question between two turns, from any thread, and wait for its end.
+
+        Raises PortError where there is no port, BridgeError where the bus does not come to it in time.
+        """
+        if len(self._questions) >= _MOST_QUESTIONS:
+            raise BridgeError(
+                f"bus {self.settings.name} has {_MOST_QUESTIONS} questions waiting: try again later"
+            )
+        answer: Future[Outcome] = Future()
+        self._questions.append((request, response_timeout_s, answer))
+        try:
+            return answer.result(patience_s)
+        except TimeoutError as exc:
+            answer.cancel()
+            raise BridgeError(f"bus {self.settings.name} is not running") from exc
+
     def _poll(self, line: Line, stop: threading.Event) -> None:
         while not stop.is_set():
             now_s = self._clock()
             self.last_progress_s = now_s
-            turn = self._master.next(now_s)
+            self._answer_question(line)
+            turn = self._master.next(self._clock())
             if isinstance(turn, Rest):
                 self._learn(now_s)
                 # what arrives now answers nothing
                 until_s = min(turn.until_s, now_s + _LONGEST_WAIT_S)
                 self._master.noise_bytes += len(self._read(line, until_s))
                 continue
-            outcome = self._exchange(line, turn)
+            outcome = self._exchange(line, turn.request, turn.response_timeout_s)
             now_s = self._clock()
-            if self.tap is not None:
-                self.tap.ended(outcome, now_s)
             self._master.settle(turn, outcome, now_s)
             self._unread.append((turn, outcome, now_s))
         self._learn(self._clock())
 
-    def _exchange(self, line: Line, turn: Turn) -> Outcome:
+    def _exchange(self, line: Line, request: Request, response_timeout_s: float) -> Outcome:
         self._drain(line)
-        frame, sent_at_s = turn.request.encode(), self._clock()
+        frame, sent_at_s = request.encode(), self._clock()
         line.send(frame)
         if self.tap is not None:
             self.tap.sent(frame, sent_at_s)
         transaction = Transaction(
-            turn.request,
+            request,
             sent_at_s=sent_at_s,
             timing=self.settings.timing,
-            response_timeout_s=turn.response_timeout_s,
+            response_timeout_s=response_timeout_s,
             echoes=self._master.echoes,
         )
         # The last reply is read while this request is on the wire: the line never waits for it.
         self._learn(self._clock())
+        looked_s = sent_at_s
         while True:
             data = self._read(line, transaction.wake_s)
             now_s = self._clock()
-            transaction.receive(data, now_s)
+            transaction.receive(data, now_s, since_s=looked_s)
+            looked_s = now_s
             outcome = transaction.conclude(now_s)
             if outcome is not None:
+                if self.tap is not None:
+                    self.tap.ended(outcome, now_s)
                 return outcome
+
+    def _answer_question(self, line: Line) -> None:
+        if not self._questions:
+            return
+        request, timeout_s, answer = self._questions.popleft()
+        if not answer.set_running_or_notify_cancel():
+            return  # whoever asked has gone
+        self._read(line, self._master.free_s(request))
+        outcome = self._exchange(line, request, timeout_s)
+        self._master.note_question(outcome, self._clock())
+        answer.set_result(outcome)
+
+    def _refuse_questions(self, error: PortError) -> None:
+        while self._questions:
+            self._questions.popleft()[2].set_exception(error)
 
     def _learn(self, now_s: float, port_error: str | None = None) -> None:
         """Hand on what replies and silence say about the channels."""
@@ -187,5 +229,7 @@ class SensorBus:
         until_s = self._clock() + retry_s
         while not stop.is_set() and (now_s := self._clock()) < until_s:
             self.last_progress_s = now_s
+            if self._port_error is not None:
+                self._refuse_questions(self._port_error)
             self._learn(now_s, f"port: {self._port_error}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

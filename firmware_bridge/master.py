@@ -56,6 +56,17 @@ class BusMaster:
         self._schedule.settle(turn, outcome, now_s)
         self.echoes = self.echoes or outcome.echoed
 
+    def free_s(self, request: Request) -> float:
+        """From when on nothing but the answer can look like the answer to `request`."""
+        lane = self.lane(request.device_id)
+        return lane.barred_s.get(request.shape, 0.0) if lane else 0.0
+
+    def note_question(self, outcome: Outcome, now_s: float) -> None:
+        """A technician's question went unanswered: the schedule must not be fooled by its late reply."""
+        lane = self.lane(outcome.request.device_id)
+        if lane is not None and outcome.outstanding:
+            self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
+
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         """Count an outcome and read its values: what they say about the sensor's channels."""
         sensor = lane.sensor

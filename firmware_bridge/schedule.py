@@ -145,9 +145,7 @@ class Schedule:
         lane.held_until_s = now_s + link.min_gap_ms / 1000
         lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
         if outcome.outstanding:
-            unwaited_s = lane.longest_s - turn.response_timeout_s
-            late_s = link.max_reply_delay_ms / 1000 + self._timing.wire_s(turn.request.reply_bytes)
-            lane.barred_s[turn.request.shape] = now_s + unwaited_s + late_s
+            self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
             lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
         if outcome.heard:
@@ -164,6 +162,11 @@ class Schedule:
             lane.quarantined = True
             lane.period_s = min(max(_FIRST_PERIOD_S, 2 * lane.period_s), _LONGEST_PERIOD_S)
             lane.held_until_s = max(lane.held_until_s, now_s + lane.period_s)
+
+    def bar(self, lane: Lane, request: Request, deadline_s: float) -> None:
+        """A reply to `request` was not there by `deadline_s` and may still come: nothing like it till then."""
+        late_s = lane.sensor.profile.link.max_reply_delay_ms / 1000
+        lane.barred_s[request.shape] = deadline_s + late_s + self._timing.wire_s(request.reply_bytes)
 
     def write_soon(self, lane: Lane, request: Request) -> None:
         """Put a write (a setting that was forgotten) before everything else of its sensor."""

@@ -101,9 +101,14 @@ class Transaction:
             return min(self._last_s + self._gap_s + _CHUNK_PAUSE_S, self.deadline_s)
         return self.deadline_s
 
-    def receive(self, data: bytes, now_s: float) -> None:
-        """Take what the line brought at `now_s`. After the deadline nothing becomes an answer any more."""
-        if not data or (self._answer is None and now_s > self.deadline_s):
+    def receive(self, data: bytes, now_s: float, *, since_s: float | None = None) -> None:
+        """Take what the line brought at `now_s`. After the deadline nothing becomes an answer any more.
+
+        `since_s`: when the line was last looked at, if the caller was held up: what waited there came before
+        now.
+        """
+        came_s = now_s if since_s is None else since_s
+        if not data or (self._answer is None and came_s > self.deadline_s):
             return
         self._last_s = now_s
         self._data += data
