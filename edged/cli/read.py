@@ -154,6 +154,7 @@ def _empty_table() -> "Table":
     from rich.table import Table
 
     table = Table("file", "plate", "kind", "confidence", "accepted")
+    table.columns[0].overflow = "fold"  # names are worth a second line, plates must not be cut
     table.columns[3].justify = "right"
     return table
 

@@ -28,6 +28,8 @@ _TILE_MARGIN = 0.06
 _MAX_SCALE = 2.0
 # Tiles of an unknown picture overlap by the widest plate that only they can show.
 _TILE_OVERLAP_PX = 96
+# What shows fewer characters is a lamp, a badge or a sign.
+_FEWEST_CHARACTERS = 5
 # Rows that are at least this likely are tried; the surer reading is taken.
 _UNSURE_ROWS = 0.1
 
@@ -119,6 +121,7 @@ class PlateVision:
         plate_from = self.manifest.refiner.plate_from
         plates = [c for c in distinct(refined) if c.score >= plate_from and _is_sound(c.corners)]
         reads = [self._read_plate(image, plate) for plate in plates]
+        reads = [read for read in reads if len(read.reading.text) >= _FEWEST_CHARACTERS]
         return sorted(reads, key=_sureness, reverse=True)
 
     def _read_plate(self, image: Image, plate: Candidate) -> PlateRead:

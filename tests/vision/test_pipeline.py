@@ -1,0 +1,97 @@
+"""Frames to plates, with the committed models."""
+
+import csv
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from edged.picture import decode_picture
+from edged.vision.errors import BadFrame
+from edged.vision.pipeline import PlateVision, _is_sound, _stands_in, _surroundings
+
+SQUARE = [(100, 100), (500, 100), (500, 400), (100, 400)]
+
+
+def street(width: int = 640, height: int = 360) -> np.ndarray:
+    """Asphalt with grain and two painted lines; no plate anywhere."""
+    rng = np.random.default_rng(1)
+    frame = rng.normal(100, 8, (height, width, 3)).clip(0, 255).astype(np.uint8)
+    cv2.line(frame, (0, height // 2), (width, height // 3), (230, 230, 230), 6)
+    cv2.line(frame, (width // 2, 0), (width // 3, height), (230, 230, 230), 6)
+    return frame
+
+
+def test_an_empty_street_gives_no_accepted_plate(vision: PlateVision) -> None:
+    assert not any(read.reading.accepted for read in vision.read_frame(street()))
+    assert not any(read.reading.accepted for read in vision.read_picture(street(1920, 1080)))
+
+
+def test_the_self_test_runs_every_model(vision: PlateVision) -> None:
+    vision.self_test()
+
+
+@pytest.mark.parametrize("shape", [(40, 30), (9, 700), (1200, 9), (8, 8)])
+def test_odd_sizes_are_read(vision: PlateVision, shape: tuple[int, int]) -> None:
+    picture = np.full((*shape, 3), 90, np.uint8)
+    assert not any(read.reading.accepted for read in vision.read_picture(picture))
+    assert not vision.read_crop(picture).reading.accepted
+
+
+def test_a_picture_of_a_few_pixels_is_refused(vision: PlateVision) -> None:
+    for read in (vision.read_frame, vision.read_picture, vision.read_crop):
+        with pytest.raises(BadFrame, match="7x700, too small"):
+            read(np.zeros((700, 7, 3), np.uint8))
+
+
+@pytest.mark.parametrize("frame", [np.zeros((100, 100), np.uint8), np.zeros((100, 100, 3), np.float32)])
+def test_what_is_no_colour_picture_is_refused(vision: PlateVision, frame: np.ndarray) -> None:
+    with pytest.raises(BadFrame, match="height x width x 3 bytes"):
+        vision.read_frame(frame)
+
+
+def test_a_polygon_outside_the_frame_is_said(vision: PlateVision) -> None:
+    with pytest.raises(BadFrame, match="outside the 640x360 frame"):
+        vision.read_frame(street(), [(2000, 2000), (2400, 2000), (2400, 2300)])
+
+
+def test_a_tile_is_the_polygon_with_a_margin_inside_the_frame() -> None:
+    region = _surroundings(SQUARE, 520, 1080)
+    assert (region.left, region.right) == (68, 520)
+    assert (region.top, region.bottom) == (74, 426)
+
+
+@pytest.mark.parametrize(("x", "stands"), [(300, True), (520, True), (700, False)])
+def test_a_plate_may_hang_over_the_line_by_half_its_width(x: float, stands: bool) -> None:
+    corners = ((x - 50, 200), (x + 50, 200), (x + 50, 232), (x - 50, 232))
+    assert _stands_in(corners, SQUARE) is stands
+
+
+def test_a_folded_quad_is_no_plate() -> None:
+    good = np.asarray([[0, 0], [100, 0], [100, 30], [0, 30]], np.float32)
+    assert _is_sound(good)
+    assert not _is_sound(good[[0, 2, 1, 3]])
+    assert not _is_sound(good[::-1].copy())
+    assert not _is_sound(good * 0.1)
+
+
+def validation_scenes(pictures: Path) -> dict[str, list[str]]:
+    """Scenes whose names begin with 0-3: no model was trained on them."""
+    scenes: dict[str, list[str]] = {}
+    with (pictures / "labels.csv").open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            if row["kind"] == "scene" and Path(row["file"]).name[0] in "0123":
+                scenes.setdefault(row["file"], []).append(row["plate_text"])
+    return scenes
+
+
+@pytest.mark.pictures
+def test_most_validation_scenes_are_read_wholly_right(vision: PlateVision, pictures: Path) -> None:
+    right = plates = 0
+    for name, texts in validation_scenes(pictures).items():
+        reads = vision.read_picture(decode_picture((pictures / name).read_bytes()))
+        found = [read.reading.text for read in reads]
+        plates += len(texts)
+        right += sum(text in found for text in texts)
+    assert right >= 0.8 * plates, f"{right} of {plates}"
