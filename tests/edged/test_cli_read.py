@@ -61,11 +61,12 @@ def test_a_cut_out_gives_exactly_one_entry_of_the_documented_shape(picture: Path
     assert plate["corners"] == [[0, 0], [320, 0], [320, 240], [0, 240]]
 
 
-def test_all_readable_means_exit_status_0_and_a_table(picture: Path) -> None:
-    result = edged_read("--crop", picture)
+def test_all_readable_means_exit_status_0_and_a_table(picture: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(picture.parent)  # a short name fits one line of the table
+    result = edged_read("--crop", picture.name)
     assert result.exit_code == 0
     assert "confidence" in result.stdout
-    assert "street.png" in result.stdout.replace("\n", "")
+    assert "street.png" in result.stdout
 
 
 def test_other_formats_are_read_like_any(tmp_path: Path, picture: Path) -> None:
