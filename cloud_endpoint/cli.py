@@ -42,10 +42,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from cloud_endpoint import access, enrolment, registry
+from cloud_endpoint import access, audit, enrolment, registry
 from cloud_endpoint.api.app import serve as run_server
 from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import open_engine, writing
+from cloud_endpoint.database import open_engine, reading, writing
 from cloud_endpoint.errors import CloudError, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import CloudSettings, load_settings
@@ -56,12 +56,17 @@ terminal = typer.Typer(no_args_is_help=True, help="Credentials of the apps that 
 operator = typer.Typer(no_args_is_help=True, help="Credentials of the people who run the street.")
 app.add_typer(terminal, name="terminal")
 app.add_typer(operator, name="operator")
+berth = typer.Typer(no_args_is_help=True, help="Berths that change their number, pole or service.")
+audit_log = typer.Typer(no_args_is_help=True, help="The append-only record of what people did.")
+app.add_typer(berth, name="berth")
+app.add_typer(audit_log, name="audit")
 
 Config = Annotated[
     Path | None,
     typer.Option("--config", envvar="EDGED_CLOUD_CONFIG", help="TOML file; see config/cloud.toml"),
 ]
 Site = Annotated[str, typer.Option("--site", help="site_id of the registry")]
+BerthNumber = Annotated[str, typer.Option("--berth-no", help="number as painted on the street")]
 Name = Annotated[str, typer.Option("--name", help="name of the credential")]
 
 
@@ -150,6 +155,54 @@ def operator_add(site: Site, name: Name, config: Config = None) -> None:
     _add_credential(config, site, access.Role.OPERATOR, name)
 
 
+@berth.command("renumber")
+def berth_renumber(
+    site: Site,
+    berth_no: BerthNumber,
+    new_no: Annotated[str, typer.Option("--new-no", help="its number from now on")],
+    config: Config = None,
+) -> None:
+    """Give a berth another number; its history stays its own."""
+    _, engine = _open(config)
+    with writing(engine) as connection:
+        registry.renumber(connection, site, berth_no, new_no, system_clock())
+
+
+@berth.command("move")
+def berth_move(
+    site: Site,
+    berth_no: BerthNumber,
+    device_id: Annotated[str, typer.Option("--device-id", help="the pole that watches it from now on")],
+    config: Config = None,
+) -> None:
+    """Have another pole watch a berth; its history stays its own."""
+    _, engine = _open(config)
+    with writing(engine) as connection:
+        registry.move(connection, site, berth_no, device_id, system_clock())
+
+
+@berth.command("service")
+def berth_service(
+    site: Site,
+    berth_no: BerthNumber,
+    in_service: Annotated[bool, typer.Option("--in/--out", help="back in, or out of service")],
+    config: Config = None,
+) -> None:
+    """Take a berth out of service (it is never offered), or back."""
+    _, engine = _open(config)
+    with writing(engine) as connection:
+        registry.set_service(connection, site, berth_no, in_service=in_service, now_ms=system_clock())
+
+
+@audit_log.command("verify")
+def audit_verify(site: Site, config: Config = None) -> None:
+    """Recompute the audit chain; prints its length and last hash, to be noted elsewhere."""
+    _, engine = _open(config)
+    with reading(engine) as connection:
+        verified = audit.verify(connection, site)
+    print(f"{verified.lines} lines hold; line {verified.last_number} has hash {verified.last_sha256}")
+
+
 def _add_credential(
     config: Path | None, site: str, role: access.Role, name: str, webhook_url: str | None = None
 ) -> str:
@@ -161,7 +214,7 @@ def _add_credential(
 
 
 @app.command()
-def snapshot(site: Site, berth_no: Annotated[str, typer.Option("--berth-no")], config: Config = None) -> None:
+def snapshot(site: Site, berth_no: BerthNumber, config: Config = None) -> None:
     """Pull a berth's latest snapshot from its pole, verify it, and print it as JSON (plate included)."""
     settings, engine = _open(config)
     taken = Cloud(engine=engine, settings=settings).pull_snapshot(site, berth_no)

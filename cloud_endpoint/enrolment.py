@@ -57,7 +57,7 @@ def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> Enr
             field="code",
             remedy="print a new one: edged-cloud enrol --device-id ID --site SITE",
         )
-    foreign = registry.adopt(connection, site_id, request.device_id, request.berths)
+    foreign = registry.adopt(connection, site_id, request.device_id, request.berths, now_ms)
     if foreign:
         raise Problem(
             "berth-of-another-pole",

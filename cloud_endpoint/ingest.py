@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from cloud_endpoint import registry
 from cloud_endpoint.clock import to_ms
@@ -131,8 +131,9 @@ def _place(
     unknown = {event.berth_no for event in parsed.values()} - assigned.keys()
     foreign: set[str] = set()
     if unknown:
-        foreign = set(registry.adopt(connection, site_id, device_id, unknown))
+        foreign = set(registry.adopt(connection, site_id, device_id, unknown, now_ms))
         assigned = _assignments(connection, site_id, device_id)
+    moved = _moved_away(connection, site_id, device_id, assigned)
     placed = []
     for event in parsed.values():
         if event.berth_no in foreign:
@@ -143,8 +144,33 @@ def _place(
         shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
         observed_ms = min(to_ms(event.observed_at) + shift, now_ms + FUTURE_TOLERANCE_MS)
         berth_id = _berth_at(assigned[event.berth_no], observed_ms)
+        if observed_ms >= moved.get(berth_id, observed_ms + 1):
+            reason = f"berth {event.berth_no} was moved to another pole before this"
+            verdicts[event.event_id] = (Verdict.REJECTED, reason)
+            continue
         placed.append(_Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, shift_ms=shift))
     return placed
+
+
+def _moved_away(
+    connection: Connection,
+    site_id: str,
+    device_id: str,
+    assigned: dict[str, list[tuple[int, str]]],
+) -> dict[str, int]:
+    """Return since when berths that this pole once watched are another's."""
+    own = {berth_id for assignments in assigned.values() for _, berth_id in assignments}
+    a, b = berth_assignments.c, berths.c
+    rows = connection.execute(
+        select(b.berth_id, func.max(a.from_ms))
+        .join(
+            berth_assignments,
+            (a.site_id == b.site_id) & (a.berth_id == b.berth_id) & (a.device_id == b.device_id),
+        )
+        .where(b.site_id == site_id, b.berth_id.in_(own), b.device_id != device_id)
+        .group_by(b.berth_id)
+    )
+    return {berth_id: from_ms for berth_id, from_ms in rows}
 
 
 def _assignments(connection: Connection, site_id: str, device_id: str) -> dict[str, list[tuple[int, str]]]:

@@ -28,6 +28,7 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
 from sqlalchemy import Connection, select, update
 
+from cloud_endpoint import audit
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import ConfigError
 from cloud_endpoint.ids import new_id
@@ -118,24 +119,107 @@ def _put_berth(connection: Connection, row: BerthRow, now_ms: int) -> None:
         berth_id = new_id("berth")
         connection.execute(berths.insert().values(berth_id=berth_id, **row.model_dump()))
         if row.device_id is not None:
-            # Before the first move a number has always meant this berth.
-            assign(connection, row.site_id, row.device_id, row.berth_no, berth_id, from_ms=0)
+            assign(connection, row.site_id, row.device_id, row.berth_no, berth_id, now_ms=now_ms)
         return
     connection.execute(update(berths).where(here).values(**row.model_dump()))
     if row.device_id is not None and row.device_id != found.device_id:
-        assign(connection, row.site_id, row.device_id, row.berth_no, found.berth_id, from_ms=now_ms)
+        assign(
+            connection,
+            row.site_id,
+            row.device_id,
+            row.berth_no,
+            found.berth_id,
+            now_ms=now_ms,
+            taken_over=found.device_id is not None,
+        )
 
 
 def assign(
-    connection: Connection, site_id: str, device_id: str, berth_no: str, berth_id: str, *, from_ms: int
+    connection: Connection,
+    site_id: str,
+    device_id: str,
+    berth_no: str,
+    berth_id: str,
+    *,
+    now_ms: int,
+    taken_over: bool = False,
 ) -> None:
-    """Record that from `from_ms` on, the pole means this berth by this number."""
-    key = {"site_id": site_id, "device_id": device_id, "berth_no": berth_no, "from_ms": from_ms}
+    """Record that from now on the pole means this berth by this number.
+
+    The first time a pole uses a number it has always meant that, and late events find their berth;
+    unless it has `taken_over` the berth from another pole.
+    """
+    a = berth_assignments.c
+    used = (
+        taken_over
+        or connection.execute(
+            select(a.from_ms).where(a.site_id == site_id, a.device_id == device_id, a.berth_no == berth_no)
+        ).first()
+    )
+    key = {
+        "site_id": site_id,
+        "device_id": device_id,
+        "berth_no": berth_no,
+        "from_ms": now_ms if used else 0,
+    }
     statement = insert(connection, berth_assignments).values(**key, berth_id=berth_id)
     connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_={"berth_id": berth_id}))
 
 
-def adopt(connection: Connection, site_id: str, device_id: str, numbers: Iterable[str]) -> list[str]:
+def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, now_ms: int) -> None:
+    """Give a berth another number; its visits and orders stay its own. Raises ConfigError."""
+    berth = _find(connection, site_id, berth_no)
+    here = (berths.c.site_id == site_id) & (berths.c.berth_no == new_no)
+    if connection.execute(select(berths.c.berth_id).where(here)).first() is not None:
+        raise ConfigError(f"berth {new_no} exists already; renumber that one first")
+    _change(connection, site_id, berth.berth_id, berth_no=new_no)
+    if berth.device_id is not None:
+        assign(connection, site_id, berth.device_id, new_no, berth.berth_id, now_ms=now_ms)
+    _audit(connection, site_id, berth_no, now_ms, "berth_renumbered", new_no=new_no)
+
+
+def move(connection: Connection, site_id: str, berth_no: str, device_id: str, now_ms: int) -> None:
+    """Have another pole watch a berth; what the old one reports of it from now on is refused."""
+    berth = _find(connection, site_id, berth_no)
+    _change(connection, site_id, berth.berth_id, device_id=device_id)
+    assign(connection, site_id, device_id, berth_no, berth.berth_id, now_ms=now_ms, taken_over=True)
+    _audit(connection, site_id, berth_no, now_ms, "berth_moved", device_id=device_id)
+
+
+def set_service(
+    connection: Connection, site_id: str, berth_no: str, *, in_service: bool, now_ms: int
+) -> None:
+    """Take a berth out of service (it is never offered) or back."""
+    berth = _find(connection, site_id, berth_no)
+    _change(connection, site_id, berth.berth_id, in_service=in_service)
+    _audit(connection, site_id, berth_no, now_ms, "berth_service", in_service=in_service)
+
+
+def _find(connection: Connection, site_id: str, berth_no: str) -> Any:
+    here = (berths.c.site_id == site_id) & (berths.c.berth_no == berth_no)
+    row = connection.execute(select(berths).where(here)).one_or_none()
+    if row is None:
+        raise ConfigError(
+            f"there is no berth {berth_no!r} at site {site_id!r}; load it: edged-cloud load FILE"
+        )
+    return row
+
+
+def _change(connection: Connection, site_id: str, berth_id: str, **values: Any) -> None:
+    connection.execute(
+        update(berths).where(berths.c.site_id == site_id, berths.c.berth_id == berth_id).values(**values)
+    )
+
+
+def _audit(
+    connection: Connection, site_id: str, berth_no: str, now_ms: int, action: str, **detail: Any
+) -> None:
+    audit.append(connection, site_id, actor="cli", action=action, subject=berth_no, now_ms=now_ms, **detail)
+
+
+def adopt(
+    connection: Connection, site_id: str, device_id: str, numbers: Iterable[str], now_ms: int
+) -> list[str]:
     """Register the berths that a pole reports and nobody loaded; they have no place until they are.
 
     Returns the numbers that belong to another pole, and leaves those alone.
@@ -163,5 +247,5 @@ def adopt(connection: Connection, site_id: str, device_id: str, numbers: Iterabl
             berth_id = found.berth_id
             connection.execute(update(berths).where(here).values(device_id=device_id))
         if found is None or found.device_id is None:
-            assign(connection, site_id, device_id, berth_no, berth_id, from_ms=0)
+            assign(connection, site_id, device_id, berth_no, berth_id, now_ms=now_ms)
     return foreign

@@ -110,6 +110,7 @@ class Pole:
     fault: Fault | None = None
     pulled: list[str] = field(default_factory=list)
     snapshot_token: str = "pole-secret"
+    picture_sha256: str | None = None
     server: ThreadingHTTPServer | None = None
     release: threading.Event = field(default_factory=threading.Event)
     numbers: Any = field(default_factory=lambda: count(1))
@@ -242,7 +243,7 @@ class Pole:
                 state="occupied" if seen else "vacant",
                 visit_id=seen.visit_id if seen else None,
                 reading=reading,
-                evidence_sha256=None,
+                evidence_sha256=self.picture_sha256,
                 captured_at=signed_at - picture_age,
                 signed_at=signed_at,
                 nonce="another-nonce" if fault is Fault.OTHER_NONCE else nonce,
