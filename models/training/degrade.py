@@ -136,7 +136,7 @@ def placed(flat: Picture, width_px: float, rng: Rng) -> Shot:
     """The plate before the camera: turned, sheared, in perspective, sometimes bent, on bodywork."""
     aspect = flat.shape[0] / flat.shape[1] * float(rng.uniform(0.8, 1.15))
     half = np.asarray([[-1, -aspect], [1, -aspect], [1, aspect], [-1, aspect]], np.float32) * (width_px / 2)
-    strong = rng.random() < 0.35
+    strong = rng.random() < 0.4
     angle = math.radians(float(rng.normal(0, 9 if strong else 2.5)))
     shear = float(rng.normal(0, 0.25 if strong else 0.08))
     turn = np.asarray([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
