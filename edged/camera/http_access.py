@@ -31,15 +31,16 @@ class HttpAccess:
         self._not_before_s = 0.0
         self._refused_until_s = 0.0
 
-    def fetch(self, method: str, url: str) -> bytes:
-        """Return the body of a 200 answer, at most MAX_BODY_BYTES.
+    def fetch(self, method: str, url: str) -> tuple[bytes, float]:
+        """Return the body of a 200 answer, at most MAX_BODY_BYTES, and when it was asked for (monotonic).
 
         A busy camera (503) and a connection that breaks off are tried again. Raises CameraError.
         """
         for tries_left in reversed(range(_TRIES)):
             self._keep_pace(url)
             try:
-                return self._fetch_once(method, url)
+                asked_s = time.monotonic()
+                return self._fetch_once(method, url), asked_s
             except CameraError as exc:
                 if not tries_left or exc.fault not in (CameraFault.BUSY, CameraFault.BROKEN_OFF):
                     raise

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from edged.camera.port import CameraFault, Frame
-from edged.camera.turns import TurnTakingCamera, now_s
+from edged.camera.turns import TurnTakingCamera
 from edged.picture import PictureError, decode_jpeg
 
 
@@ -12,8 +12,7 @@ class HttpSnapshotCamera(TurnTakingCamera):
 
     def _shoot(self, count: int, preset: int | None) -> Iterator[Frame]:
         for _ in range(count):
-            taken_s = now_s()
-            jpeg = self._http.fetch("GET", self._settings.source)
+            jpeg, asked_s = self._http.fetch("GET", self._settings.source)
             try:
                 image = decode_jpeg(jpeg)
             except PictureError as exc:
@@ -21,4 +20,4 @@ class HttpSnapshotCamera(TurnTakingCamera):
                 raise self._error(
                     CameraFault.CUT_OFF if is_jpeg else CameraFault.NO_PICTURE, str(exc)
                 ) from exc
-            yield Frame(image=image, jpeg=jpeg, taken_monotonic_s=taken_s)
+            yield Frame(image=image, jpeg=jpeg, taken_monotonic_s=asked_s)

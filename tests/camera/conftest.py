@@ -14,7 +14,7 @@ from edged.settings.model import CameraKind, CameraSettings
 @pytest.fixture(scope="session")
 def jpeg() -> bytes:
     rng = np.random.default_rng(3)
-    return encode_jpeg(cv2.resize(rng.integers(0, 255, (27, 48, 3), np.uint8), (480, 270)))
+    return encode_jpeg(cv2.resize(rng.integers(0, 255, (27, 48, 3), np.uint8), (480, 272)))
 
 
 @pytest.fixture
