@@ -1,0 +1,215 @@
+"""The reading worker over a real store and the committed models; what the models see is scripted where a
+test is about what follows from a reading."""
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from waiting import running, until
+
+from edged.camera import Frame
+from edged.clock import Clock
+from edged.domain.health import HealthStatus
+from edged.domain.plate import PlateKind
+from edged.domain.reading import Evidence, PlateRead, Quad, decide
+from edged.picture import Image
+from edged.settings import BerthSettings, SiteSettings, StoreSettings
+from edged.store import Store, StoredReading
+from edged.vision.manifest import find_models, load_manifest
+from edged.vision.pipeline import PlateVision
+from edged.workers.captures import Captured, CaptureJob, Reason
+from edged.workers.health_book import HealthBook
+from edged.workers.readings import ReadingWorker
+
+SITE = SiteSettings(site_id="street", device_id="pole-1")
+BERTH = BerthSettings(
+    berth_no="1001", sensor="loop-1", camera="high", polygon=((0, 0), (320, 0), (320, 240), (0, 240))
+)
+QUAD: Quad = ((100.0, 100.0), (200.0, 100.0), (200.0, 130.0), (100.0, 130.0))
+FAR_QUAD: Quad = ((100.0, 200.0), (200.0, 200.0), (200.0, 230.0), (100.0, 230.0))
+
+
+class ScriptedVision(PlateVision):
+    """The real models' labels and thresholds, with plates as the script says: (text, sure, where)."""
+
+    plates: Sequence[tuple[str, bool, Quad]] = ()
+
+    def read_frame(
+        self, image: Image, polygon_px: Sequence[tuple[int, int]] | None = None
+    ) -> list[PlateRead]:
+        return [self._plate(*plate) for plate in self.plates]
+
+    def _plate(self, text: str, sure: bool, corners: Quad) -> PlateRead:
+        spec = self.manifest.reader
+        slots = tuple(self._slot(character, sure) for character in text.ljust(8))
+        evidence = Evidence(slots=slots, kinds={PlateKind.SMALL_CAR: 1.0})
+        reading = decide(evidence, labels=spec.labels, accept_from=spec.accept_from)
+        return PlateRead(reading=reading, corners=corners, evidence=evidence, sharpness=1.0)
+
+    def _slot(self, character: str, sure: bool) -> tuple[float, ...]:
+        labels = self.manifest.reader.labels
+        top = 0.9999 if sure else 0.4
+        rest = (1 - top) / (len(labels) - 1)
+        return tuple(top if label == character.strip() else rest for label in labels)
+
+
+class Box:
+    def __init__(self, directory: Path, vision: PlateVision | None) -> None:
+        self.store = Store.open(StoreSettings(directory=directory))
+        self.health = HealthBook()
+        self.retried: list[CaptureJob] = []
+        self.swaps: list[tuple[str, str]] = []
+        self.worker = ReadingWorker(
+            SITE,
+            vision,
+            self.store,
+            Clock(),
+            self.health,
+            committed=lambda: None,
+            retry=self.retried.append,
+            swapped=lambda berth_no, visit_id, _at_s: self.swaps.append((berth_no, visit_id)),
+        )
+
+    def shows(
+        self,
+        reason: Reason = Reason.ARRIVAL,
+        visit_id: str | None = "visit-0001",
+        berth: BerthSettings = BERTH,
+    ) -> Captured:
+        """Let a burst be read; return the answer that somebody who asked would get."""
+        answers: list[Captured] = []
+        image = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+        frame = Frame(image=image, jpeg=None, taken_monotonic_s=time.monotonic())
+        job = CaptureJob(
+            berth=berth, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), answer=answers.append
+        )
+        self.worker.take(job, (frame, frame))
+        return until(lambda: answers)[0]
+
+    @property
+    def reading(self) -> StoredReading | None:
+        return self.store.latest_reading("visit-0001")
+
+
+@contextmanager
+def opened(directory: Path, vision: PlateVision | None) -> Iterator[Box]:
+    box = Box(directory, vision)
+    with running(box.worker):
+        yield box
+    box.store.close()
+
+
+@pytest.fixture
+def vision() -> ScriptedVision:
+    return ScriptedVision(load_manifest(find_models()))
+
+
+@pytest.fixture
+def box(tmp_path: Path, vision: ScriptedVision) -> Iterator[Box]:
+    with opened(tmp_path, vision) as box:
+        yield box
+
+
+def test_a_sure_reading_is_committed_with_its_picture(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    captured = box.shows()
+    assert captured.reading is not None
+    assert captured.reading.plate == "京A12345"
+    assert box.reading is not None
+    assert (box.reading.plate, box.reading.accepted) == ("京A12345", True)
+    assert box.reading.evidence_sha256 == captured.evidence_sha256
+    picture = box.store.evidence_path(captured.evidence_sha256 or "")
+    assert picture is not None
+    assert picture.stat().st_size <= 150 * 1024
+    height, width = cv2.imread(str(picture)).shape[:2]
+    assert width == 320
+    assert height > 240  # the band with time, berth and device
+    assert box.retried == []
+
+
+def test_an_unsure_reading_is_kept_and_tried_again(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", False, QUAD)]
+    box.shows()
+    assert box.reading is not None
+    assert not box.reading.accepted
+    assert len(box.retried) == 1
+
+
+def test_no_plate_in_the_picture_is_a_reading_without_one(box: Box) -> None:
+    box.shows()
+    assert box.reading is not None
+    assert box.reading.plate is None
+    assert box.reading.evidence_sha256 is not None
+    assert len(box.retried) == 1
+
+
+def test_two_plates_in_one_berth_decide_nothing(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", True, QUAD), ("沪B67890", True, FAR_QUAD)]
+    box.shows()
+    assert box.reading is not None
+    assert not box.reading.accepted
+
+
+def test_a_worse_look_never_replaces_a_sure_reading(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    box.shows()
+    for worse in ([], [("京A12340", False, QUAD)]):
+        vision.plates = worse
+        box.shows(Reason.LOOK_AGAIN)
+    assert box.reading is not None
+    assert (box.reading.plate, box.reading.accepted) == ("京A12345", True)
+    assert box.retried == []
+
+
+def test_another_plate_is_another_car(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    box.shows()
+    vision.plates = [("沪B67890", True, QUAD)]
+    captured = box.shows(Reason.LOOK_AGAIN)
+    assert box.swaps == [("1001", "visit-0001")]
+    assert "another vehicle" in (captured.error or "")
+    assert box.reading is not None
+    assert box.reading.plate == "京A12345"
+
+
+def test_two_sure_readings_that_differ_in_one_character_decide_nothing(
+    box: Box, vision: ScriptedVision
+) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    box.shows()
+    vision.plates = [("京A12346", True, QUAD)]
+    box.shows(Reason.LOOK_AGAIN)
+    assert box.swaps == []
+    assert box.reading is not None
+    assert not box.reading.accepted
+
+
+def test_an_empty_berth_is_answered_and_not_kept(box: Box) -> None:
+    captured = box.shows(Reason.REQUEST, visit_id=None)
+    assert captured.error is None
+    assert captured.visit_id is None
+    assert captured.evidence_sha256 is None
+    assert list(box.store.evidence.scan()) == []
+
+
+def test_a_polygon_outside_the_picture_shows_in_health_and_stops_nothing(tmp_path: Path) -> None:
+    outside = BerthSettings(
+        berth_no="1001", sensor="loop-1", camera="high", polygon=((5000, 5000), (5100, 5000), (5100, 5100))
+    )
+    with opened(tmp_path, PlateVision.load()) as box:
+        box.shows(berth=outside)
+        assert box.health.status() is HealthStatus.DEGRADED
+        assert "1001" in box.health.problems()[0].component
+        assert box.shows().error is None
+
+
+def test_without_models_arrivals_keep_their_pictures(tmp_path: Path) -> None:
+    with opened(tmp_path, None) as box:
+        box.shows()
+        assert box.reading is not None
+        assert (box.reading.plate, box.reading.model_version) == (None, "none")
+        assert box.reading.evidence_sha256 is not None
