@@ -31,6 +31,7 @@ from edged.workers.http import HttpWorker
 from edged.workers.pole import Pole
 from edged.workers.readings import ReadingWorker
 from edged.workers.upkeep import UpkeepWorker
+from firmware_bridge.desk import bus_commands
 
 log = structlog.get_logger()
 
@@ -196,5 +197,5 @@ class _Daemon:
         return {
             "health": lambda _request: [asdict(problem) for problem in self._health.problems()],
             "berths": lambda _request: [status.model_dump(mode="json") for status in self._board.all()],
-            "buses": lambda _request: [asdict(bus.bus.snapshot()) for bus in self._buses],
+            **bus_commands({bus.bus.settings.name: bus.bus for bus in self._buses}),
         }

@@ -20,13 +20,13 @@ Command = Callable[[Mapping[str, Any]], Any]
 def bus_commands(buses: Mapping[str, SensorBus]) -> dict[str, Command]:
     """Commands by name. Each takes a mapping with its arguments and returns JSON-ready data.
 
-    bus_snapshots {} -> [BusSnapshot as a mapping]
+    buses {} -> [BusSnapshot as a mapping]
     bus_ask {bus, device_id, function, address, count | value, response_timeout_s} -> the outcome
     bus_trace {bus, since} -> {newest, lost, events, header}; recording begins with the first call and ends
     when nobody has asked for half a minute
     """
     return {
-        "bus_snapshots": lambda _: [asdict(bus.snapshot()) for bus in buses.values()],
+        "buses": lambda _: [asdict(bus.snapshot()) for bus in buses.values()],
         "bus_ask": lambda request: _ask(_bus(buses, request), request),
         "bus_trace": lambda request: _trace(_bus(buses, request), int(request.get("since", 0))),
     }

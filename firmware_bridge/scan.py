@@ -85,13 +85,13 @@ def scan(
     link: LinkSettings,
     profiles: Mapping[str, SensorProfile],
     device_ids: Sequence[int],
-    on_tried: Callable[[int], None] = lambda _: None,
+    on_tried: Callable[[], object] = lambda: None,
 ) -> Iterator[Found]:
     """Ask each id at one link setting; `on_tried` is called after each. A device shows by any valid reply."""
     for device_id in device_ids:
         if any(ask(request, _PROBE_TIMEOUT_S).heard for request in _probes(device_id, profiles.values())):
             yield identify(ask, link, device_id, profiles)
-        on_tried(device_id)
+        on_tried()
 
 
 def identify(ask: Ask, link: LinkSettings, device_id: int, profiles: Mapping[str, SensorProfile]) -> Found:

@@ -164,7 +164,7 @@ class Schedule:
             lane.held_until_s = max(lane.held_until_s, now_s + lane.period_s)
 
     def bar(self, lane: Lane, request: Request, deadline_s: float) -> None:
-        """A reply to `request` was not there by `deadline_s` and may still come: nothing like it till then."""
+        """A reply to `request` was not there by `deadline_s` but may still come: ask nothing like it."""
         late_s = lane.sensor.profile.link.max_reply_delay_ms / 1000
         lane.barred_s[request.shape] = deadline_s + late_s + self._timing.wire_s(request.reply_bytes)
 

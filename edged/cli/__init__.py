@@ -6,6 +6,7 @@ a slow box.
 
 import typer
 
+from edged.cli.bus import bus_app
 from edged.cli.diag import diag
 from edged.cli.enrol import enrol
 from edged.cli.outbox import outbox_app
@@ -26,6 +27,7 @@ app.command("diag")(diag)
 app.command("enrol")(enrol)
 app.command("read")(read)
 app.command("visits")(visits)
+app.add_typer(bus_app, name="bus")
 app.add_typer(outbox_app, name="outbox")
 
 
