@@ -42,14 +42,13 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from cloud_endpoint import access, audit, enrolment, registry
+from cloud_endpoint import access, audit, enrolment, registry, schema
 from cloud_endpoint.api.app import serve as run_server
 from cloud_endpoint.clock import system_clock
 from cloud_endpoint.database import open_engine, reading, writing
 from cloud_endpoint.errors import CloudError, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import CloudSettings, load_settings
-from cloud_endpoint.tables import metadata
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The parking cloud endpoint.")
 terminal = typer.Typer(no_args_is_help=True, help="Credentials of the apps that drivers order with.")
@@ -85,8 +84,7 @@ def main() -> None:
 def _open(config: Path | None) -> tuple[CloudSettings, Engine]:
     settings = load_settings(config)
     engine = open_engine(settings.database.url, settings.database.pool_size)
-    with writing(engine) as connection:
-        metadata.create_all(connection)
+    schema.prepare(engine)
     return settings, engine
 
 
@@ -96,6 +94,14 @@ def serve(config: Config = None) -> None:
     settings, engine = _open(config)
     engine.dispose()
     run_server(settings, config)
+
+
+@app.command()
+def migrate(config: Config = None) -> None:
+    """Bring the database's schema to this version."""
+    settings = load_settings(config)
+    before, after = schema.migrate(open_engine(settings.database.url, settings.database.pool_size))
+    print(f"schema was {before or 'empty'}, is {after}")
 
 
 @app.command()

@@ -5,7 +5,6 @@ Times are integer milliseconds of UTC. Every key of a table that grows with the 
 """
 
 from sqlalchemy import (
-    DDL,
     JSON,
     BigInteger,
     Boolean,
@@ -19,27 +18,19 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
-    event,
     text,
 )
 from sqlalchemy.sql.schema import SchemaItem
 
 metadata = MetaData()
-PARTITIONS = 8
+PARTITIONS = 8  # created by the migrations; see docs/scaling.md
 
 Ms = BigInteger
 
 
 def _by_site(name: str, *columns: SchemaItem) -> Table:
     site = Column("site_id", String(32), nullable=False)
-    table = Table(name, metadata, site, *columns, postgresql_partition_by="HASH (site_id)")
-    for number in range(PARTITIONS):
-        part = DDL(  # type: ignore[no-untyped-call]
-            f"CREATE TABLE {name}_{number} PARTITION OF {name} "
-            f"FOR VALUES WITH (MODULUS {PARTITIONS}, REMAINDER {number})"
-        )
-        event.listen(table, "after_create", part.execute_if(dialect="postgresql"))
-    return table
+    return Table(name, metadata, site, *columns, postgresql_partition_by="HASH (site_id)")
 
 
 # -- small tables: one row per site, pole, code or credential -----------------------------------------

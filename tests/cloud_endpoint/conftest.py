@@ -19,6 +19,7 @@ from cloud_endpoint.access import Role, add_credential
 from cloud_endpoint.api.app import create_app
 from cloud_endpoint.database import open_engine, writing
 from cloud_endpoint.registry import RegistryFile, load_registry
+from cloud_endpoint.schema import migrate
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import metadata
 
@@ -98,8 +99,7 @@ def database_url(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
     else:
         url = str(request.getfixturevalue("postgres_url"))
     engine = open_engine(url)
-    with writing(engine) as connection:
-        metadata.create_all(connection)
+    migrate(engine)
     engine.dispose()
     return url
 
