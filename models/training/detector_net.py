@@ -1,4 +1,4 @@
-"""The detector and the corner refiner as PyTorch networks, their targets and losses, and their export to TFLite.
+"""Detector and corner refiner as PyTorch networks, their targets and losses, and their export to TFLite.
 
 Both take a picture whose rows are folded four pixels to a channel vector: H x W/4 x 12, a view of the BGR
 bytes that costs nothing, because a stem on 3 channels is what an int8 kernel does worst. Values are
@@ -23,8 +23,16 @@ WIDTHS_PX: Final = ((0.0, 76.0), (44.0, 1e9))
 class Unit(nn.Module):
     """Convolution + batch norm + optional ReLU6, padded as TensorFlow's SAME is."""
 
-    def __init__(self, c_in: int, c_out: int, kernel: tuple[int, int], stride: tuple[int, int] = (1, 1), *,
-                 groups: int = 1, act: bool = True) -> None:
+    def __init__(
+        self,
+        c_in: int,
+        c_out: int,
+        kernel: tuple[int, int],
+        stride: tuple[int, int] = (1, 1),
+        *,
+        groups: int = 1,
+        act: bool = True,
+    ) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, kernel, stride, groups=groups, bias=False)
         self.norm = nn.BatchNorm2d(c_out, momentum=0.03)
@@ -55,7 +63,7 @@ class Block(nn.Module):
 
 
 class Detector(nn.Module):
-    """Per stride: two logits (plate, two rows) and eight corner offsets in strides, clockwise from top left."""
+    """Per stride: logits (plate, two rows) and eight corner offsets in strides, clockwise from top left."""
 
     def __init__(self, c4: int = 24, c8: int = 40, c16: int = 64, c32: int = 96) -> None:
         super().__init__()
@@ -95,15 +103,22 @@ class Detector(nn.Module):
 
 
 class Refiner(nn.Module):
-    """From a roughly rectified 128x64 patch: plate logit, two-row logit, eight corner places in [0, 1] of the patch."""
+    """From a roughly rectified 128x64 patch: logits (plate, two rows), corner places in parts of it."""
 
     def __init__(self) -> None:
         super().__init__()
         self.stem = Unit(12, 32, (3, 3), (2, 1))
-        self.body = nn.ModuleList([
-            Block(32, 32, 3), Block(32, 48, 3, (2, 2)), Block(48, 48, 5), Block(48, 48, 5),
-            Block(48, 64, 3, (2, 1)), Block(64, 64, 5), Block(64, 64, 5),
-        ])  # 8 rows x 16 columns
+        self.body = nn.ModuleList(
+            [
+                Block(32, 32, 3),
+                Block(32, 48, 3, (2, 2)),
+                Block(48, 48, 5),
+                Block(48, 48, 5),
+                Block(48, 64, 3, (2, 1)),
+                Block(64, 64, 5),
+                Block(64, 64, 5),
+            ]
+        )  # 8 rows x 16 columns
         self.squeeze = Unit(64, 24, (1, 1))
         self.hidden = nn.Linear(24 * 8 * 16, 64)
         self.out = nn.Linear(64, 10)
@@ -132,7 +147,7 @@ def cell_centres(height: int, width: int, stride: int) -> Tensor:
 def level_targets(
     quads: Tensor, present: Tensor, ignored: Tensor, centres: Tensor, stride: int, widths: tuple[float, float]
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """For one stride: heat in 0-1 (B x N), index of the plate each cell belongs to, and weight 0 where not judged.
+    """For one stride: heat in 0-1 (B x N), the plate each cell belongs to, and weight 0 where not judged.
 
     quads B x M x 4 x 2; present 1 plate, 0 padding; ignored 1 where the quad is neither plate nor background.
     """
@@ -144,7 +159,11 @@ def level_targets(
     det = (across[..., 0] * down[..., 1] - across[..., 1] * down[..., 0]).abs().clamp(min=1)[..., None]
     # Distance along the plate's own axes, px.
     u = (delta[..., 0] * down[:, :, None, 1] - delta[..., 1] * down[:, :, None, 0]) / det * width[..., None]
-    v = (delta[..., 1] * across[:, :, None, 0] - delta[..., 0] * across[:, :, None, 1]) / det * height[..., None]
+    v = (
+        (delta[..., 1] * across[:, :, None, 0] - delta[..., 0] * across[:, :, None, 1])
+        / det
+        * height[..., None]
+    )
     sigma_u = (0.12 * width).clamp(min=0.5 * stride)[..., None]
     sigma_v = (0.20 * height).clamp(min=0.5 * stride)[..., None]
     heat = torch.exp(-0.5 * ((u / sigma_u) ** 2 + (v / sigma_v) ** 2))
@@ -182,13 +201,16 @@ def detector_loss(
             aim = (quad - centres[hit[1]][:, None]) / stride
             got = corners.permute(0, 2, 3, 1).reshape(b, h * w, 4, 2)[hit]
             scaled = (got - aim) * stride / (0.05 * size + 0.6)[:, None, None]
-            corner_loss = corner_loss + (F.smooth_l1_loss(scaled, torch.zeros_like(scaled), reduction="none").mean((1, 2)) * heat[hit]).sum()
+            error = F.smooth_l1_loss(scaled, torch.zeros_like(scaled), reduction="none").mean((1, 2))
+            corner_loss = corner_loss + (error * heat[hit]).sum()
             truth = (rows[hit[0], index[hit]] == 2).float()
-            rows_loss = rows_loss + (F.binary_cross_entropy_with_logits(flat[..., 1][hit], truth, reduction="none") * heat[hit]).sum()
+            doubt = F.binary_cross_entropy_with_logits(flat[..., 1][hit], truth, reduction="none")
+            rows_loss = rows_loss + (doubt * heat[hit]).sum()
             total = total + heat[hit].sum()
     n = total.clamp(min=1)
     loss = 2.0 * heat_loss / n + 0.5 * corner_loss / n + 0.2 * rows_loss / n
-    return loss, {"heat": float(heat_loss.detach() / n), "corners": float(corner_loss.detach() / n), "rows": float(rows_loss.detach() / n)}
+    parts = {"heat": heat_loss, "corners": corner_loss, "rows": rows_loss}
+    return loss, {name: float(part.detach() / n) for name, part in parts.items()}
 
 
 def fused(unit: Unit) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
@@ -256,8 +278,12 @@ class Twin:
         p16 = self.block(net.neck16, p16)
         p8 = layers.ReLU(6.0)(layers.Add()([p8, self.upsampled(self.unit(net.up8, p16))]))
         p8 = self.block(net.neck8, p8)
-        outputs = [self.head(net.logits8, p8), self.head(net.corners8, p8),
-                   self.head(net.logits16, p16), self.head(net.corners16, p16)]
+        outputs = [
+            self.head(net.logits8, p8),
+            self.head(net.corners8, p8),
+            self.head(net.logits16, p16),
+            self.head(net.corners16, p16),
+        ]
         return self.keras.Model(picture, outputs)
 
     def refiner(self, net: Refiner) -> Any:

@@ -1,6 +1,6 @@
 """Export detector and refiner as full-integer TFLite and write their part of the manifest.
 
-    python models/training/export_detector.py --detector runs/detector --refiner runs/refiner
+python models/training/export_detector.py --detector runs/detector --refiner runs/refiner
 """
 
 from __future__ import annotations
@@ -12,12 +12,11 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import detector_net
 import numpy as np
 import numpy.typing as npt
-import torch
-
-import detector_net
 import street_scenes
+import torch
 import train_refiner
 
 MODELS: Final = Path(__file__).resolve().parent.parent
@@ -29,7 +28,8 @@ def averaged(network: torch.nn.Module, checkpoint: Path) -> int:
     """Load the running averages of a checkpoint into `network`; return its step."""
     state = torch.load(checkpoint, weights_only=True)
     prefix = "module."
-    network.load_state_dict({k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)})
+    weights = {k.removeprefix(prefix): v for k, v in state["average"].items() if k.startswith(prefix)}
+    network.load_state_dict(weights)
     network.eval()
     return int(state["step"])
 
@@ -54,7 +54,8 @@ def detector_pictures(count: int, rng: np.random.Generator) -> Float:
     pictures = [whole_byte((height, width, 3))]
     for _ in range(count):
         carrier = carriers[int(rng.integers(len(carriers)))]
-        sample = street_scenes.compose(rng, carrier, bank, width_px=width, height_px=height, plate_px=(16, 300))
+        size = {"width_px": width, "height_px": height}
+        sample = street_scenes.compose(rng, carrier, bank, **size, plate_px=(16, 300))
         pictures.append(sample.image)
     return np.stack([as_input(picture) for picture in pictures])
 
@@ -75,7 +76,7 @@ def merge_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
     """Replace the given models' entries, keeping the thresholds already there."""
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
     for name, entry in entries.items():
-        kept = {k: v for k, v in manifest.get(name, {}).items() if k in ("score_from", "plate_from", "accuracy")}
+        kept = {k: v for k, v in manifest.get(name, {}).items() if k in ("score_from", "plate_from")}
         manifest[name] = {**entry, **kept}
     path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
@@ -105,9 +106,13 @@ def main() -> None:
         detector_net.write_tflite(twin.detector(detector, height, width), detector_pictures(150, rng), path)
         entries["detector"] = entry_of(
             path,
-            input={"shape": [1, height, width // 4, 12], "order": "BGR, four pixels folded", "integer": "pixel - 128"},
+            input={
+                "shape": [1, height, width // 4, 12],
+                "order": "BGR, four pixels folded",
+                "integer": "pixel - 128",
+            },
             strides=list(detector_net.STRIDES),
-            outputs="per stride: logits (plate, two rows); corner offsets in strides, clockwise from top left",
+            outputs="per stride: logits (plate, two rows); corners in strides, clockwise from top left",
             trained_steps=step,
             score_from=0.3,
         )
@@ -128,7 +133,8 @@ def main() -> None:
         )
     merge_manifest(arguments.models / "manifest.json", entries)
     for name, entry in entries.items():
-        print(f"{name}: {entry['file']} {(arguments.models / entry['file']).stat().st_size} bytes, step {entry['trained_steps']}")
+        size = (arguments.models / entry["file"]).stat().st_size
+        print(f"{name}: {entry['file']} {size} bytes, step {entry['trained_steps']}")
 
 
 if __name__ == "__main__":

@@ -17,7 +17,6 @@ from typing import Final
 import cv2
 import numpy as np
 import numpy.typing as npt
-
 import plate_art
 
 Picture = npt.NDArray[np.uint8]
@@ -41,7 +40,7 @@ class Carrier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sample:
-    """One training picture: `quads` of Chinese plates and their `rows`, `foreign` plates, and plates cut off or too small."""
+    """One training picture: Chinese plates (`quads`) and their `rows`, `foreign` ones, and ones `cut_off`."""
 
     image: Picture
     quads: Quads
@@ -55,7 +54,7 @@ def plates_folder() -> Path:
 
 
 def is_held_out(name: str) -> bool:
-    """Scenes by the first character of the file name; street pictures, named otherwise, one in four by checksum."""
+    """Scenes by the first character of their names; street pictures, named otherwise, one in four."""
     stem = Path(name).name
     if name.startswith("scenes/") or name.startswith("crops/"):
         return stem[0] in HELD_OUT
@@ -63,7 +62,7 @@ def is_held_out(name: str) -> bool:
 
 
 def load_carriers(folder: Path, *, held_out: bool = False) -> list[Carrier]:
-    """All scenes and street pictures of one side of the split; FileNotFoundError names a missing label file."""
+    """All scenes and street pictures of one side of the split; OSError names a missing label file."""
     carriers = []
     for name, places, rows, foreign in _labelled(folder):
         if is_held_out(name) != held_out:
@@ -75,7 +74,9 @@ def load_carriers(folder: Path, *, held_out: bool = False) -> list[Carrier]:
         if scale < 1:
             image = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
         quads = np.asarray(places, np.float32).reshape(-1, 4, 2) * np.float32(scale)
-        carriers.append(Carrier(name=name, image=np.asarray(image, np.uint8), quads=quads, rows=rows, foreign=foreign))
+        carriers.append(
+            Carrier(name=name, image=np.asarray(image, np.uint8), quads=quads, rows=rows, foreign=foreign)
+        )
     return carriers
 
 
@@ -88,20 +89,24 @@ def _labelled(folder: Path) -> list[tuple[str, list[list[float]], tuple[int, ...
                 values = [float(v) for v in numbers.split(",")]
                 quad = values if shape == "corners" else _box_quad(values)
                 tall = _height_over_width(quad) > 0.42
-                scenes.setdefault(row["file"], []).append((quad, 2 if tall and row["colour"] == "yellow" else 1))
+                scenes.setdefault(row["file"], []).append(
+                    (quad, 2 if tall and row["colour"] == "yellow" else 1)
+                )
     out = [(name, [q for q, _ in v], tuple(r for _, r in v), False) for name, v in scenes.items()]
     street = folder / "street" / "labels.csv"
     if street.exists():
         with street.open(encoding="utf-8") as file:
             for row in csv.DictReader(file):
-                quads = [_box_quad([float(v) for v in box.split(",")]) for box in row["boxes"].split(";") if box]
+                quads = [
+                    _box_quad([float(v) for v in box.split(",")]) for box in row["boxes"].split(";") if box
+                ]
                 name = _street_path(folder, row["file"])
                 out.append((name, quads, (1,) * len(quads), True))
     return out
 
 
 def _street_path(folder: Path, name: str) -> str:
-    """Street files are listed as owner/repo-like paths; on disk the folder is the part before the last slash."""
+    """Street files are listed as owner/folder/file; on disk owner and folder are one name."""
     for candidate in (f"street/{name}", f"street/{name.replace('/', '+', 1)}"):
         if (folder / candidate).exists():
             return candidate
@@ -136,7 +141,13 @@ class PlateBank:
 
 
 def compose(
-    rng: Rng, carrier: Carrier, bank: PlateBank, *, width_px: int, height_px: int, plate_px: tuple[float, float]
+    rng: Rng,
+    carrier: Carrier,
+    bank: PlateBank,
+    *,
+    width_px: int,
+    height_px: int,
+    plate_px: tuple[float, float],
 ) -> Sample:
     """A view of the carrier in which one plate (where there is one) is log-uniformly `plate_px` wide."""
     target = float(np.exp(rng.uniform(np.log(plate_px[0]), np.log(plate_px[1]))))
@@ -153,7 +164,8 @@ def compose(
     border = cv2.BORDER_CONSTANT if rng.random() < 0.7 else cv2.BORDER_REPLICATE
     fill = int(rng.integers(0, 256)) if rng.random() < 0.3 else 0
     image = np.asarray(
-        cv2.warpPerspective(source, warp, (width_px, height_px), borderMode=border, borderValue=(fill,) * 3), np.uint8
+        cv2.warpPerspective(source, warp, (width_px, height_px), borderMode=border, borderValue=(fill,) * 3),
+        np.uint8,
     )
     quads = np.zeros((0, 4, 2), np.float32)
     if len(carrier.quads):
@@ -163,7 +175,9 @@ def compose(
     return _visible(image, placed, rows, foreign)
 
 
-def _view(rng: Rng, carrier: Carrier, target_px: float, width_px: int, height_px: int) -> npt.NDArray[np.float64]:
+def _view(
+    rng: Rng, carrier: Carrier, target_px: float, width_px: int, height_px: int
+) -> npt.NDArray[np.float64]:
     """A homography from carrier to view: scale to the target, turn, tilt, and put the plate anywhere."""
     h, w = carrier.image.shape[:2]
     if len(carrier.quads):
@@ -182,7 +196,11 @@ def _view(rng: Rng, carrier: Carrier, target_px: float, width_px: int, height_px
     shear = float(rng.normal(0, 0.08) if rng.random() < 0.7 else rng.uniform(-0.35, 0.35))
     stretch = float(np.exp(rng.normal(0, 0.1)))
     c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
-    linear = np.array([[c, -s], [s, c]]) @ np.array([[1, 0], [shear, 1]]) @ np.diag([scale * stretch, scale / stretch])
+    linear = (
+        np.array([[c, -s], [s, c]])
+        @ np.array([[1, 0], [shear, 1]])
+        @ np.diag([scale * stretch, scale / stretch])
+    )
     view = np.eye(3)
     view[:2, :2] = linear
     view[:2, 2] = at - linear @ centre
@@ -233,7 +251,7 @@ def _dress(
 
 
 def _fitted(rng: Rng, quad: Quads, size_mm: tuple[int, int], *, covers: bool) -> Quads:
-    """The quad with its height changed to the new plate's shape, about its centre; wide enough to hide the old one."""
+    """The quad in the new plate's shape, about its centre, wide enough to hide the old one."""
     old = max(0.2, _height_over_width(quad.reshape(-1).tolist()))
     new = size_mm[1] / size_mm[0]
     grow_h = np.clip(new / 0.318, 0.9, 2.1) if old > 0.29 else np.clip(new / old, 0.9, 2.2)
@@ -243,7 +261,9 @@ def _fitted(rng: Rng, quad: Quads, size_mm: tuple[int, int], *, covers: bool) ->
     to_quad = cv2.getPerspectiveTransform(
         np.array([[0, 0], [1, 0], [1, 1], [0, 1]], np.float32), quad.astype(np.float32)
     )
-    return np.asarray(cv2.perspectiveTransform(unit.astype(np.float32).reshape(-1, 1, 2), to_quad).reshape(4, 2))
+    return np.asarray(
+        cv2.perspectiveTransform(unit.astype(np.float32).reshape(-1, 1, 2), to_quad).reshape(4, 2)
+    )
 
 
 def _anywhere(rng: Rng, image: Picture, size_mm: tuple[int, int], target_px: float) -> Quads:
@@ -295,7 +315,9 @@ def _paint(rng: Rng, image: Picture, art: Picture, quad: Quads, *, white: npt.ND
     shrink = min(1.0, 1.3 * width / art.shape[1])
     small = cv2.resize(art, None, fx=shrink, fy=shrink, interpolation=cv2.INTER_AREA).astype(np.float32)
     small *= np.asarray(white, np.float32) / np.float32(255) * np.float32(rng.uniform(0.85, 1.15))
-    small += np.float32(rng.uniform(0, 0.12)) * np.asarray(white, np.float32)  # haze and reflection lift the dark
+    small += np.float32(rng.uniform(0, 0.12)) * np.asarray(
+        white, np.float32
+    )  # haze and reflection lift the dark
     if rng.random() < 0.3:
         small *= _shade(rng, small.shape[0], small.shape[1])
     sh, sw = small.shape[:2]
@@ -329,7 +351,18 @@ def _paint_bumper(rng: Rng, image: Picture, quad: Quads) -> None:
     cv2.addWeighted(layer, weight, image, 1 - weight, 0, dst=image)
 
 
-_WORDS: Final = ("TAXI", "0571-88", "SALE", "13800138000", "VOLVO", "STOP", "P 24h", "BMW 320", "B 123 XYZ", "CAFE")
+_WORDS: Final = (
+    "TAXI",
+    "0571-88",
+    "SALE",
+    "13800138000",
+    "VOLVO",
+    "STOP",
+    "P 24h",
+    "BMW 320",
+    "B 123 XYZ",
+    "CAFE",
+)
 
 
 def _paint_lettering(rng: Rng, image: Picture, plates: list[Quads]) -> None:
@@ -341,7 +374,9 @@ def _paint_lettering(rng: Rng, image: Picture, plates: list[Quads]) -> None:
         (tw, th), _ = cv2.getTextSize(word, int(rng.integers(0, 5)), size, thick)
         x, y = int(rng.integers(0, max(1, image.shape[1] - tw))), int(rng.integers(th, image.shape[0]))
         m = int(th * rng.uniform(0.3, 1.5))
-        board = np.array([[x - m, y - th - m], [x + tw + m, y - th - m], [x + tw + m, y + m], [x - m, y + m]], np.float32)
+        board = np.array(
+            [[x - m, y - th - m], [x + tw + m, y - th - m], [x + tw + m, y + m], [x - m, y + m]], np.float32
+        )
         if any(_overlap(board, quad) for quad in plates):
             continue
         if rng.random() < 0.8:
@@ -394,7 +429,12 @@ def _motion(rng: Rng) -> npt.NDArray[np.float32]:
     angle = rng.uniform(0, np.pi)
     d = np.array([np.cos(angle), np.sin(angle)]) * length / 2
     centre = np.array([length, length])
-    cv2.line(kernel, tuple(np.round(centre - d).astype(int).tolist()), tuple(np.round(centre + d).astype(int).tolist()), 1)
+    cv2.line(
+        kernel,
+        tuple(np.round(centre - d).astype(int).tolist()),
+        tuple(np.round(centre + d).astype(int).tolist()),
+        1,
+    )
     return np.asarray(kernel / kernel.sum(), np.float32)
 
 
@@ -418,7 +458,9 @@ def _visible(image: Picture, placed: list[Quads], rows: list[int], foreign: list
         image=image,
         quads=_stacked(keep),
         rows=np.asarray(kept_rows, np.int64),
-        foreign=_stacked([quad for quad in foreign if (quad.max(0) > 0).all() and (quad.min(0) < (w, h)).all()]),
+        foreign=_stacked(
+            [quad for quad in foreign if (quad.max(0) > 0).all() and (quad.min(0) < (w, h)).all()]
+        ),
         cut_off=_stacked(cut_off),
     )
 

@@ -1,6 +1,6 @@
 """Train the plate detector on composed street scenes; resumable, seeded, settings in `detector.toml`.
 
-    python models/training/train_detector.py --out runs/detector
+python models/training/train_detector.py --out runs/detector
 """
 
 from __future__ import annotations
@@ -13,19 +13,18 @@ from pathlib import Path
 from typing import Any
 
 import cv2
+import detector_net
 import numpy as np
+import street_scenes
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor
-
-import detector_net
-import street_scenes
 
 MAX_PLATES = 12
 
 
 class Pool:
-    """A ring of composed pictures in shared memory: composers overwrite the oldest, the trainer draws from all."""
+    """A ring of composed pictures in shared memory: the oldest are overwritten, any is drawn."""
 
     def __init__(self, size: int, height: int, width: int) -> None:
         self.images = torch.zeros((size, height, width, 3), dtype=torch.uint8).share_memory_()
@@ -75,8 +74,12 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int, first: int, s
             continue
         group = groups[int(rng.choice(3, p=shares / shares.sum()))]
         sample = street_scenes.compose(
-            rng, group[int(rng.integers(len(group)))], bank, width_px=config["width_px"],
-            height_px=config["height_px"], plate_px=(config["min_plate_px"], config["max_plate_px"]),
+            rng,
+            group[int(rng.integers(len(group)))],
+            bank,
+            width_px=config["width_px"],
+            height_px=config["height_px"],
+            plate_px=(config["min_plate_px"], config["max_plate_px"]),
         )
         pool.put(index, sample)
         pool.written[0] = index + 1
@@ -84,7 +87,7 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int, first: int, s
 
 
 def network_input(images: Tensor, rng: np.random.Generator) -> Tensor:
-    """Folded pictures, with cheap variety for those drawn more than once: gain and offset per picture and channel."""
+    """Folded pictures; gain and offset per picture and channel give those drawn twice some variety."""
     n = len(images)
     gain = np.tile(np.exp(rng.normal(0, 0.1, (n, 1)) + rng.normal(0, 0.04, (n, 3))), 4)
     shift = rng.normal(0, 0.06, (n, 1))
@@ -102,7 +105,11 @@ def train(config: dict[str, Any], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     pool = Pool(config["pool"], config["height_px"], config["width_px"])
     workers = [
-        mp.Process(target=compose_forever, args=(pool, config, config["seed"] + 1 + i, i, config["workers"]), daemon=True)
+        mp.Process(
+            target=compose_forever,
+            args=(pool, config, config["seed"] + 1 + i, i, config["workers"]),
+            daemon=True,
+        )
         for i in range(config["workers"])
     ]
     net = detector_net.Detector().to(memory_format=torch.channels_last)
@@ -130,7 +137,9 @@ def train(config: dict[str, Any], out: Path) -> None:
             group["lr"] = rate
         images, quads, flags = pool.draw(config["batch"], rng)
         pool.drawn += len(images)
-        loss, parts = detector_net.detector_loss(net(network_input(images, rng)), quads, flags[..., 0], flags[..., 1], flags[..., 2])
+        loss, parts = detector_net.detector_loss(
+            net(network_input(images, rng)), quads, flags[..., 0], flags[..., 1], flags[..., 2]
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -140,9 +149,18 @@ def train(config: dict[str, Any], out: Path) -> None:
         if (step + 1) % config["report_every"] == 0:
             n = config["report_every"]
             text = " ".join(f"{k} {v / n:.4f}" for k, v in sums.items())
-            print(f"step {step + 1} rate {rate:.5f} {text} composed {int(pool.written)} {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step + 1} rate {rate:.5f} {text} composed {int(pool.written)}"
+                f" {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
             sums = dict.fromkeys(sums, 0.0)
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            state = {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+            }
             torch.save(state, out / "last.tmp")
             (out / "last.tmp").replace(last)
     for worker in workers:

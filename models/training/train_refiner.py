@@ -1,6 +1,6 @@
 """Train the corner refiner on patches cut around plates, foreign plates and anything else; resumable, seeded.
 
-    python models/training/train_refiner.py --out runs/refiner
+python models/training/train_refiner.py --out runs/refiner
 """
 
 from __future__ import annotations
@@ -13,16 +13,15 @@ from pathlib import Path
 from typing import Any, Final
 
 import cv2
+import detector_net
+import framing
 import numpy as np
 import numpy.typing as npt
+import street_scenes
 import torch
 import torch.multiprocessing as mp
 from torch import Tensor
 from torch.nn import functional
-
-import detector_net
-import framing
-import street_scenes
 
 WIDTH: Final = 128
 HEIGHT: Final = 64
@@ -35,7 +34,7 @@ Rng = np.random.Generator
 
 
 class Pool:
-    """A ring of patches in shared memory. Targets: plate, rows known, two rows, corners known, eight places."""
+    """A ring of patches in shared memory. Targets: plate, rows known, two rows, corners known, places."""
 
     def __init__(self, size: int) -> None:
         self.patches = torch.zeros((size, HEIGHT, WIDTH, 3), dtype=torch.uint8).share_memory_()
@@ -56,7 +55,11 @@ def jittered(quad: Quad, rng: Rng) -> Quad:
     unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
     strength = 1.0 if rng.random() < 0.6 else 1.8
     unit = unit * np.exp(rng.normal(0, (0.08 * strength, 0.14 * strength)))
-    unit = unit + rng.normal(0, (0.05 * strength, 0.1 * strength)) + rng.normal(0, (0.02, 0.05), (4, 2)) * strength
+    unit = (
+        unit
+        + rng.normal(0, (0.05 * strength, 0.1 * strength))
+        + rng.normal(0, (0.02, 0.05), (4, 2)) * strength
+    )
     if rng.random() < 0.15:
         # Corners as an upright box: a detector unsure of the tilt.
         low, high = quad.min(0), quad.max(0)
@@ -71,22 +74,30 @@ def jittered(quad: Quad, rng: Rng) -> Quad:
     return np.asarray((moved - centre) @ rotation + centre + rng.normal(0, 0.002 * width, 2), np.float32)
 
 
-def patch_of(image: street_scenes.Picture, quad: Quad) -> tuple[street_scenes.Picture, npt.NDArray[np.float64]]:
+def patch_of(
+    image: street_scenes.Picture, quad: Quad
+) -> tuple[street_scenes.Picture, npt.NDArray[np.float64]]:
     """The patch around a quad, and the homography from picture to patch."""
     grown = framing.widened(quad, MARGIN_X / (1 - 2 * MARGIN_X), MARGIN_Y / (1 - 2 * MARGIN_Y))
     target = np.asarray([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
     matrix = cv2.getPerspectiveTransform(grown - np.float32(0.5), target - np.float32(0.5))
-    patch = cv2.warpPerspective(image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    patch = cv2.warpPerspective(
+        image, matrix, (WIDTH, HEIGHT), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
+    )
     return np.asarray(patch, np.uint8), np.asarray(matrix)
 
 
-def patches(sample: street_scenes.Sample, rng: Rng) -> list[tuple[street_scenes.Picture, npt.NDArray[np.float32]]]:
-    """Patches of one composed picture with their targets: each plate three times, as many of anything else."""
+def patches(
+    sample: street_scenes.Sample, rng: Rng
+) -> list[tuple[street_scenes.Picture, npt.NDArray[np.float32]]]:
+    """Patches of one picture with their targets: each plate three times, and what is no plate."""
     out = []
     for quad, rows in zip(sample.quads, sample.rows, strict=True):
         for _ in range(3):
             patch, matrix = patch_of(sample.image, jittered(quad, rng))
-            places = cv2.perspectiveTransform((quad - 0.5).reshape(-1, 1, 2).astype(np.float32), matrix).reshape(4, 2)
+            places = cv2.perspectiveTransform(
+                (quad - 0.5).reshape(-1, 1, 2).astype(np.float32), matrix
+            ).reshape(4, 2)
             places = (places + 0.5) / (WIDTH, HEIGHT)
             known = bool((places > -0.08).all() and (places < 1.08).all())
             out.append((patch, np.array([1, 1, rows == 2, known, *places.reshape(-1)], np.float32)))
@@ -107,7 +118,9 @@ def anything(sample: street_scenes.Sample, rng: Rng) -> Quad | None:
     for _ in range(4):
         width = float(np.exp(rng.uniform(np.log(16), np.log(140))))
         height = width * rng.uniform(0.22, 0.6)
-        centre = rng.uniform((width / 2, height / 2), (max(width / 2 + 1, w - width / 2), max(height / 2 + 1, h - height / 2)))
+        centre = rng.uniform(
+            (width / 2, height / 2), (max(width / 2 + 1, w - width / 2), max(height / 2 + 1, h - height / 2))
+        )
         quad = np.array([[-1, -1], [1, -1], [1, 1], [-1, 1]]) * (width / 2, height / 2) + centre
         quad = jittered(quad.astype(np.float32), rng)
         low, high = quad.min(0), quad.max(0)
@@ -173,7 +186,16 @@ def train(config: dict[str, Any], out: Path) -> None:
     worker = mp.Process(target=compose_forever, args=(pool, config, config["seed"] + 1), daemon=True)
     net = detector_net.Refiner().to(memory_format=torch.channels_last)
     with torch.no_grad():
-        square = [MARGIN_X, MARGIN_Y, 1 - MARGIN_X, MARGIN_Y, 1 - MARGIN_X, 1 - MARGIN_Y, MARGIN_X, 1 - MARGIN_Y]
+        square = [
+            MARGIN_X,
+            MARGIN_Y,
+            1 - MARGIN_X,
+            MARGIN_Y,
+            1 - MARGIN_X,
+            1 - MARGIN_Y,
+            MARGIN_X,
+            1 - MARGIN_Y,
+        ]
         net.out.bias[2:] = torch.tensor(square)
         net.out.weight[2:] *= 0.1
     average = torch.optim.swa_utils.AveragedModel(
@@ -193,11 +215,17 @@ def train(config: dict[str, Any], out: Path) -> None:
         time.sleep(0.5)
     began, sums = time.monotonic(), {"plate": 0.0, "rows": 0.0, "corners_px": 0.0}
     for step in range(first, config["steps"]):
-        rate = config["rate"] * min(1.0, (step + 1) / 200) * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config["steps"])))
+        rate = (
+            config["rate"]
+            * min(1.0, (step + 1) / 200)
+            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config["steps"])))
+        )
         for group in optimizer.param_groups:
             group["lr"] = rate
         images, targets = pool.draw(config["batch"], rng)
-        loss, parts = loss_of(net(detector_net.folded(images).contiguous(memory_format=torch.channels_last)), targets)
+        loss, parts = loss_of(
+            net(detector_net.folded(images).contiguous(memory_format=torch.channels_last)), targets
+        )
         optimizer.zero_grad()
         loss.backward()
         torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
@@ -206,9 +234,18 @@ def train(config: dict[str, Any], out: Path) -> None:
         sums = {k: sums[k] + parts[k] for k in sums}
         if (step + 1) % config["report_every"] == 0:
             text = " ".join(f"{k} {v / config['report_every']:.4f}" for k, v in sums.items())
-            print(f"step {step + 1} rate {rate:.5f} {text} made {int(pool.written)} {time.monotonic() - began:.0f} s", flush=True)
+            print(
+                f"step {step + 1} rate {rate:.5f} {text} made {int(pool.written)}"
+                f" {time.monotonic() - began:.0f} s",
+                flush=True,
+            )
             sums = dict.fromkeys(sums, 0.0)
-            state = {"net": net.state_dict(), "average": average.state_dict(), "optimizer": optimizer.state_dict(), "step": step + 1}
+            state = {
+                "net": net.state_dict(),
+                "average": average.state_dict(),
+                "optimizer": optimizer.state_dict(),
+                "step": step + 1,
+            }
             torch.save(state, out / "last.tmp")
             (out / "last.tmp").replace(last)
     worker.terminate()
