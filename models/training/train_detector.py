@@ -1,4 +1,4 @@
-"""Train the plate detector on composed street scenes; resumable, seeded, settings in `detector.toml`.
+"""Train the plate detector on composed street scenes; resumable, seeded, settings in `config.toml`.
 
 python models/training/train_detector.py --out runs/detector
 """
@@ -169,10 +169,10 @@ def train(config: dict[str, Any], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("detector.toml"))
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--out", type=Path, default=Path("runs/detector"))
     arguments = parser.parse_args()
-    train(tomllib.loads(arguments.config.read_text(encoding="utf-8")), arguments.out)
+    train(tomllib.loads(arguments.config.read_text(encoding="utf-8"))["detector"], arguments.out)
 
 
 if __name__ == "__main__":

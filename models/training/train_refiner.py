@@ -253,10 +253,10 @@ def train(config: dict[str, Any], out: Path) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("refiner.toml"))
+    parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--out", type=Path, default=Path("runs/refiner"))
     arguments = parser.parse_args()
-    train(tomllib.loads(arguments.config.read_text(encoding="utf-8")), arguments.out)
+    train(tomllib.loads(arguments.config.read_text(encoding="utf-8"))["refiner"], arguments.out)
 
 
 if __name__ == "__main__":
