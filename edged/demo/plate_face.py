@@ -23,7 +23,7 @@ _PX_PER_MM = 8  # fine enough to be shrunk to any plate
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Character:
-    pen_mm: float
+    pen_mm: tuple[float, float]  # width, height
     outlines: tuple[_Points, ...]
     strokes: tuple[_Points, ...]
 
@@ -34,14 +34,18 @@ def draw_character(text: str, *, width_px: int, height_px: int) -> NDArray[np.fl
     Raises KeyError for a character that no plate carries.
     """
     character = _face()[text]
-    width, height = (round(side_mm * _PX_PER_MM) for side_mm in BOX_MM)
+    pen_x_mm, pen_y_mm = character.pen_mm
+    # stretched so that the oval pen becomes a round one
+    scale = np.array((1.0, pen_x_mm / pen_y_mm)) * _PX_PER_MM
+    width, height = (round(float(side)) for side in np.array(BOX_MM) * scale)
     mask = np.zeros((height, width), np.uint8)
+    pen_px = pen_x_mm * _PX_PER_MM
     if character.outlines:
-        outlines = [np.rint(points * _PX_PER_MM).astype(np.int32) for points in character.outlines]
+        outlines = [np.rint(points * scale).astype(np.int32) for points in character.outlines]
         cv2.fillPoly(mask, outlines, 255)
-        cv2.polylines(mask, outlines, True, 255, round(character.pen_mm * _PX_PER_MM))
+        cv2.polylines(mask, outlines, True, 255, round(pen_px))
     for stroke in character.strokes:
-        _draw_stroke(mask, stroke * _PX_PER_MM, character.pen_mm * _PX_PER_MM)
+        _draw_stroke(mask, stroke * scale, pen_px)
     small = cv2.resize(mask, (width_px, height_px), interpolation=cv2.INTER_AREA)
     return (np.asarray(small, np.float32) / 255).astype(np.float32)
 
@@ -67,7 +71,7 @@ def _face() -> dict[str, _Character]:
     characters = cast(dict[str, dict[str, object]], json.loads(text)["characters"])
     return {
         name: _Character(
-            pen_mm=cast(int, entry["pen"]) / 10,
+            pen_mm=_pair(entry["pen"]),
             outlines=_lines(entry.get("outlines", [])),
             strokes=_lines(entry.get("strokes", [])),
         )
@@ -78,3 +82,8 @@ def _face() -> dict[str, _Character]:
 def _lines(entries: object) -> tuple[_Points, ...]:
     lines = cast(list[list[int]], entries)
     return tuple(np.array(line, np.float64).reshape(-1, 2) / 10 for line in lines)
+
+
+def _pair(entry: object) -> tuple[float, float]:
+    width, height = cast(list[int], entry)
+    return width / 10, height / 10
