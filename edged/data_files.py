@@ -8,11 +8,6 @@ _IN_CHECKOUT = {"sensors": _CHECKOUT / "config" / "sensors", "models": _CHECKOUT
 
 
 def folders(kind: str, configured: Path | None = None) -> list[Path]:
-    """Return the existing folders for `kind` ("sensors" or "models"), the first to be looked at first."""
-    candidates = [
-        configured,
-        Path("/etc/edged") / kind,
-        Path(sys.prefix) / "share" / "edged" / kind,
-        _IN_CHECKOUT[kind],
-    ]
-    return [folder for folder in candidates if folder is not None and folder.is_dir()]
+    """Return the folders for `kind` ("sensors" or "models") that may exist, in the order to look at them."""
+    known = [Path("/etc/edged") / kind, Path(sys.prefix) / "share" / "edged" / kind, _IN_CHECKOUT[kind]]
+    return known if configured is None else [configured, *known]

@@ -3,17 +3,18 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from edged.cli.run import DEFAULT_CONFIG, EX_CONFIG
-from edged.cli.run import Config as ConfigFile
-
-__all__ = ["DEFAULT_CONFIG", "ConfigFile", "opened_settings", "plainly"]
-
 if TYPE_CHECKING:  # imported late at run time: `edged --help` is quick on a slow box
     from edged.settings import Settings
+
+EX_CONFIG = 78  # sysexits.h; the unit does not restart on it
+DEFAULT_CONFIG = Path("/etc/edged/edged.toml")
+ConfigFile = Annotated[
+    Path, typer.Option("--config", "-c", help="Settings file.", envvar="EDGED_CONFIG", show_default=True)
+]
 
 
 @contextmanager
@@ -39,3 +40,15 @@ def opened_settings(path: Path) -> "Settings":
 
     with plainly():
         return load_settings(path)
+
+
+def checked_settings(path: Path) -> "Settings":
+    """Return the settings, checked against the sensor profiles too; ends the command with all complaints."""
+    from edged.sensor_buses import complaints
+    from edged.settings import SettingsError, load_settings
+
+    with plainly():
+        settings = load_settings(path)
+        if found := tuple(complaints(settings)):
+            raise SettingsError(path, found)
+    return settings

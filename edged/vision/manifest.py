@@ -6,14 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from edged.data_files import folders
 from edged.domain.plate import PlateKind
 from edged.vision.errors import ManifestInvalid, ModelMissing
 
 MANIFEST_NAME = "manifest.json"
-SYSTEM_DIRECTORY = Path("/etc/edged/models")
-# Installed data lies beside the package, the checkout's models beside the checkout's edged/.
-_PACKAGE = Path(__file__).resolve().parent.parent
-_BESIDE = (_PACKAGE / "models", _PACKAGE.parent / "models")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +90,7 @@ def find_models(configured: Path | None = None) -> Path:
 
     Raises ModelMissing; a configured folder without a manifest is an error, not a reason to look on.
     """
-    places = [configured] if configured is not None else [SYSTEM_DIRECTORY, *_BESIDE]
+    places = [configured] if configured is not None else folders("models")
     for place in places:
         if (place / MANIFEST_NAME).is_file():
             return place
