@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edged.cli.opening import DEFAULT_CONFIG, ConfigFile
-from edged.cli.run import checked
+from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, checked_settings
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -39,7 +38,7 @@ def list_sensors(
     from edged.cli.bus_desk import bridge_errors, open_desk
     from edged.cli.bus_view import bus_table
 
-    settings = checked(config)
+    settings = checked_settings(config)
     with bridge_errors(), open_desk(settings) as desk:
         _warm_up(desk)
         snapshots = desk.call("buses")
@@ -63,7 +62,7 @@ def watch(
     from edged.cli.bus_desk import bridge_errors, open_desk
     from edged.cli.bus_view import bus_table
 
-    settings = checked(config)
+    settings = checked_settings(config)
     end_s = time.monotonic() + seconds if seconds else float("inf")
     with bridge_errors(), open_desk(settings) as desk, Live(refresh_per_second=4) as live:
         try:
@@ -86,7 +85,7 @@ def read(
 
     from edged.cli.bus_desk import bridge_errors, open_desk
 
-    settings = checked(config)
+    settings = checked_settings(config)
     bus, known = _sensor(settings, sensor)
     with bridge_errors(), open_desk(settings) as desk:
         rows = list(_registers(desk, bus, known))
@@ -120,7 +119,7 @@ def trace(
     from edged.cli.bus_desk import bridge_errors, open_desk
     from edged.cli.bus_view import in_words
 
-    settings = checked(config)
+    settings = checked_settings(config)
     name = _bus_name(settings, bus)
     lost = 0
     with bridge_errors(), open_desk(settings) as desk, out.open("w", encoding="utf-8") as file:
@@ -195,7 +194,7 @@ def set_id(
     from edged.cli.bus_desk import ask_through, bridge_errors, open_desk
     from firmware_bridge.identity import change_id
 
-    settings = checked(config)
+    settings = checked_settings(config)
     bus, known = _sensor(settings, sensor)
     taken = next((s for s in settings.sensor if s.bus == bus and s.device_id == new_id), None)
     if taken is not None:
@@ -220,7 +219,7 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
     if port is not None:
         profiles = load_profiles(folders("sensors"))
     else:
-        settings = checked(config)
+        settings = checked_settings(config)
         profiles = sensor_profiles(settings)
         name = _bus_name(settings, bus)
         ours = bus_of(next(item for item in settings.bus if item.name == name))
