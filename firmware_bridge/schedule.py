@@ -117,7 +117,7 @@ class Schedule:
         self.lanes = [Lane(sensor=sensor, blocks=list(plan_blocks(sensor, timing))) for sensor in sensors]
         self._timing = timing
         self._poll_interval_s = poll_interval_s
-        self._last_was_retry = False
+        self._others_first = False
         self._turns_since_background = 0
 
     def next(self, now_s: float) -> Turn | Rest:
@@ -125,10 +125,8 @@ class Schedule:
         ready = [lane for lane in self.lanes if lane.held_until_s <= now_s]
         regular = self._oldest([lane for lane in ready if not lane.failures], Purpose.OCCUPANCY, now_s)
         retry = self._retry([lane for lane in ready if lane.failures], now_s)
-        if retry is not None and (regular is None or not self._last_was_retry):
-            self._last_was_retry = True
+        if retry is not None and (regular is None or not self._others_first):
             return retry
-        self._last_was_retry = False
         if regular is None or self._turns_since_background >= self._round_length():
             background = self._background([lane for lane in ready if not lane.failures], now_s)
             if background is not None:
@@ -149,6 +147,7 @@ class Schedule:
         if outcome.reply_s is not None:
             lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
         if outcome.heard:
+            self._others_first = False
             lane.failures, lane.quarantined, lane.period_s, lane.failed_shape = 0, False, 0.0, None
             if outcome.cause is Cause.EXCEPTION:
                 self._take_exception(turn, outcome.exception_code, now_s)
@@ -156,6 +155,7 @@ class Schedule:
                 lane.degraded = False
                 self._mark_asked(turn, now_s)
             return
+        self._others_first = True
         lane.failures += 1
         lane.failed_shape = turn.request.shape
         if lane.failures >= _FAILURES_BEFORE_QUARANTINE:
@@ -216,7 +216,8 @@ class Schedule:
 
     def _retry(self, lanes: list[Lane], now_s: float) -> Turn | None:
         for lane in sorted(lanes, key=lambda lane: (lane.quarantined, lane.failures)):
-            block = min(lane.blocks, key=lambda block: lane.asked_s.get(block, _NEVER))
+            fast = [block for block in lane.blocks if block.purpose is Purpose.OCCUPANCY]
+            block = min(fast, key=lambda block: lane.asked_s.get(block, _NEVER))
             if lane.quarantined:
                 if lane.barred_s.get(block.probe.shape, _NEVER) <= now_s:
                     is_part = block.probe != block.requests[0]

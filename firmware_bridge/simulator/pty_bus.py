@@ -5,6 +5,7 @@ One thread: the master's characters, the clock and the commands.
 
 import os
 import select
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterable
@@ -20,6 +21,7 @@ from firmware_bridge.simulator.faults import LineFaults
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.traffic import Deed, Traffic
 
+_INPUT_SPEED, _OUTPUT_SPEED = 4, 5  # of what tcgetattr gives
 _LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
 
 
@@ -42,6 +44,7 @@ class BusSimulator:
         self.line = SimulatedLine(devices, timing=timing, rng=Random(seed), faults=faults)
         self.traffic = Traffic(self.line, traffic)
         self.ready = threading.Event()
+        self._speed: int | None = getattr(termios, f"B{timing.baudrate}", None)
         self._link = link
         self._control = control
         self._stdin = stdin
@@ -84,13 +87,20 @@ class BusSimulator:
         readable, _, _ = select.select(watched, [], [], wait_s)
         now_s = time.monotonic()
         if self._master is not None and self._master in readable:
-            self.line.receive(os.read(self._master, 4096), now_s)
+            self._take(os.read(self._master, 4096), now_s)
         ready = [source for source in readable if source is not self._master]
         if ready:
             server.serve(ready, now_s)
         delivered = self.line.collect(now_s)
         if delivered and self._master is not None:
             os.write(self._master, delivered)
+
+    def _take(self, data: bytes, now_s: float) -> None:
+        # A pty carries any characters at any rate; on a wire another rate makes other characters.
+        slave, speed = self._slave, self._speed
+        if slave is not None and speed is not None and termios.tcgetattr(slave)[_OUTPUT_SPEED] != speed:
+            data = bytes(character ^ 0x55 for character in data)
+        self.line.receive(data, now_s)
 
     def _plug(self) -> None:
         self._master, self._slave = os.openpty()
