@@ -68,21 +68,22 @@ def _as_json(visit: "Visit", show_plates: bool) -> dict[str, Any]:
 
 
 def _as_table(found: list["Visit"], zone: ZoneInfo, show_plates: bool) -> "Table":
+    from rich import box
     from rich.table import Table
 
-    table = Table(title=f"visits, times in {zone.key}")
-    for heading in ("berth", "arrived", "left", "plate", "confidence", "accepted", "delivered"):
-        table.add_column(heading, justify="right" if heading == "confidence" else "left")
+    table = Table(title=f"visits, month-day and time in {zone.key}", box=box.SIMPLE_HEAD)
+    for heading in ("berth", "arrived", "left", "plate", "weakest", "accepted", "sent"):
+        table.add_column(heading, justify="right" if heading == "weakest" else "left", no_wrap=True)
     for visit in found:
         reading = visit.reading
         table.add_row(
             visit.berth_no,
             _time(visit.arrived, zone) if visit.arrived else "lost",
             _time(visit.left, zone) if visit.left else "still there",
-            _plate(reading, show_plates) or ("no plate seen" if reading else "not read yet"),
+            _plate(reading, show_plates) or ("none seen" if reading else "not read"),
             f"{reading.confidence:.3f}" if reading else "",
             ("yes" if reading.accepted else "no") if reading else "",
-            "yes" if visit.delivered else "waiting",
+            "yes" if visit.delivered else "no",
         )
     if any(visit.arrived and not visit.arrived.clock_synced for visit in found):
         table.caption = "? the clock was not set then"
@@ -90,4 +91,4 @@ def _as_table(found: list["Visit"], zone: ZoneInfo, show_plates: bool) -> "Table
 
 
 def _time(stamp: Stamp, zone: ZoneInfo) -> str:
-    return f"{stamp.utc.astimezone(zone):%Y-%m-%d %H:%M:%S}{'' if stamp.clock_synced else ' ?'}"
+    return f"{stamp.utc.astimezone(zone):%m-%d %H:%M:%S}{'' if stamp.clock_synced else ' ?'}"

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
-from edged.domain.timekeeping import Stamp
+from edged.domain.timekeeping import Stamp, corrected
 from edged.store import outbox
 from edged.store.database import FILE_NAME, connect
 from edged.store.errors import StoreError, translated
@@ -58,7 +58,7 @@ class Archive:
             self._reader.close()
 
     def visits(self, limit: int = 50, berth_no: str | None = None) -> list[Visit]:
-        """Return the latest visits, newest first, each with its latest reading."""
+        """Return the latest visits, newest first, each with its latest reading; times corrected if proven."""
         where, arguments = ("WHERE berth_no = ?", [berth_no]) if berth_no is not None else ("", [])
         return self._visits(f"{where} ORDER BY id DESC LIMIT ?", [*arguments, limit])
 
@@ -94,14 +94,10 @@ class Archive:
         with self._reading() as db:
             return outbox.rejected(db, limit)
 
-    def clock_anchors(self, now: Stamp) -> dict[str, Stamp]:
-        """Return the stamp that proves the time of each boot, `now` included when its clock is set."""
+    def clock_anchors(self) -> dict[str, Stamp]:
+        """Return, by boot id, the stamp that proves the time of what that boot recorded before."""
         with self._reading() as db:
-            rows = db.query("SELECT * FROM clock_anchor")
-            anchors = {row["boot_id"]: unpacked(row["stamp"]) for row in rows}
-        if now.clock_synced:
-            anchors[now.boot_id] = now
-        return anchors
+            return _clock_anchors(db)
 
     def evidence_path(self, sha256: str) -> Path | None:
         """Return the file of an evidence picture, None when there is none. Never leaves its folder."""
@@ -123,7 +119,8 @@ class Archive:
         )
         with self._reading() as db:
             rows = list(db.query(sql, arguments))
-            return [_visit(row, _latest_reading(db, row["visit_id"])) for row in rows]
+            anchors = _clock_anchors(db)
+            return [_visit(row, _latest_reading(db, row["visit_id"]), anchors) for row in rows]
 
 
 def _latest_reading(db: Database, visit_id: str) -> StoredReading | None:
@@ -131,13 +128,23 @@ def _latest_reading(db: Database, visit_id: str) -> StoredReading | None:
     return next((reading_of(row) for row in list(db.query(sql, [visit_id]))), None)
 
 
-def _visit(row: dict[str, Any], reading: StoredReading | None) -> Visit:
+def _clock_anchors(db: Database) -> dict[str, Stamp]:
+    return {row["boot_id"]: unpacked(row["stamp"]) for row in db.query("SELECT * FROM clock_anchor")}
+
+
+def _visit(row: dict[str, Any], reading: StoredReading | None, anchors: dict[str, Stamp]) -> Visit:
+    def when(column: str | None) -> Stamp | None:
+        if column is None:
+            return None
+        stamp = unpacked(column)
+        return corrected(stamp, anchors.get(stamp.boot_id, stamp))
+
     return Visit(
         visit_id=row["visit_id"],
         berth_no=row["berth_no"],
-        arrived=unpacked(row["in_stamp"]) if row["in_stamp"] else None,
+        arrived=when(row["in_stamp"]),
         arrived_cause=DriveCause(row["in_cause"]) if row["in_cause"] else None,
-        left=unpacked(row["out_stamp"]) if row["out_stamp"] else None,
+        left=when(row["out_stamp"]),
         left_cause=DriveCause(row["out_cause"]) if row["out_cause"] else None,
         reading=reading,
         delivered=bool(row["delivered"]),

@@ -150,7 +150,9 @@ class Store(Archive):
 
         `fresh_only` leaves out those that the cloud has asked to keep.
         """
-        anchors = self.clock_anchors(now)
+        anchors = self.clock_anchors()
+        if now.clock_synced:
+            anchors[now.boot_id] = now
         with self._reading() as db:
             return outbox.pending(
                 db,

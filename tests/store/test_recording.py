@@ -124,6 +124,7 @@ def test_the_clock_of_an_earlier_boot_is_remembered(tmp_path: Path) -> None:
         arrived, _ = store.pending(10, at(9999, boot="boot-2"))
         assert arrived.body["clock_synced"] is True
         assert arrived.body["observed_at"] == at(0).utc.isoformat()
+        assert store.visits()[0].arrived == at(0)
 
 
 def test_berths_are_recalled_after_a_restart(tmp_path: Path) -> None:
