@@ -100,8 +100,8 @@ class ChannelWatch:
             delta = (counter - self.counter) % _COUNTER_RANGE
             most = _ALWAYS_PLAUSIBLE + _MOST_ARRIVALS_PER_S * (now_s - self._counted_at_s)
             self._unseen = 0 if delta > most else self._unseen + delta
-        if self._unseen < 0 and self._level is False:
-            self._unseen = 0  # a visit that the counter never showed is over
+        # A seen car that the counter does not show yet may be shown a moment later, while it stands there.
+        self._unseen = max(self._unseen, -1 if self._level else 0)
         self.counter, self._counted_at_s = counter, now_s
         # A car may have arrived between the last level and this count: the next level tells.
         self._look_at_level = True
@@ -134,7 +134,7 @@ class ChannelWatch:
         self._candidate = wanted
         if self._confirmed >= self._rule.confirm_readings:
             if wanted and self._level is False and self.counter is not None:
-                self._unseen = max(self._unseen - 1, -1)
+                self._unseen -= 1  # seen; the counter will show it too
             self._level, self._candidate, self._confirmed = wanted, None, 0
 
     def _wanted_level(self, value: float | None) -> bool | None:

@@ -19,8 +19,8 @@ from firmware_bridge.link import LinkTiming
 from firmware_bridge.settings import SensorSettings
 from firmware_bridge.transaction import Cause, Outcome
 
-# A lost request on a noisy line is no dead sensor: that many failures in a row before its first real pause.
-_FAILURES_BEFORE_QUARANTINE = 6
+# A lost request on a noisy line is no dead sensor: so many in a row before its first real pause.
+_SILENCES_BEFORE_QUARANTINE = 6
 _FIRST_PERIOD_S = 0.5
 _LONGEST_PERIOD_S = 10.0
 _BUSY_PAUSE_S = 0.2  # after exceptions 5 (acknowledge) and 6 (busy)
@@ -31,7 +31,7 @@ _UNAVAILABLE_PAUSE_S = 60.0  # after exceptions 1 to 3: no such register
 _PATIENCE_FACTOR = 3.0
 _LEAST_PATIENCE_S = 0.03  # a busy box or a USB hub holds characters back by more than a sensor does
 _SLOWEST_FADES = 0.995
-_IMPATIENT_FAILURES = 2
+_IMPATIENT_SILENCES = 2
 _NEVER = float("-inf")
 
 
@@ -59,7 +59,8 @@ class Lane:
 
     sensor: SensorSettings
     blocks: list[Block]
-    failures: int = 0
+    failures: int = 0  # in a row, of any kind
+    silences: int = 0  # in a row, without a sign of life
     quarantined: bool = False
     degraded: bool = False
     held_until_s: float = _NEVER
@@ -80,7 +81,7 @@ class Lane:
     @property
     def patience_s(self) -> float:
         """How long to wait for the next reply's turnaround."""
-        if self.slowest_s is None or self.failures > _IMPATIENT_FAILURES:
+        if self.slowest_s is None or self.silences > _IMPATIENT_SILENCES:
             return self.longest_s
         return min(self.longest_s, max(_LEAST_PATIENCE_S, _PATIENCE_FACTOR * self.slowest_s))
 
@@ -148,7 +149,8 @@ class Schedule:
             lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
         if outcome.heard:
             self._others_first = False
-            lane.failures, lane.quarantined, lane.period_s, lane.failed_shape = 0, False, 0.0, None
+            lane.failures = lane.silences = 0
+            lane.quarantined, lane.period_s, lane.failed_shape = False, 0.0, None
             if outcome.cause is Cause.EXCEPTION:
                 self._take_exception(turn, outcome.exception_code, now_s)
             elif not turn.is_probe:
@@ -158,7 +160,9 @@ class Schedule:
         self._others_first = True
         lane.failures += 1
         lane.failed_shape = turn.request.shape
-        if lane.failures >= _FAILURES_BEFORE_QUARANTINE:
+        # A reply that only its CRC spoils is a bad line, not a dead sensor, and costs no timeout.
+        lane.silences = 0 if outcome.cause is Cause.GARBLED else lane.silences + 1
+        if lane.silences >= _SILENCES_BEFORE_QUARANTINE:
             lane.quarantined = True
             lane.period_s = min(max(_FIRST_PERIOD_S, 2 * lane.period_s), _LONGEST_PERIOD_S)
             lane.held_until_s = max(lane.held_until_s, now_s + lane.period_s)

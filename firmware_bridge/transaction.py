@@ -98,7 +98,8 @@ class Transaction:
         if self._answer:
             return min(self._last_s + self._gap_s, self._end_s)
         if self._garbled_at() is not None:
-            return min(self._last_s + self._gap_s + _CHUNK_PAUSE_S, self.deadline_s)
+            pause_s = 0.0 if self._is_just_the_reply() else _CHUNK_PAUSE_S
+            return min(self._last_s + self._gap_s + pause_s, self.deadline_s)
         return self.deadline_s
 
     def receive(self, data: bytes, now_s: float, *, since_s: float | None = None) -> None:

@@ -160,6 +160,11 @@ def play(*events: tuple[str, int]) -> list[tuple[str, int | None]]:
             [("vacant", 0), ("occupied", 0), ("vacant", 0)],
             id="a short visit that the level showed is not counted twice",
         ),
+        pytest.param(
+            [("c", 7), ("l", 0), ("l", 1), ("l", 0), ("l", 1), ("c", 10), ("l", 1)],
+            [("vacant", 0), ("occupied", 0), ("vacant", 0), ("occupied", 0), ("occupied", 1)],
+            id="two cars seen and a third one swapped in before the next count",
+        ),
     ],
 )
 def test_the_counter_reports_only_arrivals_that_the_level_did_not_show(
