@@ -13,14 +13,13 @@ from pathlib import Path
 from rich.console import Console
 
 from edged.demo.cars import invented_cars, photographed_cars
+from edged.demo.hardware import four_berths
 from edged.demo.photographs import find_photographs
 from edged.demo.processes import DemoFailure, Processes
 from edged.demo.scenario import Scenario
-from edged.demo.site_files import DemoBerth, SiteFiles
+from edged.demo.site_files import SiteFiles
 from edged.demo.street import start_street
 from edged.demo.timeline import Timeline
-
-_SENSORS = (("1001", 1, "ld120"), ("1002", 2, "ld120"), ("1003", 3, "urm15"), ("1004", 4, "urm15"))
 
 
 def main() -> int:
@@ -59,7 +58,10 @@ def _run(arguments: argparse.Namespace, timeline: Timeline) -> None:
     settings, logs = _fresh(arguments.out / "settings"), _fresh(arguments.out / "logs")
     with tempfile.TemporaryDirectory(prefix="edged-demo-") as run, Processes(logs) as processes:
         files = SiteFiles(
-            folder=settings, run=Path(run), berths=_berths(photographs is not None), seed=arguments.seed
+            folder=settings,
+            run=Path(run),
+            berths=four_berths(one_camera_each=photographs is not None),
+            seed=arguments.seed,
         )
         cars = photographed_cars(photographs) if photographs else invented_cars(arguments.seed)
         try:
@@ -71,19 +73,6 @@ def _run(arguments: argparse.Namespace, timeline: Timeline) -> None:
                 timeline.heading(f"The end of {processes.log_of(failure.process)}:")
                 timeline.console.print(processes.tail(failure.process), markup=False, highlight=False)
             raise
-
-
-def _berths(one_each: bool) -> list[DemoBerth]:
-    """Return the berths: by two on a camera, or with a camera each, to show a whole photograph."""
-    return [
-        DemoBerth(
-            berth_no=berth_no,
-            sensor_id=sensor_id,
-            profile=profile,
-            channel=100 * (index if one_each else index // 2) + 101,
-        )
-        for index, (berth_no, sensor_id, profile) in enumerate(_SENSORS)
-    ]
 
 
 def _fresh(folder: Path) -> Path:

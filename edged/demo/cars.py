@@ -22,6 +22,9 @@ class DemoCar:
     plate: str | None
     photo: Path | None = None
 
+    def __str__(self) -> str:
+        return self.photo.name if self.photo else str(self.plate)
+
     def shown(self, plate: str | None) -> str:
         """Return a plate as the timeline may show it."""
         if plate is None:

@@ -13,7 +13,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-_STOP_WITHIN_S = 10.0
 _TAIL_LINES = 15
 _POLL_S = 0.05
 
@@ -39,8 +38,9 @@ class Processes:
     A program's standard error, and its output if nobody waits for a line of it, goes to `logs`/NAME.log.
     """
 
-    def __init__(self, logs: Path) -> None:
+    def __init__(self, logs: Path, *, stop_within_s: float = 10.0) -> None:
         self._logs = logs
+        self._stop_within_s = stop_within_s
         self._running: list[_Running] = []
 
     def __enter__(self) -> Self:
@@ -130,7 +130,7 @@ class Processes:
         """Ask every group to end, the last started first; kill those that do not."""
         for one in reversed(self._running):
             self._signal(one, signal.SIGTERM)
-        deadline_s = time.monotonic() + _STOP_WITHIN_S
+        deadline_s = time.monotonic() + self._stop_within_s
         for one in reversed(self._running):
             with suppress(subprocess.TimeoutExpired):
                 one.popen.wait(max(0.1, deadline_s - time.monotonic()))

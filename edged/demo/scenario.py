@@ -26,7 +26,7 @@ class Scenario:
 
     def play(self) -> None:
         """Play (a) to (e); what does not come out as expected is noted in the timeline."""
-        first, second, third, neighbour = (berth.berth_no for berth in self.street.files.berths)
+        first, second, third, neighbour = (berth.berth_no for berth in self.street.hardware.files.berths)
         say = self.street.timeline.heading
         say(f"A neighbour stands in berth {neighbour}, so that the berth's outline matters")
         self._arrive(neighbour)
@@ -64,12 +64,12 @@ class Scenario:
     def ordered_before_read(self, berth_no: str) -> None:
         for car in self.cars:
             if car.plate is None:
-                self.street.timeline.note(f"{_name(car)} has no label: nobody can order it unread")
+                self.street.timeline.note(f"{car} has no label: nobody can order it unread")
                 continue
             order, token = self._order(berth_no)
             answer = self._submit(order, token, car, car.plate)
             self._check("cloud", "pending: nothing reliable is read there yet", answer, "pending")
-            self.street.drive_in(berth_no, car)
+            self.street.hardware.drive_in(berth_no, car)
             began_s = time.monotonic()
             self.street.timeline.step("bus", f"a car drives into berth {berth_no}")
             if self._reading_of(berth_no, car) is not None:
@@ -90,12 +90,12 @@ class Scenario:
         fresh = self.street.pole.ask("POST", f"/v1/berths/{berth_no}/captures", {"nonce": "demo-nonce-2"})
         same = fresh["reading"]["plate"] == local["reading"]["plate"]
         line.check("edged", "a new picture shows the same car", expected=True, got=same, took_s=fresh.took_s)
-        for berth in self.street.files.berths:
+        for berth in self.street.hardware.files.berths:
             self._save_evidence(berth.berth_no)
 
     def drive_out(self, berth_no: str) -> None:
         visit_id = self.street.berths()[berth_no]["visit_id"]
-        self.street.drive_out(berth_no)
+        self.street.hardware.drive_out(berth_no)
         took_s = self.street.wait_for_state(berth_no, "vacant", within_s=15)
         line = self.street.timeline
         line.step("edged", f"drive_out of berth {berth_no}, after the settle time", took_s=took_s)
@@ -119,8 +119,8 @@ class Scenario:
     def _arrive(self, berth_no: str) -> tuple[DemoCar, str, dict[str, Any]]:
         """Let cars drive in until one is read reliably; return it, its plate and the reading."""
         for car in self.cars:
-            self.street.drive_in(berth_no, car)
-            self.street.timeline.step("bus", f"a car drives into berth {berth_no}{_name(car)}")
+            self.street.hardware.drive_in(berth_no, car)
+            self.street.timeline.step("bus", f"a car drives into berth {berth_no} ({car})")
             took_s = self.street.wait_for_state(berth_no, "occupied")
             self.street.timeline.step("edged", "drive_in, after the settle time", took_s=took_s)
             reading = self._reading_of(berth_no, car)
@@ -160,7 +160,7 @@ class Scenario:
         return reading
 
     def _send_away(self, berth_no: str) -> None:
-        self.street.drive_out(berth_no)
+        self.street.hardware.drive_out(berth_no)
         self.street.wait_for_state(berth_no, "vacant", within_s=15)
 
     def _order(self, berth_no: str) -> tuple[Order, str]:
@@ -202,11 +202,7 @@ class Scenario:
             return
         jpeg = self.street.pole.picture(f"/v1/evidence/{sha256}.jpg")
         decode_jpeg(jpeg)
-        path = self.street.files.folder.parent / f"evidence-{berth_no}.jpg"
+        path = self.street.hardware.files.folder.parent / f"evidence-{berth_no}.jpg"
         path.write_bytes(jpeg)
         what = f"evidence picture, {len(jpeg) // 1024} KB: {path}"
         line.check("edged", what, expected=True, got=len(jpeg) <= _MAX_EVIDENCE_BYTES)
-
-
-def _name(car: DemoCar) -> str:
-    return f" ({car.photo.name})" if car.photo else f" ({car.plate})"

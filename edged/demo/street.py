@@ -9,17 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edged.demo.cars import DemoCar
 from edged.demo.driver import Answered, Api, Order
+from edged.demo.hardware import Hardware, begin_hardware, hear_hardware
 from edged.demo.processes import DemoFailure, Processes
-from edged.demo.site_files import DEVICE, POLE_CODE, SITE, DemoBerth, SiteFiles
+from edged.demo.site_files import DEVICE, POLE_CODE, SITE, SiteFiles
 from edged.demo.timeline import Timeline
-from firmware_bridge.errors import BridgeError
-from firmware_bridge.simulator import send_command
 
 _BIN = Path(sys.executable).parent
 EDGED, EDGED_CLOUD = str(_BIN / "edged"), str(_BIN / "edged-cloud")
-_RENDER_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,24 +25,11 @@ class Street:
 
     processes: Processes
     timeline: Timeline
-    files: SiteFiles
+    hardware: Hardware
     config: Path
     pole: Api
     phone: Api
     operator: Api
-
-    def drive_in(self, berth_no: str, car: DemoCar) -> None:
-        """Put a car into the camera's picture and onto the sensor."""
-        self._command("camera", "camera.sock", car.on_stage(berth_no))
-        self._command("bus", "bus.sock", {"do": "arrive", "device": self._berth(berth_no).sensor_id})
-
-    def drive_out(self, berth_no: str) -> None:
-        self._command("camera", "camera.sock", {"do": "leave", "berth_no": berth_no})
-        self._command("bus", "bus.sock", {"do": "leave", "device": self._berth(berth_no).sensor_id})
-
-    def camera_fault(self, answer: str) -> None:
-        """Let all cameras answer with a fault; "" mends them."""
-        self._command("camera", "camera.sock", {"do": "faults", "answer": answer})
 
     def wait_for_state(self, berth_no: str, state: str, *, within_s: float = 10.0) -> float:
         """Return how long it took the pole to see the berth so."""
@@ -85,16 +69,18 @@ class Street:
         counts: dict[str, Any] = json.loads(self._edged("outbox", "--json"))
         return counts
 
-    def restart_edged(self) -> None:
-        """Kill the daemon as a power cut does, and start it again."""
-        self.processes.kill("edged")
-        self.start_edged()
-
     def start_edged(self) -> float:
         """Start the daemon as systemd does; return how long it took to know every berth."""
         self.processes.start("edged", [EDGED, "run", "--config", str(self.config)])
         return self.processes.wait_until(
             self._knows_its_berths, within_s=30, what="edged knows its berths", process="edged"
+        )
+
+    def start_cloud(self) -> None:
+        """Start the cloud again after it was killed."""
+        _serve_cloud(self.processes, self.hardware.files.folder / "cloud.toml")
+        self.processes.wait_until(
+            lambda: _answers(self.phone), within_s=30, what="the cloud is ready", process="cloud"
         )
 
     def _knows_its_berths(self) -> bool:
@@ -106,36 +92,25 @@ class Street:
     def _edged(self, *arguments: str) -> str:
         return self.processes.run("edged-cli", [EDGED, *arguments, "--config", str(self.config)])
 
-    def _berth(self, berth_no: str) -> DemoBerth:
-        return next(berth for berth in self.files.berths if berth.berth_no == berth_no)
-
-    def _command(self, process: str, control: str, command: dict[str, Any]) -> None:
-        try:
-            send_command(self.files.run / control, command, timeout_s=_RENDER_S)
-        except BridgeError as exc:
-            raise DemoFailure(str(exc), process) from exc
-
 
 def start_street(
     processes: Processes, timeline: Timeline, files: SiteFiles, night: Sequence[int], *, with_polygons: bool
 ) -> Street:
     """Start bus, camera, cloud and daemon, and enrol the one with the other."""
-    by_day = {berth.channel: berth.channel not in night for berth in files.berths}
-    _start_simulator(processes, "camera", "edged.demo.camera_server", files.write_camera(by_day))
-    _start_simulator(processes, "bus", "firmware_bridge.simulator", files.write_bus())
-    cloud_port, api_port = _free_port(), _free_port()
+    begin_hardware(processes, files, night=night)
+    cloud_port, api_port = free_port(), free_port()
     cloud_url = f"http://127.0.0.1:{cloud_port}"
     phone, operator, code = _start_cloud(processes, files, cloud_port)
     timeline.step("cloud", f"orders and devices on {cloud_url}, SQLite")
-    processes.hear("bus", within_s=30)
+    hardware = hear_hardware(processes, files)
     timeline.step("bus", f"RS-485 at 9600 baud on {files.run / 'bus0'}: {_sensors(files)}")
-    camera = processes.hear("camera", within_s=60)
-    timeline.step("camera", f"HTTP with Digest on port {camera['port']}, {len(by_day)} channels")
+    channels = len({berth.channel for berth in files.berths})
+    timeline.step("camera", f"HTTP with Digest on port {hardware.camera_port}, {channels} channels")
     config = files.write_edged(
-        camera_port=camera["port"],
+        camera_port=hardware.camera_port,
         api_port=api_port,
         cloud_url=cloud_url,
-        polygons=camera["polygons"] if with_polygons else None,
+        polygons=hardware.polygons if with_polygons else None,
     )
     (files.run / "store").mkdir(exist_ok=True)
     processes.run("edged-cli", [EDGED, "check-config", "--config", str(config)])
@@ -145,7 +120,7 @@ def start_street(
     street = Street(
         processes=processes,
         timeline=timeline,
-        files=files,
+        hardware=hardware,
         config=config,
         pole=Api(f"http://127.0.0.1:{api_port}", token, "edged"),
         phone=Api(cloud_url, phone, "cloud"),
@@ -156,11 +131,6 @@ def start_street(
     return street
 
 
-def _start_simulator(processes: Processes, name: str, module: str, config: Path) -> None:
-    command = [sys.executable, "-m", module, "--config", str(config)]
-    processes.start(name, command, output_to_log=False)
-
-
 def _start_cloud(processes: Processes, files: SiteFiles, port: int) -> tuple[str, str, str]:
     """Return the terminal's token, the operator's token and the pole's one-time code."""
     settings, registry = files.write_cloud(port)
@@ -169,7 +139,7 @@ def _start_cloud(processes: Processes, files: SiteFiles, port: int) -> tuple[str
         return processes.run("cloud-cli", [EDGED_CLOUD, *arguments, "--config", str(settings)]).strip()
 
     cloud("load", str(registry))
-    processes.start("cloud", [EDGED_CLOUD, "serve", "--config", str(settings)])
+    _serve_cloud(processes, settings)
     with ThreadPoolExecutor() as at_once:  # each is a Python that starts up
         code, phone, operator = at_once.map(
             lambda arguments: cloud(*arguments, "--site", SITE),
@@ -184,6 +154,10 @@ def _start_cloud(processes: Processes, files: SiteFiles, port: int) -> tuple[str
     return phone, operator, code
 
 
+def _serve_cloud(processes: Processes, settings: Path) -> None:
+    processes.start("cloud", [EDGED_CLOUD, "serve", "--config", str(settings)])
+
+
 def _answers(api: Api) -> bool:
     try:
         api.ask("GET", "/readyz", timeout_s=2)
@@ -196,7 +170,8 @@ def _sensors(files: SiteFiles) -> str:
     return ", ".join(f"{berth.profile} (id {berth.sensor_id})" for berth in files.berths)
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """Return a TCP port that nobody uses now."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
