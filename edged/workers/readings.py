@@ -150,8 +150,9 @@ class ReadingWorker:
             if known is None:
                 metrics.DRIVE_IN_TO_READING.observe(time.monotonic() - job.asked_s)
         self._answer(job, new, sha256)
-        if not new.accepted and not (known and known.accepted):
-            self._again(job)
+        is_doubtful = not new.accepted and not (known and known.accepted)
+        if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
+            self._retry(job)
 
     def _again(self, job: CaptureJob) -> None:
         if job.reason is Reason.REQUEST:
