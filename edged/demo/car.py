@@ -265,7 +265,8 @@ def _decal(
 
 
 def _patch(body: _Body, corners: Points, colour: Bgr, gloss: float) -> Patch:
-    normal = np.cross(corners[2] - corners[0], corners[3] - corners[1])
+    (ax, ay, az), (bx, by, bz) = corners[2] - corners[0], corners[3] - corners[1]
+    normal = np.array((ay * bz - az * by, az * bx - ax * bz, ax * by - ay * bx))
     normal = normal / max(1e-9, float(np.linalg.norm(normal)))
     middle = body.at + np.array((0.0, float(body.line[:, 0].max()) / 2, 0.7))
     if normal @ (corners.mean(axis=0) - middle) < 0:

@@ -45,6 +45,7 @@ class Scene:
     ) -> None:
         self._line_x = {berth_no: index * BERTH_WIDTH_M for index, berth_no in enumerate(berths)}
         self._watched = tuple(watched)
+        self._cars: dict[tuple[str, str], Car] = {}
         self._seed = seed
         rng = np.random.default_rng(seed)
         centre_x = float(np.mean([self._line_x[berth_no] for berth_no in watched])) + BERTH_WIDTH_M / 2
@@ -98,10 +99,15 @@ class Scene:
         return Rendered(image=np.clip(small, 0, 255).astype(np.uint8), plates=plates)
 
     def _car(self, berth_no: str, plate: str, *, lit: bool) -> Car:
+        car = self._cars.get((berth_no, plate))
+        if car is None:
+            car = self._cars[berth_no, plate] = self._built(berth_no, plate)
+        return car if lit and not self._light.is_day else with_lights_off(car)
+
+    def _built(self, berth_no: str, plate: str) -> Car:
         rng = np.random.default_rng((self._seed, zlib.crc32(f"{berth_no}{plate}".encode())))
         middle = self._line_x[berth_no] + BERTH_WIDTH_M / 2
-        car = build_car((middle + float(rng.normal(0, 0.07)), float(rng.uniform(0.25, 0.6))), rng)
-        return car if lit and not self._light.is_day else with_lights_off(car)
+        return build_car((middle + float(rng.normal(0, 0.07)), float(rng.uniform(0.25, 0.6))), rng)
 
     def _shade_ground(self, canvas: _Canvas, cars: Sequence[Car]) -> None:
         coarse = 8  # shadows are soft: drawn small, they cost nothing
