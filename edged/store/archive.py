@@ -114,7 +114,7 @@ class Archive:
 
     def _visits(self, tail: str, arguments: list[Any]) -> list[Visit]:
         sql = (
-            "SELECT *, NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.visit_id = visit.visit_id) AS delivered"
+            "SELECT *, visit_id NOT IN (SELECT visit_id FROM outbox WHERE visit_id IS NOT NULL) AS delivered"
             f" FROM visit {tail}"
         )
         with self._reading() as db:

@@ -59,9 +59,10 @@ def pending(
 
     `fresh_only` leaves the latter out.
     """
-    where = "rejected_reason IS NULL" + (" AND attempts = 0" if fresh_only else "")
-    sql = f"SELECT * FROM outbox WHERE {where} ORDER BY attempts, sequence LIMIT ?"
-    rows = list(db.query(sql, [limit]))
+    sql = "SELECT * FROM outbox WHERE rejected_reason IS NULL AND"
+    rows = list(db.query(f"{sql} attempts = 0 ORDER BY sequence LIMIT ?", [limit]))
+    if len(rows) < limit and not fresh_only:
+        rows += db.query(f"{sql} attempts > 0 ORDER BY attempts, sequence LIMIT ?", [limit - len(rows)])
     events = [_event_of(row, correct) for row in rows]
     return events[: fitting([event.size_bytes for event in events], max_count=limit, max_bytes=max_bytes)]
 

@@ -4,6 +4,7 @@ import shutil
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import structlog
 from sqlite_utils import Database
@@ -24,8 +25,11 @@ KEPT_DAMAGED_DATABASES = 3
 # Rows dropped at once when the database itself is full: oldest delivered visits first.
 VISITS_DROPPED_FOR_ROOM = 200
 
+# Rows looked at in one pass, oldest first: a pass is short, and the next one goes on.
+VISITS_PER_PASS = 500
+
 _DELIVERED = (
-    "out_stamp IS NOT NULL AND NOT EXISTS (SELECT 1 FROM outbox WHERE outbox.visit_id = visit.visit_id)"
+    "out_stamp IS NOT NULL AND visit_id NOT IN (SELECT visit_id FROM outbox WHERE visit_id IS NOT NULL)"
 )
 _UNDATED = datetime.max.replace(tzinfo=UTC)
 
@@ -60,7 +64,12 @@ class Retention:
         if now is not None:
             before = now - timedelta(days=self._settings.keep_visits_days)
             _date_the_undated(db, now)
-            counts["visits_by_age"] = _drop_visits(db, "closed_utc < ?", before.isoformat())
+            counts["visits_by_age"] = _drop_visits(
+                db,
+                "SELECT visit_id FROM (SELECT * FROM visit ORDER BY id LIMIT ?)"
+                f" WHERE {_DELIVERED} AND closed_utc < ?",
+                [VISITS_PER_PASS, before.isoformat()],
+            )
             counts["rejected_by_age"] = _drop_rejected(db, before)
         counts["damaged_databases"] = _drop_damaged_databases(self._settings.directory, before)
         pictures, freed_bytes = self._drop_pictures(db, now)
@@ -68,7 +77,11 @@ class Retention:
 
     def make_room(self, db: Database) -> bool:
         """Drop the oldest delivered visits, and the pictures above the limit; tell whether anything went."""
-        visits = _drop_visits(db, "1 ORDER BY id LIMIT CAST(? AS INTEGER)", str(VISITS_DROPPED_FOR_ROOM))
+        visits = _drop_visits(
+            db,
+            f"SELECT visit_id FROM visit WHERE {_DELIVERED} ORDER BY id LIMIT ?",
+            [VISITS_DROPPED_FOR_ROOM],
+        )
         self._counted(db, {"visits_by_size": visits}, 0)
         return bool(visits or self.evict(db, None).counts)
 
@@ -124,9 +137,8 @@ def _date_the_undated(db: Database, now: datetime) -> None:
     db.execute("UPDATE visit SET closed_utc = ? WHERE closed_utc IS NULL AND out_stamp IS NOT NULL", [stamp])
 
 
-def _drop_visits(db: Database, condition: str, argument: str) -> int:
-    sql = f"SELECT visit_id FROM visit WHERE {_DELIVERED} AND {condition}"
-    visit_ids = [[row["visit_id"]] for row in db.query(sql, [argument])]
+def _drop_visits(db: Database, select: str, arguments: list[Any]) -> int:
+    visit_ids = [[row["visit_id"]] for row in db.query(select, arguments)]
     db.conn.executemany("DELETE FROM reading WHERE visit_id = ?", visit_ids)
     db.conn.executemany("DELETE FROM visit WHERE visit_id = ?", visit_ids)
     return len(visit_ids)
@@ -145,8 +157,8 @@ def _drop_rejected(db: Database, before: datetime) -> int:
 def _pictures(db: Database) -> list[StoredPicture]:
     rows = db.query(
         "SELECT sha256, size_bytes, stored_utc,"
-        " EXISTS (SELECT 1 FROM outbox WHERE outbox.evidence_sha256 = evidence.sha256)"
-        " OR EXISTS (SELECT 1 FROM upload WHERE upload.sha256 = evidence.sha256) AS needed"
+        " sha256 IN (SELECT evidence_sha256 FROM outbox WHERE evidence_sha256 IS NOT NULL)"
+        " OR sha256 IN (SELECT sha256 FROM upload) AS needed"
         " FROM evidence"
     )
     return [

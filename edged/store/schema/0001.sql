@@ -1,3 +1,4 @@
+-- Every index costs a page written with every arrival, on an SD card: there are as few as will do.
 -- A stamp column holds a JSON array [utc, clock_synced, boot_id, monotonic_s]; utc first, so that it sorts.
 
 CREATE TABLE visit (
@@ -10,13 +11,9 @@ CREATE TABLE visit (
     out_cause   TEXT,
     closed_utc  TEXT                -- retention counts from here; NULL until a synchronised clock says when
 );
-CREATE INDEX visit_open ON visit (id) WHERE out_stamp IS NULL;
-CREATE INDEX visit_closed ON visit (closed_utc) WHERE out_stamp IS NOT NULL;
-CREATE INDEX visit_berth ON visit (berth_no, id);
-
 CREATE TABLE reading (
     id              INTEGER PRIMARY KEY,
-    event_id        TEXT NOT NULL UNIQUE,
+    event_id        TEXT NOT NULL,
     visit_id        TEXT NOT NULL,
     stamp           TEXT NOT NULL,
     captured_stamp  TEXT NOT NULL,
@@ -26,9 +23,9 @@ CREATE TABLE reading (
     confidence      REAL NOT NULL,
     accepted        INTEGER NOT NULL,
     model_version   TEXT NOT NULL,
-    evidence_sha256 TEXT
+    evidence_sha256 TEXT,
+    UNIQUE (visit_id, event_id)
 );
-CREATE INDEX reading_visit ON reading (visit_id, id);
 
 CREATE TABLE evidence (
     sha256      TEXT PRIMARY KEY,
@@ -50,10 +47,8 @@ CREATE TABLE outbox (
     attempts        INTEGER NOT NULL DEFAULT 0,  -- how often the cloud said "keep"
     rejected_reason TEXT            -- not NULL: set aside for the technician
 );
-CREATE INDEX outbox_waiting ON outbox (attempts, sequence) WHERE rejected_reason IS NULL;
+CREATE INDEX outbox_kept ON outbox (attempts, sequence) WHERE attempts > 0;
 CREATE INDEX outbox_rejected ON outbox (sequence) WHERE rejected_reason IS NOT NULL;
-CREATE INDEX outbox_visit ON outbox (visit_id);
-CREATE INDEX outbox_evidence ON outbox (evidence_sha256) WHERE evidence_sha256 IS NOT NULL;
 
 -- Pictures that the cloud asked for.
 CREATE TABLE upload (
