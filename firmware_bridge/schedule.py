@@ -206,30 +206,34 @@ class Schedule:
             lane.paused_s[block] = now_s + _UNAVAILABLE_PAUSE_S
 
     def _oldest(self, lanes: list[Lane], purpose: Purpose, now_s: float) -> Turn | None:
-        interval_s = self._poll_interval_s
-        due = [
-            (lane.asked_s.get(block, _NEVER), order, lane, block)
-            for order, lane in enumerate(lanes)
-            for block in lane.blocks
-            if block.purpose is purpose and max(lane.due_s(block, interval_s), lane.free_s(block)) <= now_s
-        ]
-        if not due:
-            return None
-        _, _, lane, block = min(due, key=lambda item: item[:2])
-        return self._ask(lane, block, now_s)
+        interval_s, oldest_s = self._poll_interval_s, now_s
+        found: tuple[Lane, Block] | None = None
+        for lane in lanes:
+            for block in lane.blocks:
+                if block.purpose is not purpose:
+                    continue
+                asked_s = lane.asked_s.get(block, _NEVER)
+                if found is not None and asked_s >= oldest_s:
+                    continue
+                if lane.due_s(block, interval_s) <= now_s and lane.free_s(block) <= now_s:
+                    found, oldest_s = (lane, block), asked_s
+        return None if found is None else self._ask(*found, now_s)
 
     def _retry(self, lanes: list[Lane], now_s: float) -> Turn | None:
-        for lane in sorted(lanes, key=lambda lane: (lane.quarantined, lane.failures)):
+        waiting = []
+        for order, lane in enumerate(lanes):
             fast = [block for block in lane.blocks if block.purpose is Purpose.OCCUPANCY]
             block = min(fast, key=lambda block: lane.asked_s.get(block, _NEVER))
-            if lane.quarantined:
-                if lane.barred_s.get(block.probe.shape, _NEVER) <= now_s:
-                    is_part = block.probe != block.requests[0]
-                    return self._turn(lane, block, block.probe, is_probe=is_part)
-                continue
-            request = lane.free_request(block, now_s)
-            if request is not None:
-                return self._turn(lane, block, request)
+            waiting.append((lane.quarantined, lane.asked_s.get(block, _NEVER), order, lane, block))
+        # Whoever has not been heard for longest goes first, probes of the quarantined last.
+        for quarantined, _, _, lane, block in sorted(waiting, key=lambda item: item[:3]):
+            if not quarantined:
+                request = lane.free_request(block, now_s)
+                if request is not None:
+                    return self._turn(lane, block, request)
+            elif lane.barred_s.get(block.probe.shape, _NEVER) <= now_s:
+                is_part = block.probe != block.requests[0]
+                return self._turn(lane, block, block.probe, is_probe=is_part)
         return None
 
     def _background(self, lanes: list[Lane], now_s: float) -> Turn | None:

@@ -76,11 +76,11 @@ def running(
     threads = [threading.Thread(target=bus.run, args=(stop,))]
     if start_simulator:
         threads.insert(0, threading.Thread(target=simulator.run, args=(stop,)))
-    for thread in threads:
-        thread.start()
     try:
-        if start_simulator:
-            assert simulator.ready.wait(5)
+        for thread in threads:
+            thread.start()
+            if start_simulator:
+                assert simulator.ready.wait(5)
         yield Rig(simulator=simulator, bus=bus, port=port, seen=seen)
     finally:
         stop.set()

@@ -124,8 +124,8 @@ def test_on_a_rotten_line_nothing_wrong_is_read_and_no_change_is_missed(
 ) -> None:
     """1% of characters corrupted, 1 in 100 replies late by up to what the profile declares."""
     healthy = torture(profiles, transactions=1500, seed=1, cycle_s=60.0, rotten=False)
-    result = torture(profiles, transactions=8000, seed=7, cycle_s=healthy.cycle_s)
+    result = torture(profiles, transactions=5000, seed=7, cycle_s=healthy.cycle_s)
     assert result.wrong_values == 0
     assert result.missed_changes == 0
-    assert result.changes > 500
+    assert result.changes > 300
     assert result.answers > 0.7 * result.transactions

@@ -207,10 +207,14 @@ def test_the_simulator_takes_the_wires_time_and_no_shorter_gap(simulator_process
         device.write(request.encode())
         assert len(device.read(7)) == 7
         assert least_s <= time.monotonic() - started_s
-        device.write(request.encode())  # at once: inside t3.5
         device.timeout = 0.2
-        assert device.read(7) == b""
-    assert send_command(control, {"do": "status"})["counts"]["gap_violations"] == 1
+        for _ in range(50):  # a busy box may need a few tries to be quick enough
+            device.write(request.encode())  # at once: inside t3.5
+            if not device.read(7):
+                break
+    counts = send_command(control, {"do": "status"})["counts"]
+    assert counts["gap_violations"] == 1
+    assert counts["requests"] == counts["replies"] + 1
 
 
 def test_at_another_rate_nobody_understands(simulator_process) -> None:  # type: ignore[no-untyped-def]
