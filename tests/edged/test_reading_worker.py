@@ -62,6 +62,7 @@ class Box:
         self.store = Store.open(StoreSettings(directory=directory))
         self.health = HealthBook()
         self.retried: list[CaptureJob] = []
+        self.answers = 0
         self.swaps: list[tuple[str, str]] = []
         self.worker = ReadingWorker(
             SITE,
@@ -82,10 +83,15 @@ class Box:
     ) -> Captured:
         """Let a burst be read; return the answer that somebody who asked would get."""
         answers: list[Captured] = []
+
+        def answer(captured: Captured) -> None:
+            self.answers += 1
+            answers.append(captured)
+
         image = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
         frame = Frame(image=image, jpeg=None, taken_monotonic_s=time.monotonic())
         job = CaptureJob(
-            berth=berth, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), answer=answers.append
+            berth=berth, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), answer=answer
         )
         self.worker.take(job, (frame, frame))
         return until(lambda: answers)[0]
@@ -186,6 +192,17 @@ def test_two_sure_readings_that_differ_in_one_character_decide_nothing(
     assert box.swaps == []
     assert box.reading is not None
     assert not box.reading.accepted
+
+
+def test_who_asks_about_a_doubtful_plate_is_answered_once(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", False, QUAD)]
+    captured = box.shows(Reason.REQUEST)
+    assert captured.reading is not None
+    assert captured.error is None
+    vision.plates = [("京A12345", True, QUAD)]
+    box.shows(Reason.REQUEST)  # the worker has done with the first by now
+    assert box.answers == 2
+    assert box.retried == []
 
 
 def test_an_empty_berth_is_answered_and_not_kept(box: Box) -> None:
