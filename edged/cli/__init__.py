@@ -11,6 +11,7 @@ from edged.cli.diag import diag
 from edged.cli.enrol import enrol
 from edged.cli.outbox import outbox_app
 from edged.cli.read import read
+from edged.cli.replay import replay
 from edged.cli.run import check_config, run
 from edged.cli.visits import visits
 
@@ -26,6 +27,7 @@ app.command("check-config")(check_config)
 app.command("diag")(diag)
 app.command("enrol")(enrol)
 app.command("read")(read)
+app.command("replay")(replay)
 app.command("visits")(visits)
 app.add_typer(bus_app, name="bus")
 app.add_typer(outbox_app, name="outbox")
