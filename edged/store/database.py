@@ -14,6 +14,7 @@ from sqlite_utils import Database
 
 from edged.domain.health import HealthStatus, Problem
 from edged.store.errors import StoreError
+from edged.store.evidence import sync_directory
 from edged.store.records import unpacked
 
 FILE_NAME = "edged.db"
@@ -60,29 +61,53 @@ def changed(cursor: sqlite3.Cursor) -> int:
 
 
 def open_database(path: Path, *, max_bytes: int) -> Opened:
-    """Return the database at `path`, made or migrated; a damaged one is set aside first.
+    """Return the database at `path`, made or migrated; a damaged one is replaced by what can be read of it.
 
+    A power cut on the way loses nothing: the replacement is complete before the damaged file moves.
     Raises sqlite3.Error or OSError when even a fresh file cannot be made.
     """
-    if not path.exists() or _is_sound(path):
+    rescued = path.with_name(f"{path.name}.rescued")
+    if not rescued.exists() and path.exists() and not _is_sound(path):
+        _rescue(path, rescued, max_bytes)
+    if not rescued.exists():
         return Opened(db=_prepared(connect(path), max_bytes), problems=())
-    damaged = set_aside(path)
+    damaged = _set_aside(path)
+    rescued.rename(path)
+    sync_directory(path.parent)
     db = _prepared(connect(path), max_bytes)
-    salvaged = _salvage(damaged, db)
+    visits, events = (db.table(name).count for name in ("visit", "outbox"))
     problem = Problem(
         component="store",
         status=HealthStatus.DEGRADED,
-        cause=f"{path} was damaged and is kept as {damaged.name}; {salvaged} rows were taken over",
+        cause=f"{path} was damaged and is kept as {damaged.name}; "
+        f"{visits} visits and {events} waiting events could be read and were taken over",
         remedy="if this happens again, replace the storage card",
     )
     return Opened(db=db, problems=(problem,))
 
 
-def set_aside(path: Path) -> Path:
-    """Rename the database with its -wal and -shm, so that the three stay a set, and return its new path."""
+def _rescue(path: Path, rescued: Path, max_bytes: int) -> None:
+    """Make `rescued` of what can be read at `path`; it gets its name once it is complete."""
+    part = path.with_name(f"{path.name}.part")
+    for suffix in ("", "-wal", "-shm"):
+        part.with_name(part.name + suffix).unlink(missing_ok=True)
+    db = _prepared(connect(part), max_bytes)
+    try:
+        _salvage(path, db)
+    finally:
+        db.close()  # moves the WAL into the file
+    part.rename(rescued)
+    sync_directory(path.parent)
+
+
+def _set_aside(path: Path) -> Path:
+    """Rename the database with its -wal and -shm, so that the three stay a set, and return its new path.
+
+    The -wal goes first: left beside another database, it would be played into it.
+    """
     stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%S.%fZ")
     damaged = path.with_name(f"{path.name}.corrupt-{stamp}")
-    for suffix in ("", "-wal", "-shm"):
+    for suffix in ("-wal", "-shm", ""):
         part = path.with_name(path.name + suffix)
         if part.exists():
             part.rename(damaged.with_name(damaged.name + suffix))
@@ -140,20 +165,17 @@ def _migrate(db: Database) -> None:
             if db.conn.in_transaction:
                 db.conn.execute("ROLLBACK")
             raise
-    if version == 0:
-        # A fresh database continues above anything that a lost one may have used: sequences only grow.
-        first = int(datetime.now(UTC).timestamp())
-        with db.atomic():
-            db.execute("INSERT INTO sqlite_sequence (name, seq) VALUES ('outbox', ?)", [first])
+    # A fresh database continues above anything that a lost one may have used: sequences only grow.
+    db.execute(
+        "INSERT INTO sqlite_sequence (name, seq) SELECT 'outbox', ?"
+        " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')",
+        [int(datetime.now(UTC).timestamp())],
+    )
 
 
-def _salvage(damaged: Path, db: Database) -> int:
-    """Copy every readable, sound row of `damaged`; return how many."""
-    copied = 0
-    try:
-        source = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
-    except sqlite3.Error:
-        return copied
+def _salvage(damaged: Path, db: Database) -> None:
+    """Copy every readable, sound row of `damaged`."""
+    source = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
     with closing(source), db.atomic():
         source.row_factory = sqlite3.Row
         for table in db.table_names():
@@ -163,8 +185,7 @@ def _salvage(damaged: Path, db: Database) -> int:
             for row in _readable_rows(source, table):
                 values = {key: row[key] for key in row.keys() if key in known}  # noqa: SIM118 (sqlite3.Row)
                 if _is_sound_row(values):
-                    copied += _insert(db, table, values)
-    return copied
+                    _insert(db, table, values)
 
 
 def _readable_rows(source: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
@@ -191,13 +212,8 @@ def _is_sound_row(values: dict[str, Any]) -> bool:
     return True
 
 
-def _insert(db: Database, table: str, values: dict[str, Any]) -> int:
+def _insert(db: Database, table: str, values: dict[str, Any]) -> None:
     names = ", ".join(values)
     places = ", ".join("?" * len(values))
-    try:
-        cursor = db.execute(
-            f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", list(values.values())
-        )
-    except sqlite3.IntegrityError:
-        return 0
-    return changed(cursor)
+    # OR IGNORE: met from both ends, or a garbled row that no longer satisfies the schema
+    db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", list(values.values()))

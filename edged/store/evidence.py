@@ -31,7 +31,7 @@ class EvidenceFolder:
             return digest
         if not path.parent.is_dir():
             path.parent.mkdir(parents=True, exist_ok=True)
-            _sync_directory(self.root)
+            sync_directory(self.root)
         part = path.with_suffix(".part")
         try:
             with part.open("wb") as file:
@@ -42,7 +42,7 @@ class EvidenceFolder:
         except OSError:
             part.unlink(missing_ok=True)
             raise
-        _sync_directory(path.parent)
+        sync_directory(path.parent)
         return digest
 
     def remove(self, digest: str) -> None:
@@ -58,7 +58,8 @@ class EvidenceFolder:
                     yield entry.name.removesuffix(".jpg"), entry.stat().st_size
 
 
-def _sync_directory(path: Path) -> None:
+def sync_directory(path: Path) -> None:
+    """Make renames in `path` survive a power cut."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
         os.fsync(descriptor)

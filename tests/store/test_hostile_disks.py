@@ -62,6 +62,29 @@ def test_a_database_that_is_no_database_begins_afresh(tmp_path: Path) -> None:
     assert damaged.with_name(f"{damaged.name}-wal").read_bytes() == b"old wal"
 
 
+def test_a_power_cut_while_a_damaged_database_is_replaced_loses_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        ids = arrive(store, 50)
+    database = tmp_path / DATABASE
+    sound = database.read_bytes()
+    # cut while the rescue was being written: it is begun anew
+    damage(database, 0, 16)
+    (tmp_path / f"{DATABASE}.part").write_bytes(b"half a rescue")
+    (tmp_path / f"{DATABASE}.part-wal").write_bytes(b"half a rescue")
+    with opened(tmp_path) as store:
+        assert len(store.problems) == 1
+    # cut when the rescue was complete, but the damaged file had not moved, or had
+    for moved in (False, True):
+        database.unlink()
+        (tmp_path / f"{DATABASE}.rescued").write_bytes(sound)
+        if not moved:
+            database.write_bytes(b"damaged")
+        with opened(tmp_path) as store:
+            assert [visit.visit_id for visit in reversed(store.visits(100))] == ids
+            assert "50 visits and 50 waiting events" in store.problems[0].cause
+    assert not (tmp_path / f"{DATABASE}.rescued").exists()
+
+
 def test_any_damage_anywhere_leaves_a_store_that_works(tmp_path: Path) -> None:
     with opened(tmp_path / "sound") as store:
         arrive(store, 60)
