@@ -51,9 +51,7 @@ class Cloud:
         self._timeout_s = settings.timeout_s
         self._session = requests.Session()
         self._session.headers["User-Agent"] = f"edged/{__version__}"
-        if settings.ca_file is not None:
-            self._session.verify = str(settings.ca_file)
-        self._ca_file = settings.ca_file
+        self._ca_file = str(settings.ca_file) if settings.ca_file is not None else None
 
     def __enter__(self) -> "Cloud":
         return self
@@ -100,6 +98,8 @@ class Cloud:
                 auth=_Bearer(token) if token else None,
                 # connecting and waiting for the first byte share the time
                 timeout=(self._timeout_s / 3, self._timeout_s * 2 / 3),
+                # here, not on the session, where REQUESTS_CA_BUNDLE would overrule it
+                verify=self._ca_file,
                 allow_redirects=False,  # the cloud never redirects; captive portals do
                 stream=True,
             ) as response,

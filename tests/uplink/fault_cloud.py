@@ -2,6 +2,7 @@
 
 import gzip
 import json
+import ssl
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -74,17 +75,19 @@ class FaultCloud:
         return verdicts
 
     @contextmanager
-    def listening(self, port: int = 0) -> Iterator[str]:
+    def listening(self, tls: ssl.SSLContext | None = None) -> Iterator[str]:
         """Serve on loopback; yields the URL."""
 
         class Handler(_Handler):
             cloud = self
 
-        server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True)
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
+            yield f"{'https' if tls else 'http'}://127.0.0.1:{server.server_address[1]}"
         finally:
             self.released.set()
             server.shutdown()
