@@ -14,6 +14,7 @@ from edged.picture import Image
 from edged.vision.errors import ModelMismatch
 from edged.vision.manifest import DetectorSpec, RefinerSpec
 from edged.vision.rectifier import Corners, warped, widened
+from edged.vision.regions import Region
 from edged.vision.runtime import Int8, Model, Output
 
 _FOLD = 4
@@ -29,24 +30,6 @@ class Candidate:
     corners: Corners
     score: float
     two_rows: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Region:
-    """The part of a frame to look at, px."""
-
-    left: int
-    top: int
-    right: int
-    bottom: int
-
-    @property
-    def width(self) -> int:
-        return self.right - self.left
-
-    @property
-    def height(self) -> int:
-        return self.bottom - self.top
 
 
 class Detector:

@@ -1,33 +1,28 @@
 """From a frame to the plates on it: find, refine, rectify, read."""
 
 import math
-from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from edged.domain.plate import kinds_of
-from edged.domain.reading import Evidence, PlateRead, Quad, decide
+from edged.domain.reading import Evidence, PlateRead, decide, fuse
 from edged.picture import Image
-from edged.vision.detector import Candidate, Detector, Refiner, Region, distinct
+from edged.vision.detector import Candidate, Detector, Refiner, distinct
 from edged.vision.errors import BadFrame
 from edged.vision.manifest import Manifest, find_models, load_manifest
 from edged.vision.reader import Reader, sharpness
-from edged.vision.rectifier import Corners, unstacked, window
+from edged.vision.rectifier import Corners, unstacked, widened, window
+from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
 from edged.vision.runtime import Model, Runtime
 
-Polygon = Sequence[tuple[int, int]]
-
 _MAX_PLATES = 16
-# A plate may hang over the berth's line by this part of its width.
-_OVERHANG = 0.5
-# What is added around a berth's polygon: the plate of a vehicle that stands a little out.
-_TILE_MARGIN = 0.06
 # Enlarging small pictures helps the detector up to here; beyond is mush.
 _MAX_SCALE = 2.0
 # Tiles of an unknown picture overlap by the widest plate that only they can show.
 _TILE_OVERLAP_PX = 96
+# How much wider (parts of the plate's width and height) a doubtful plate is framed when looked at again.
+_SECOND_LOOK = (0.02, 0.06)
 # What shows fewer characters is a lamp, a badge or a sign.
 _FEWEST_CHARACTERS = 5
 # Rows that are at least this likely are tried; the surer reading is taken.
@@ -67,11 +62,11 @@ class PlateVision:
         if polygon_px is None:
             region = Region(left=0, top=0, right=width, bottom=height)
         else:
-            region = _surroundings(polygon_px, width, height)
+            region = surroundings(polygon_px, width, height)
         scale = min(self._detector.fitting_scale(region), _MAX_SCALE)
         reads = self._read_all(image, self._detector.find(image, region, scale))
         if polygon_px is not None:
-            reads = [read for read in reads if _stands_in(read.corners, polygon_px)]
+            reads = [read for read in reads if stands_in(read.corners, polygon_px)]
         return reads
 
     def read_picture(self, image: Image) -> list[PlateRead]:
@@ -92,7 +87,7 @@ class PlateVision:
         scale = fitting * 2
         if scale <= 1:
             tile = (math.ceil(self._detector.width_px / scale), math.ceil(self._detector.height_px / scale))
-            for region in _tiles(whole, tile, math.ceil(_TILE_OVERLAP_PX / scale)):
+            for region in tiles(whole, tile, math.ceil(_TILE_OVERLAP_PX / scale)):
                 candidates = candidates + self._detector.find(image, region, scale)
         return self._read_all(image, distinct(candidates))
 
@@ -105,7 +100,9 @@ class PlateVision:
         reads = []
         for rows in (1, 2) if width < framing.two_rows_below * height else (1,):
             cut = unstacked(image, framing, rows=rows, **self._window_size())
-            reads.append(self._decided(self._reader.read(cut), corners, 1.0, sharpness(cut)))
+            reads.append(
+                self._read_cut(image, cut, Candidate(corners=corners, score=1.0, two_rows=0.0), rows)
+            )
         return max(reads, key=_sureness)
 
     def self_test(self) -> None:
@@ -130,14 +127,26 @@ class PlateVision:
             if share < _UNSURE_ROWS:
                 continue
             cut = window(image, plate.corners, self.manifest.reader.framing, rows=rows, **self._window_size())
-            reads.append(self._decided(self._reader.read(cut), plate.corners, plate.score, sharpness(cut)))
+            reads.append(self._read_cut(image, cut, plate, rows))
         return max(reads, key=_sureness)
 
-    def _decided(self, evidence: Evidence, corners: Corners, plate: float, sharp: float) -> PlateRead:
-        kinds = {kind: p * plate for kind, p in evidence.kinds.items()}
+    def _read_cut(self, image: Image, cut: Image, plate: Candidate, rows: int) -> PlateRead:
+        """Read a window; a doubtful one again, framed a little wider, both together."""
+        evidence = self._reader.read(cut)
+        read = self._decided(evidence, plate, sharpness(cut))
+        if read.reading.accepted:
+            return read
+        wider = widened(plate.corners, *_SECOND_LOOK)
+        again = window(image, wider, self.manifest.reader.framing, rows=rows, **self._window_size())
+        # Two looks at one picture are one witness: averaged, not multiplied.
+        both = fuse([evidence, self._reader.read(again)], [1.0, 1.0], dependence=1.0)
+        return self._decided(both, plate, read.sharpness)
+
+    def _decided(self, evidence: Evidence, plate: Candidate, sharp: float) -> PlateRead:
+        kinds = {kind: p * plate.score for kind, p in evidence.kinds.items()}
         evidence = Evidence(slots=evidence.slots, kinds=kinds)
         spec = self.manifest.reader
-        points = tuple((float(x), float(y)) for x, y in corners)
+        points = tuple((float(x), float(y)) for x, y in plate.corners)
         return PlateRead(
             reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from),
             corners=(points[0], points[1], points[2], points[3]),
@@ -154,39 +163,6 @@ def _check(image: Image) -> None:
         raise BadFrame(f"a frame is height x width x 3 bytes, got {image.shape} of {image.dtype}")
     if image.shape[0] < 8 or image.shape[1] < 8:
         raise BadFrame(f"the picture is {image.shape[1]}x{image.shape[0]}, too small to hold a plate")
-
-
-def _surroundings(polygon: Polygon, width: int, height: int) -> Region:
-    xs, ys = [x for x, _ in polygon], [y for _, y in polygon]
-    margin_x, margin_y = _TILE_MARGIN * (max(xs) - min(xs)) + 8, _TILE_MARGIN * (max(ys) - min(ys)) + 8
-    left, right = max(0, round(min(xs) - margin_x)), min(width, round(max(xs) + margin_x))
-    top, bottom = max(0, round(min(ys) - margin_y)), min(height, round(max(ys) + margin_y))
-    if right - left < 8 or bottom - top < 8:
-        raise BadFrame(
-            f"the berth's polygon {list(polygon)} lies outside the {width}x{height} frame;"
-            " correct the polygon or the camera's resolution"
-        )
-    return Region(left=left, top=top, right=right, bottom=bottom)
-
-
-def _stands_in(corners: Quad, polygon: Polygon) -> bool:
-    x, y = (sum(point[axis] for point in corners) / 4 for axis in (0, 1))
-    inside_px = cv2.pointPolygonTest(np.asarray(polygon, np.float32), (x, y), True)
-    return bool(inside_px >= -_OVERHANG * math.dist(corners[0], corners[1]))
-
-
-def _tiles(whole: Region, size: tuple[int, int], overlap: int) -> list[Region]:
-    """Return regions of `size` that cover the whole and overlap at least so much, evenly spread."""
-    spans = []
-    for length, tile in zip((whole.width, whole.height), size, strict=True):
-        count = 1 if length <= tile else math.ceil((length - overlap) / max(1, tile - overlap))
-        step = (length - tile) / max(1, count - 1)
-        spans.append([(max(0, round(i * step)), min(length, round(i * step) + tile)) for i in range(count)])
-    return [
-        Region(left=left, top=top, right=right, bottom=bottom)
-        for top, bottom in spans[1]
-        for left, right in spans[0]
-    ]
 
 
 def _sureness(read: PlateRead) -> tuple[bool, bool, float]:

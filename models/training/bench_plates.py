@@ -34,9 +34,10 @@ from edged.domain.plate import kinds_of
 from edged.domain.reading import PlateRead, fuse_burst
 from edged.picture import decode_picture
 from edged.vision import rectifier
-from edged.vision.detector import Candidate, Region
+from edged.vision.detector import Candidate
 from edged.vision.errors import RuntimeMissing
 from edged.vision.pipeline import PlateVision
+from edged.vision.regions import Region
 from edged.vision.runtime import Runtime
 
 Image = npt.NDArray[np.uint8]

@@ -5,8 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from edged.vision.detector import Candidate, Region, decoded, distinct, shrunk
-from edged.vision.pipeline import _tiles
+from edged.vision.detector import Candidate, decoded, distinct, shrunk
+from edged.vision.regions import Region, tiles
 from edged.vision.runtime import Output
 
 LOGITS = Output(index=0, shape=(1, 48, 80, 2), scale=0.1, zero_point=0)
@@ -63,13 +63,13 @@ def test_no_candidates_are_none() -> None:
 def test_tiles_cover_the_whole_picture_and_overlap(size: tuple[int, int]) -> None:
     whole = Region(left=0, top=0, right=size[0], bottom=size[1])
     seen = np.zeros((size[1], size[0]), np.uint8)
-    tiles = _tiles(whole, (640, 384), 96)
-    for tile in tiles:
+    found = tiles(whole, (640, 384), 96)
+    for tile in found:
         assert 0 <= tile.left < tile.right <= size[0]
         assert 0 <= tile.top < tile.bottom <= size[1]
         seen[tile.top : tile.bottom, tile.left : tile.right] = 1
     assert seen.all()
-    lefts = sorted({(tile.left, tile.right) for tile in tiles})
+    lefts = sorted({(tile.left, tile.right) for tile in found})
     for (_, right), (left, _) in pairwise(lefts):
         assert right - left >= 96
 

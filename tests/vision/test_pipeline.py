@@ -9,7 +9,8 @@ import pytest
 
 from edged.picture import decode_picture
 from edged.vision.errors import BadFrame
-from edged.vision.pipeline import PlateVision, _is_sound, _stands_in, _surroundings
+from edged.vision.pipeline import PlateVision, _is_sound
+from edged.vision.regions import stands_in, surroundings
 
 SQUARE = [(100, 100), (500, 100), (500, 400), (100, 400)]
 
@@ -57,7 +58,7 @@ def test_a_polygon_outside_the_frame_is_said(vision: PlateVision) -> None:
 
 
 def test_a_tile_is_the_polygon_with_a_margin_inside_the_frame() -> None:
-    region = _surroundings(SQUARE, 520, 1080)
+    region = surroundings(SQUARE, 520, 1080)
     assert (region.left, region.right) == (68, 520)
     assert (region.top, region.bottom) == (74, 426)
 
@@ -65,7 +66,7 @@ def test_a_tile_is_the_polygon_with_a_margin_inside_the_frame() -> None:
 @pytest.mark.parametrize(("x", "stands"), [(300, True), (520, True), (700, False)])
 def test_a_plate_may_hang_over_the_line_by_half_its_width(x: float, stands: bool) -> None:
     corners = ((x - 50, 200), (x + 50, 200), (x + 50, 232), (x - 50, 232))
-    assert _stands_in(corners, SQUARE) is stands
+    assert stands_in(corners, SQUARE) is stands
 
 
 def test_a_folded_quad_is_no_plate() -> None:
