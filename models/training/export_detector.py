@@ -15,9 +15,9 @@ import cv2
 import detector_net
 import numpy as np
 import numpy.typing as npt
+import refiner_patches
 import street_scenes
 import torch
-import train_refiner
 
 MODELS: Final = Path(__file__).resolve().parent.parent
 DETECTOR_SIZE: Final = (640, 384)
@@ -60,16 +60,16 @@ def detector_pictures(count: int, rng: np.random.Generator) -> Float:
     return np.stack([as_input(picture) for picture in pictures])
 
 
-def refiner_patches(count: int, rng: np.random.Generator) -> Float:
+def patches(count: int, rng: np.random.Generator) -> Float:
     """Patches as the refiner sees them; none of the validation set."""
     carriers = street_scenes.load_carriers(street_scenes.plates_folder())
     bank = street_scenes.PlateBank(200, rng)
-    patches = [whole_byte((train_refiner.HEIGHT, train_refiner.WIDTH, 3))]
-    while len(patches) < count:
+    found = [whole_byte((refiner_patches.HEIGHT, refiner_patches.WIDTH, 3))]
+    while len(found) < count:
         carrier = carriers[int(rng.integers(len(carriers)))]
         sample = street_scenes.compose(rng, carrier, bank, width_px=320, height_px=192, plate_px=(26, 230))
-        patches += [patch for patch, _ in train_refiner.patches(sample, rng)]
-    return np.stack([as_input(patch) for patch in patches])
+        found += [patch for patch, _ in refiner_patches.patches(sample, rng)]
+    return np.stack([as_input(patch) for patch in found])
 
 
 def merge_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
@@ -120,14 +120,14 @@ def main() -> None:
         refiner = detector_net.Refiner()
         step = averaged(refiner, arguments.refiner / "last.pt")
         path = arguments.models / "plate_refiner.tflite"
-        detector_net.write_tflite(twin.refiner(refiner), refiner_patches(300, rng), path)
-        shape = [1, train_refiner.HEIGHT, train_refiner.WIDTH // 4, 12]
+        detector_net.write_tflite(twin.refiner(refiner), patches(300, rng), path)
+        shape = [1, refiner_patches.HEIGHT, refiner_patches.WIDTH // 4, 12]
         entries["refiner"] = entry_of(
             path,
             input={"shape": shape, "order": "BGR, four pixels folded", "integer": "pixel - 128"},
             outputs="logits (plate, two rows); corner places in parts of the patch, clockwise from top left",
-            margin_x=train_refiner.MARGIN_X,
-            margin_y=train_refiner.MARGIN_Y,
+            margin_x=refiner_patches.MARGIN_X,
+            margin_y=refiner_patches.MARGIN_Y,
             trained_steps=step,
             plate_from=0.5,
         )
