@@ -40,7 +40,7 @@ def test_a_composed_plate_is_where_its_label_says(bank: PlateBank, seed: int) ->
         inner = quad.mean(axis=0) + (quad - quad.mean(axis=0)) * 0.7
         patch, _ = warped(sample.image, inner.astype(np.float32), 64, 20)
         # Characters, where the carrier is flat grey; by night both are dark.
-            assert patch.std() > 0.05 * patch.mean()
+        assert patch.std() > 0.05 * patch.mean()
 
 
 def test_the_same_seed_composes_the_same_picture(bank: PlateBank) -> None:
