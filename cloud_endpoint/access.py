@@ -5,7 +5,7 @@ from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from cloud_endpoint import audit
 from cloud_endpoint.errors import ConfigError, Problem
@@ -42,12 +42,25 @@ def unauthorised(remedy: str) -> Problem:
 
 def authenticate(connection: Connection, token: str, role: Role) -> Credential:
     """Return whose token this is; raises Problem. Tokens look like `id.secret`."""
-    c = credentials.c
-    row = connection.execute(
-        select(c.credential_id, c.site_id, c.role, c.token_sha256).where(
-            c.credential_id == token.partition(".")[0], c.revoked_ms.is_(None)
-        )
-    ).one_or_none()
+    row = connection.execute(select(*COLUMNS).where(shown(token))).one_or_none()
+    return checked(row, token, role)
+
+
+COLUMNS = (
+    credentials.c.credential_id,
+    credentials.c.site_id,
+    credentials.c.role,
+    credentials.c.token_sha256,
+)
+
+
+def shown(token: str) -> ColumnElement[bool]:
+    """Return the condition for the row of the credential that a token claims to be."""
+    return and_(credentials.c.credential_id == token.partition(".")[0], credentials.c.revoked_ms.is_(None))
+
+
+def checked(row: Any, token: str, role: Role) -> Credential:
+    """Return the credential of a row with `COLUMNS` if the token is really its own; raises Problem."""
     if row is None or not matches(token, row.token_sha256):
         raise unauthorised(f"create one: edged-cloud {role} add --site SITE --name NAME")
     if row.role != role:

@@ -5,23 +5,25 @@ hold: everywhere in this order, so that two of them never wait for each other.
 """
 
 from dataclasses import dataclass, replace
+from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, or_, select
+from sqlalchemy import Column, Connection, bindparam, or_, select
 
 from cloud_endpoint import captures, orders, webhooks
+from cloud_endpoint.access import COLUMNS, Role, authenticate, checked
 from cloud_endpoint.checking import Claim, Decision, Sight, decide
-from cloud_endpoint.database import insert
+from cloud_endpoint.database import insert_of
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.ids import fingerprint
 from cloud_endpoint.messages import Place, PrePaymentOrder
 from cloud_endpoint.offers import is_near
-from cloud_endpoint.order_states import OrderEvent, OrderState
+from cloud_endpoint.order_states import OrderEvent, OrderState, step
 from cloud_endpoint.orders import Order, advance
 from cloud_endpoint.review_queue import open_review
 from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import berths, holds, order_candidates, visits
+from cloud_endpoint.tables import berths, credentials, holds, order_candidates, visits
 from cloud_endpoint.tables import orders as orders_table
 from edged.domain.plate import PlateError, parse_plate
 
@@ -29,32 +31,39 @@ CONFIRMED_LOOK_MS = 30_000  # how often a confirmed order is compared with what 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Berth:
+    """What a check needs to know of a berth."""
+
+    berth_id: str
+    berth_no: str
+    device_id: str | None
+    pole_code: str | None
+    lat: float | None
+    lon: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Scene:
     """A berth and the vehicle in it."""
 
-    berth: Any
+    berth: Berth
     sight: Sight | None
 
 
 def submit(
-    connection: Connection, order: Order, request: PrePaymentOrder, settings: CloudSettings, now_ms: int
+    connection: Connection,
+    token: str,
+    order_id: str,
+    request: PrePaymentOrder,
+    settings: CloudSettings,
+    now_ms: int,
 ) -> Order:
-    """Take the second plate and decide; raises Problem, IllegalEvent. `order` is locked."""
-    try:
-        plate = parse_plate(request.plate)
-    except PlateError as exc:
-        raise Problem(
-            "plate-impossible",
-            HTTPStatus.UNPROCESSABLE_ENTITY,
-            str(exc),
-            field="plate",
-            remedy="enter the plate as written on the car, for example 京A12345",
-        ) from exc
+    """Take a terminal's second plate and decide; raises Problem, IllegalEvent."""
+    plate = _parsed(request.plate)
+    order, scene = _locked(connection, token, order_id, request, now_ms)
     if now_ms >= order.expires_ms:
         raise _expired()
-    scene = _chosen(connection, order, request, now_ms)
-    _require_presence(order, request, scene.berth, settings)
-    order = advance(
+    submitted = advance(
         order,
         OrderEvent.SUBMIT,
         now_ms=now_ms,
@@ -67,7 +76,21 @@ def submit(
         submissions=order.submissions + 1,
         captures=0,
     )
-    return _judge(connection, order, scene, settings, now_ms, on_its_way=False)
+    _require_presence(order, request, scene.berth, settings)
+    return _judge(connection, submitted, scene, settings, now_ms, on_its_way=False)
+
+
+def _parsed(text: str) -> str:
+    try:
+        return parse_plate(text)
+    except PlateError as exc:
+        raise Problem(
+            "plate-impossible",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            str(exc),
+            field="plate",
+            remedy="enter the plate as written on the car, for example 京A12345",
+        ) from exc
 
 
 def resolve(
@@ -216,57 +239,72 @@ def open_orders(connection: Connection, site_id: str, berth_ids: list[str]) -> l
     return list(rows.scalars())
 
 
+_SCENE: dict[str, Column[Any]] = {
+    **{name: berths.c[name] for name in ("berth_id", "berth_no", "device_id", "pole_code", "lat", "lon")},
+    **{
+        name: visits.c[name]
+        for name in ("visit_id", "seen_ms", "ended_ms", "plate", "characters", "accepted", "captured_ms")
+    },
+}
+
+
 def scene_of(connection: Connection, site_id: str, berth_id: str) -> Scene:
     """Return a berth and the vehicle in it."""
-    query = _scene_query().where(berths.c.site_id == site_id, berths.c.berth_id == berth_id)
-    return _scene(connection.execute(query).one())
+    b, v = berths.c, visits.c
+    query = (
+        select(*_SCENE.values())
+        .select_from(berths)
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == _latest_visit()))
+        .where(b.site_id == site_id, b.berth_id == berth_id)
+    )
+    return _scene(dict(connection.execute(query).mappings().one()))
 
 
-def _scene_query() -> Any:
-    latest = (
-        select(visits.c.visit_id)
-        .where(visits.c.site_id == berths.c.site_id, visits.c.berth_id == berths.c.berth_id)
-        .order_by(visits.c.seen_ms.desc())
+def _latest_visit() -> Any:
+    v = visits.alias("latest")
+    return (
+        select(v.c.visit_id)
+        .where(v.c.site_id == berths.c.site_id, v.c.berth_id == berths.c.berth_id)
+        .order_by(v.c.seen_ms.desc())
         .limit(1)
         .correlate(berths)
         .scalar_subquery()
     )
-    b, v = berths.c, visits.c
-    return select(
-        *(b.berth_id, b.berth_no, b.device_id, b.pole_code, b.lat, b.lon),
-        *(v.visit_id, v.seen_ms, v.ended_ms, v.plate, v.characters, v.accepted, v.captured_ms),
-    ).outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest))
 
 
-def _scene(row: Any) -> Scene:
+def _scene(row: dict[str, Any]) -> Scene:
     sight = None
-    if row.visit_id is not None and row.ended_ms is None:
+    if row["visit_id"] is not None and row["ended_ms"] is None:
         sight = Sight(
-            visit_id=row.visit_id,
-            seen_ms=row.seen_ms,
-            plate=row.plate,
-            characters=tuple(row.characters or ()),
-            accepted=row.accepted,
-            captured_ms=row.captured_ms,
+            visit_id=row["visit_id"],
+            seen_ms=row["seen_ms"],
+            plate=row["plate"],
+            characters=tuple(row["characters"] or ()),
+            accepted=row["accepted"],
+            captured_ms=row["captured_ms"],
         )
-    return Scene(berth=row, sight=sight)
+    berth = Berth(**{name: row[name] for name in Berth.__slots__})
+    return Scene(berth=berth, sight=sight)
 
 
-def _chosen(connection: Connection, order: Order, request: PrePaymentOrder, now_ms: int) -> Scene:
-    """Return the scene at the berth whose token this is; raises Problem for a stale or foreign one."""
-    c = order_candidates.c
-    query = (
-        _scene_query()
-        .add_columns(c.expires_ms)
-        .join(order_candidates, (c.site_id == berths.c.site_id) & (c.berth_id == berths.c.berth_id))
-        .where(
-            c.site_id == order.site_id,
-            c.order_id == order.order_id,
-            c.token_sha256 == fingerprint(request.berth_token),
-        )
-    )
-    row = connection.execute(query).one_or_none()
-    if row is None:
+def _locked(
+    connection: Connection, token: str, order_id: str, request: PrePaymentOrder, now_ms: int
+) -> tuple[Order, Scene]:
+    """Return the terminal's order, locked, and the scene at the berth whose token this is.
+
+    One query: the check is what drivers wait for. Raises Problem for whatever does not fit.
+    """
+    row = connection.execute(
+        _submission(),
+        {
+            "credential_id": token.partition(".")[0],
+            "order_id": order_id,
+            "berth_token": fingerprint(request.berth_token),
+        },
+    ).one_or_none()
+    if row is None:  # rare: find out what is wrong
+        who = authenticate(connection, token, Role.TERMINAL)
+        orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
         raise Problem(
             "candidate-token-foreign",
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -274,7 +312,11 @@ def _chosen(connection: Connection, order: Order, request: PrePaymentOrder, now_
             field="berth_token",
             remedy="use a token of this order's latest candidates",
         )
-    if row.expires_ms <= now_ms:
+    checked(row, token, Role.TERMINAL)
+    values = row._mapping
+    order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
+    if row.candidate_expires_ms <= now_ms:
+        step(order.state, OrderEvent.SUBMIT)  # what can't be submitted at all is told first
         raise Problem(
             "candidate-token-stale",
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -282,10 +324,33 @@ def _chosen(connection: Connection, order: Order, request: PrePaymentOrder, now_
             field="berth_token",
             remedy="ask for candidates again: POST /v1/orders/{order_id}/candidates",
         )
-    return _scene(row)
+    return order, _scene({name: values[column] for name, column in _SCENE.items()})
 
 
-def _require_presence(order: Order, request: PrePaymentOrder, berth: Any, settings: CloudSettings) -> None:
+@cache
+def _submission() -> Any:
+    o, c, b, v = orders_table.c, order_candidates.c, berths.c, visits.c
+    return (
+        select(*COLUMNS, *orders_table.c, c.expires_ms.label("candidate_expires_ms"), *_SCENE.values())
+        .select_from(credentials)
+        .join(
+            orders_table,
+            (o.site_id == credentials.c.site_id) & (o.credential_id == credentials.c.credential_id),
+        )
+        .join(order_candidates, (c.site_id == o.site_id) & (c.order_id == o.order_id))
+        .join(berths, (b.site_id == c.site_id) & (b.berth_id == c.berth_id))
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == _latest_visit()))
+        .where(
+            credentials.c.credential_id == bindparam("credential_id"),
+            credentials.c.revoked_ms.is_(None),
+            o.order_id == bindparam("order_id"),
+            c.token_sha256 == bindparam("berth_token"),
+        )
+        .with_for_update(of=orders_table)
+    )
+
+
+def _require_presence(order: Order, request: PrePaymentOrder, berth: Berth, settings: CloudSettings) -> None:
     """Whoever pays for a berth stands beside it: the pole's code or a position shows it."""
     place = Place.model_validate(order.place)
     if place.pole_code is not None or place.position is not None:
@@ -308,23 +373,34 @@ def _require_presence(order: Order, request: PrePaymentOrder, berth: Any, settin
 def _hold(connection: Connection, order: Order, scene: Scene, until_ms: int, now_ms: int) -> bool:
     """Hold the berth for the order; False when another order holds it for the same vehicle."""
     assert scene.sight is not None  # only a match holds
-    values = {"order_id": order.order_id, "visit_id": scene.sight.visit_id, "until_ms": until_ms}
-    statement = insert(connection, holds).values(
-        site_id=order.site_id, berth_id=scene.berth.berth_id, **values
+    got = connection.execute(
+        _take_hold(connection.dialect.name),
+        {
+            "site_id": order.site_id,
+            "berth_id": scene.berth.berth_id,
+            "order_id": order.order_id,
+            "visit_id": scene.sight.visit_id,
+            "until_ms": until_ms,
+            "now_ms": now_ms,
+        },
     )
     # Not rowcount: the driver does not report it for INSERT.
-    got = connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["site_id", "berth_id"],
-            set_=values,
-            where=or_(
-                holds.c.until_ms <= now_ms,
-                holds.c.order_id == order.order_id,
-                holds.c.visit_id != scene.sight.visit_id,
-            ),
-        ).returning(holds.c.order_id)
-    )
     return got.first() is not None
+
+
+@cache
+def _take_hold(dialect: str) -> Any:
+    statement = insert_of(dialect, holds)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["site_id", "berth_id"],
+        set_={"order_id": new.order_id, "visit_id": new.visit_id, "until_ms": new.until_ms},
+        where=or_(
+            holds.c.until_ms <= bindparam("now_ms"),
+            holds.c.order_id == new.order_id,
+            holds.c.visit_id != new.visit_id,
+        ),
+    ).returning(holds.c.order_id)
 
 
 def _expired() -> Problem:

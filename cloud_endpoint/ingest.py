@@ -227,8 +227,9 @@ def _only_new(
         }
         for item in placed
     ]
-    statement = insert(connection, events).values(rows).on_conflict_do_nothing()
-    fresh = set(connection.execute(statement.returning(events.c.event_id)).scalars())
+    # Rows as parameters: `values(rows)` would be compiled anew for each batch.
+    statement = insert(connection, events).on_conflict_do_nothing().returning(events.c.event_id)
+    fresh = set(connection.execute(statement, rows).scalars())
     return [item for item in placed if item.event.event_id in fresh]
 
 
@@ -254,15 +255,15 @@ def _fold_all(known: dict[str, Visit], new: Iterable[_Placed], device_id: str) -
 def _write_visits(connection: Connection, site_id: str, changed: Sequence[Visit]) -> None:
     if not changed:
         return
-    statement = insert(connection, visits).values(
-        [{"site_id": site_id, **asdict(visit), "characters": list(visit.characters)} for visit in changed]
-    )
+    rows = [{"site_id": site_id, **asdict(visit), "characters": list(visit.characters)} for visit in changed]
+    statement = insert(connection, visits)
     columns = [name for name in Visit.__slots__ if name not in ("visit_id", "berth_id", "device_id")]
     connection.execute(
         statement.on_conflict_do_update(
             index_elements=["site_id", "visit_id"],
             set_={name: getattr(statement.excluded, name) for name in columns},
-        )
+        ),
+        rows,
     )
 
 
@@ -291,7 +292,7 @@ def _write_readings(connection: Connection, site_id: str, new: Iterable[_Placed]
         if isinstance(event := item.event, Reading)
     ]
     if rows:
-        connection.execute(insert(connection, readings).values(rows).on_conflict_do_nothing())
+        connection.execute(insert(connection, readings).on_conflict_do_nothing(), rows)
 
 
 def _write_status(

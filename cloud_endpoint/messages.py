@@ -1,9 +1,10 @@
 """Messages between terminal and cloud; one word per thing, as in the pole's wire."""
 
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic.json_schema import SkipJsonSchema
 
 from cloud_endpoint.order_states import Instruction, OrderState
 from edged.wire.base import BerthNo, Identifier, UtcTime
@@ -25,16 +26,29 @@ class Position(Message):
     lon: Annotated[float, Field(ge=-180, le=180)]
 
 
+def _one_of_the_properties(schema: dict[str, Any]) -> None:
+    """Say in the OpenAPI what `_exactly_one` checks."""
+    properties = schema.pop("properties")
+    schema.pop("additionalProperties")
+    schema["oneOf"] = [
+        {"type": "object", "properties": {name: of}, "required": [name], "additionalProperties": False}
+        for name, of in properties.items()
+    ]
+
+
 class Place(Message):
     """Where the driver is: exactly one of the three."""
 
-    position: Position | None = None
-    zone: PlaceName | None = None
-    pole_code: PlaceName | None = None
+    model_config = ConfigDict(json_schema_extra=_one_of_the_properties)
+
+    position: Position | SkipJsonSchema[None] = None
+    zone: PlaceName | SkipJsonSchema[None] = None
+    pole_code: PlaceName | SkipJsonSchema[None] = None
 
     @model_validator(mode="after")
     def _exactly_one(self) -> "Place":
-        if sum(part is not None for part in (self.position, self.zone, self.pole_code)) != 1:
+        given = [getattr(self, name) for name in self.model_fields_set]
+        if len(given) != 1 or given[0] is None:
             raise ValueError("give exactly one of position, zone and pole_code")
         return self
 

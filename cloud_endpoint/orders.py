@@ -5,7 +5,7 @@ from datetime import datetime
 from http import HTTPStatus
 from typing import Any, Self
 
-from sqlalchemy import Connection, delete, select, update
+from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.errors import Problem
@@ -100,45 +100,33 @@ def create(connection: Connection, order: Order) -> None:
     connection.execute(orders.insert().values({name: getattr(order, name) for name in COLUMNS}))
 
 
+# Built once: composing a statement costs more than running it.
+_UPDATE = update(orders).where(
+    orders.c.site_id == bindparam("of_site"), orders.c.order_id == bindparam("of_order")
+)
+_LOG = order_events.insert()
+_LET_GO = delete(holds).where(
+    holds.c.site_id == bindparam("of_site"),
+    holds.c.berth_id == bindparam("of_berth"),
+    holds.c.order_id == bindparam("of_order"),
+)
+_CHANGEABLE = tuple(
+    name
+    for name in COLUMNS
+    if name not in ("site_id", "order_id", "credential_id", "account_id", "client_id", "place", "created_ms")
+)
+
+
 def save(connection: Connection, order: Order) -> Order:
     """Store what changed and the new lines of the history; a closed order lets its berth go."""
-    values = {
-        name: getattr(order, name)
-        for name in COLUMNS
-        if name
-        not in ("site_id", "order_id", "credential_id", "account_id", "client_id", "place", "created_ms")
-    }
-    connection.execute(
-        update(orders)
-        .where(orders.c.site_id == order.site_id, orders.c.order_id == order.order_id)
-        .values(values)
-    )
+    this = {"of_site": order.site_id, "of_order": order.order_id}
+    connection.execute(_UPDATE, this | {name: getattr(order, name) for name in _CHANGEABLE})
     if order.log:
-        connection.execute(
-            order_events.insert().values(
-                [
-                    {
-                        "site_id": order.site_id,
-                        "order_id": order.order_id,
-                        "number": entry.number,
-                        "at_ms": entry.at_ms,
-                        "event": entry.event,
-                        "state": entry.state,
-                        "reason": entry.reason,
-                        "detail": entry.detail,
-                    }
-                    for entry in order.log
-                ]
-            )
-        )
+        key = {"site_id": order.site_id, "order_id": order.order_id}
+        lines = [key | {name: getattr(entry, name) for name in LogEntry.__slots__} for entry in order.log]
+        connection.execute(_LOG, lines)
     if order.state in (OrderState.EXPIRED, OrderState.CANCELLED) and order.berth_id is not None:
-        connection.execute(
-            delete(holds).where(
-                holds.c.site_id == order.site_id,
-                holds.c.berth_id == order.berth_id,
-                holds.c.order_id == order.order_id,
-            )
-        )
+        connection.execute(_LET_GO, this | {"of_berth": order.berth_id})
     return replace(order, log=())
 
 

@@ -44,8 +44,26 @@ def answer(problem: Problem) -> JSONResponse:
     return JSONResponse(problem.body(), int(problem.status), headers=headers, media_type=MEDIA_TYPE)
 
 
+def _describe(app: FastAPI) -> None:
+    """Have the OpenAPI say `application/problem+json` where FastAPI writes application/json for errors."""
+    generate = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        if app.openapi_schema is None:
+            schema = generate()
+            for operation in (op for path in schema["paths"].values() for op in path.values()):
+                for status, response in operation["responses"].items():
+                    if int(status) >= 400 and "application/json" in response.get("content", {}):
+                        response["content"] = {MEDIA_TYPE: response["content"]["application/json"]}
+            app.openapi_schema = schema
+        return app.openapi_schema
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
+
+
 def install(app: FastAPI) -> None:
     """Have the app answer all errors as problems."""
+    _describe(app)
 
     @app.exception_handler(Problem)
     async def _problem(_request: Request, exc: Problem) -> JSONResponse:

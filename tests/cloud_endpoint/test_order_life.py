@@ -180,6 +180,15 @@ def test_an_attacker_with_one_account_searches_no_more_berths_than_documented(
     assert searched == 8
 
 
+@pytest.mark.parametrize(
+    "place",
+    [{}, {"zone": "north", "pole_code": POLE_CODE}, {"zone": None}, {"zone": "north", "position": None}],
+)
+def test_a_place_is_one_thing(street: Street, place: dict[str, Any]) -> None:
+    refused = street.call("POST", "/v1/orders", {"place": place, "account_id": "driver-1"})
+    assert (refused.status_code, slug(refused), refused.json()["field"]) == (422, "request-invalid", "place")
+
+
 def test_an_order_for_a_zone_needs_proof_of_presence(street: Street) -> None:
     pole = street.enrol()
     pole.arrive("1003", RIGHT)

@@ -1,0 +1,1 @@
+"""Figures of the cloud endpoint: `python -m cloud_endpoint.bench cloud | trust`."""
