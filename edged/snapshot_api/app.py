@@ -123,7 +123,7 @@ def _add_berths(app: FastAPI, pole: Pole, authorised: Callable[..., None]) -> No
         tags=["berths"],
         summary="A new picture of a berth, read and signed",
         dependencies=[Depends(authorised)],
-        responses=described(401, 404, 413, 422, 502, 503),
+        responses=described(400, 401, 404, 413, 422, 502, 503),
     )
     def capture(berth_no: BerthNoPath, order: CaptureOrder) -> Snapshot:
         with _counted("capture"):

@@ -47,6 +47,7 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return the OpenAPI description of problem answers with these statuses."""
     schema = {"$ref": "#/components/schemas/Problem"}
     names = {
+        400: "the body is not text",
         401: "the bearer token is missing or wrong",
         404: "nothing of that name here",
         413: "the body is too large",
@@ -84,7 +85,7 @@ def install(app: FastAPI) -> None:
 
     @app.exception_handler(HTTPException)
     def routed(request: Request, error: HTTPException) -> Response:
-        slug = {404: "no-such-path", 405: "method-not-allowed", 413: "too-large"}.get(
+        slug = {400: "malformed", 404: "no-such-path", 405: "method-not-allowed", 413: "too-large"}.get(
             error.status_code, "http"
         )
         return _answer(

@@ -90,6 +90,11 @@ def test_malformed_capture_orders_are_refused(body: bytes, api: Api) -> None:
     problem(api.call("POST", "/v1/berths/1001/captures", data=body), 422)
 
 
+def test_a_body_that_is_no_text_is_refused(api: Api) -> None:
+    answer = api.call("POST", "/v1/berths/1001/captures", data=b"\x01lN\xff\x9f")
+    assert problem(answer, 400)["type"] == "urn:edged:problem:malformed"
+
+
 def test_a_huge_body_is_cut_off(api: Api) -> None:
     answer = api.call("POST", "/v1/berths/1001/captures", data=b'{"nonce": "' + b"n" * 100_000 + b'"}')
     assert problem(answer, 413)["type"] == "urn:edged:problem:too-large"
@@ -185,7 +190,7 @@ def test_the_openapi_document_describes_every_answer(api: Api) -> None:
                 assert {"401", "503"} <= set(operation["responses"])
                 assert operation["security"] == [{"HTTPBearer": []}]
     captures = document["paths"]["/v1/berths/{berth_no}/captures"]["post"]["responses"]
-    assert set(captures) == {"200", "401", "404", "413", "422", "502", "503"}
+    assert set(captures) == {"200", "400", "401", "404", "413", "422", "502", "503"}
     for status in ("401", "404", "422"):
         assert list(captures[status]["content"]) == ["application/problem+json"]
 
