@@ -12,7 +12,7 @@ from edged.demo.street import Street
 from edged.picture import decode_jpeg
 
 _READ_WITHIN_S = 20.0
-_UNSURE_AFTER_S = 8.0  # a photograph does not change: what is doubtful now stays so
+_UNSURE_AFTER_S = 5.0  # a photograph does not change: what is doubtful twice stays so
 _MAX_EVIDENCE_BYTES = 150 * 1024
 
 
