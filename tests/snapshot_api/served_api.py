@@ -83,7 +83,9 @@ class Api:
         return self.call("GET", path, token, **options)
 
     def call(self, method: str, path: str, token: str | None = TOKEN, **options: object) -> requests.Response:
-        headers = {"Authorization": f"Bearer {token}".encode()} if token is not None else {}
+        headers = {"Content-Type": b"application/json"} if "data" in options else {}
+        if token is not None:
+            headers["Authorization"] = f"Bearer {token}".encode()
         return requests.request(method, self.url + path, headers=headers, timeout=20, **options)  # type: ignore[arg-type]
 
 
