@@ -13,6 +13,7 @@ from edged.cli.outbox import outbox_app
 from edged.cli.read import read
 from edged.cli.replay import replay
 from edged.cli.run import check_config, run
+from edged.cli.simulate import simulate
 from edged.cli.visits import visits
 
 app = typer.Typer(
@@ -28,6 +29,7 @@ app.command("diag")(diag)
 app.command("enrol")(enrol)
 app.command("read")(read)
 app.command("replay")(replay)
+app.command("simulate")(simulate)
 app.command("visits")(visits)
 app.add_typer(bus_app, name="bus")
 app.add_typer(outbox_app, name="outbox")
