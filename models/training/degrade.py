@@ -140,7 +140,9 @@ def placed(flat: Picture, width_px: float, rng: Rng) -> Shot:
     angle = math.radians(float(rng.normal(0, 9 if strong else 2.5)))
     shear = float(rng.normal(0, 0.25 if strong else 0.08))
     turn = np.asarray([[math.cos(angle), -math.sin(angle)], [math.sin(angle), math.cos(angle)]])
-    quad = half @ np.asarray([[1, 0], [shear, 1]]) @ turn.T
+    # Seen from the side, a plate's upper and lower edge slant while its ends stay upright.
+    fall = float(rng.normal(0, 0.16 if strong else 0.04))
+    quad = half @ np.asarray([[1, fall], [shear, 1]]) @ turn.T
     quad += rng.normal(0, 0.02 if strong else 0.008, (4, 2)) * width_px
     low, high = quad.min(axis=0), quad.max(axis=0)
     room = np.asarray([0.16, 0.1]) * width_px + 3
