@@ -33,7 +33,7 @@ class BusSettings:
     parity: str = "N"
     stop_bits: int = 1
     rs485: Rs485Mode = Rs485Mode.ADAPTER
-    poll_interval_s: float = 0.0
+    poll_interval_s: float = 0.2
     fault_after_s: float = 5.0
 
     def __post_init__(self) -> None:

@@ -22,6 +22,8 @@ from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.traffic import Deed, Traffic
 
 _INPUT_SPEED, _OUTPUT_SPEED = 4, 5  # of what tcgetattr gives
+# The last moment before a character is spun, not slept: a sleep ends 0.1 ms late, and so would the wire.
+_SPUN_S = 0.0001
 _LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
 
 
@@ -82,9 +84,12 @@ class BusSimulator:
             self._plug()
         self.traffic.advance(now_s)
         due = [when for when in (self.line.next_s(), self.traffic.next_s()) if when is not None]
-        wait_s = min([_LONGEST_WAIT_S, *(max(0.0, when - now_s) for when in due)])
+        next_s = min([now_s + _LONGEST_WAIT_S, *due])
+        wait_s = max(0.0, next_s - now_s - _SPUN_S)
         watched = [*server.watched(), *([] if self._master is None else [self._master])]
         readable, _, _ = select.select(watched, [], [], wait_s)
+        while not readable and time.monotonic() < next_s:
+            pass
         now_s = time.monotonic()
         if self._master is not None and self._master in readable:
             self._take(os.read(self._master, 4096), now_s)

@@ -1,21 +1,24 @@
 """The bus against simulated sensors on a real pty: what the daemon may rely on."""
 
+import errno
 import threading
 from pathlib import Path
 
 import pytest
+import serial
 
 from firmware_bridge import (
     BusSettings,
     ChannelState,
     PortError,
+    Rs485Mode,
     SensorBus,
     SensorProfile,
     SensorSettings,
     SettingsError,
     check_sensors,
 )
-from firmware_bridge.port import open_line
+from firmware_bridge.port import open_line, port_error
 from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
 from tests.firmware_bridge.conftest import running, wait_for
 
@@ -230,3 +233,59 @@ def test_a_port_that_is_no_serial_port_is_a_port_error(tmp_path: Path) -> None:
     plain.write_text("")
     with pytest.raises(PortError), open_line(BusSettings(name="kerb", port=str(plain))):
         pass
+
+
+def test_rs485_by_rts_is_refused_clearly_where_the_driver_cannot(tmp_path: Path, profiles: Profiles) -> None:
+    with running(tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], []) as rig:
+        settings = BusSettings(name="kerb", port=str(rig.port), rs485=Rs485Mode.RTS)
+        rig.simulator.unplug(0.0)  # our own bus lets go of the port for a moment
+        wait_for(lambda: rig.bus.snapshot().port_error is not None, "the port is free")
+        wait_for(rig.port.exists, "the port is back")
+        with pytest.raises(PortError, match="cannot do RS-485 by RTS"), open_line(settings):
+            pass
+
+
+@pytest.mark.parametrize(
+    ("error", "cause", "remedy"),
+    [
+        (FileNotFoundError(errno.ENOENT, "x"), "is not there", "plug"),
+        (PermissionError(errno.EACCES, "x"), "may not be opened", "dialout"),
+        (OSError(errno.EBUSY, "x"), "is held by another process", "fuser"),
+        (OSError(errno.EIO, "x"), "was unplugged", "found by itself"),
+        (OSError(errno.EINVAL, "x"), "failed", "adapter"),
+        (serial.SerialException("Could not exclusively lock port x"), "is held by another process", "fuser"),
+    ],
+)
+def test_every_error_of_the_system_has_a_cause_and_a_remedy(
+    error: Exception, cause: str, remedy: str
+) -> None:
+    told = port_error(error, "/dev/ttyUSB0")
+    assert f"/dev/ttyUSB0 {cause}" in str(told)
+    assert remedy in told.remedy
+
+
+def test_thirty_two_berths_behind_one_unit_id_are_read_in_few_blocks(
+    tmp_path: Path, profiles: Profiles
+) -> None:
+    nodes = tuple(range(1, 33))
+    gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=nodes)
+    device = SimulatedDevice(profiles["dx80_mgage"], 1, occupied=[5])
+    with running(tmp_path / "bus", [device], [gateway]) as rig:
+        wait_for(lambda: len(rig.seen) == 32, "all nodes are known")
+        assert {o.channel for o in rig.seen if o.state is ChannelState.OCCUPIED} == {5}
+        device.arrive(32)
+        wait_for(lambda: rig.states("g", 32)[-1] == "occupied", "node 32 sees a car")
+        occupancy = 5  # blocks: 512 registers, 120 a read
+        assert rig.bus.snapshot().sensors[0].requests < 40 + occupancy * 40
+
+
+def test_two_buses_run_side_by_side(tmp_path: Path, profiles: Profiles) -> None:
+    def one(name: str):  # type: ignore[no-untyped-def]  # a context manager of Rig
+        devices = [SimulatedDevice(profiles["ld120"], 1)]
+        return running(tmp_path / name, devices, [sensor(profiles, "ld120", 1)])
+
+    with one("left") as left, one("right") as right:
+        wait_for(lambda: len(left.seen) == len(right.seen) == 1, "both poll")
+        left.device(1).arrive()
+        wait_for(lambda: left.states("ld120-1")[-1] == "occupied", "the left one sees it")
+        assert right.states("ld120-1") == ["vacant"]

@@ -1,0 +1,128 @@
+"""`edged bus` and `edged replay` as a technician types them, against simulated sensors and no daemon."""
+
+import json
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner, Result
+
+from edged.cli import app
+from firmware_bridge import SensorProfile
+from firmware_bridge.link import LinkTiming
+from firmware_bridge.simulator import BusSimulator, SimulatedDevice
+from firmware_bridge.simulator.traffic import Action, Deed
+
+CONFIG = """
+[site]
+site_id = "test"
+device_id = "pole-1"
+time_zone = "Asia/Shanghai"
+[[bus]]
+name = "kerb"
+port = "{folder}/bus"
+[[sensor]]
+name = "loop"
+bus = "kerb"
+device_id = 1
+profile = "ld120"
+[[sensor]]
+name = "sonic"
+bus = "kerb"
+device_id = 2
+profile = "urm15"
+[[camera]]
+name = "high"
+kind = "folder"
+source = "{folder}"
+[[berth]]
+berth_no = "1001"
+sensor = "loop"
+camera = "high"
+polygon = [[0, 0], [9, 0], [9, 9], [0, 9]]
+settle_in_s = 0.2
+[[berth]]
+berth_no = "1002"
+sensor = "sonic"
+camera = "high"
+polygon = [[0, 0], [9, 0], [9, 9], [0, 9]]
+[store]
+directory = "{folder}/store"
+[uplink]
+cloud_url = "https://parking.example.com"
+credentials = "credentials.json"
+"""
+
+
+@pytest.fixture
+def pole(tmp_path: Path, profiles: dict[str, SensorProfile]) -> Iterator[Path]:
+    """A settings file; sonic has a car, and one drives onto the loop after three seconds."""
+    (tmp_path / "store").mkdir()
+    (tmp_path / "edged.toml").write_text(CONFIG.format(folder=tmp_path), encoding="utf-8")
+    devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["urm15"], 2, occupied=[1])]
+    arrival = Deed(do=Action.ARRIVE, device=1, at_s=3.0)
+    timing = LinkTiming(baudrate=9600)
+    simulator = BusSimulator(devices, link=tmp_path / "bus", timing=timing, traffic=[arrival])
+    stop = threading.Event()
+    thread = threading.Thread(target=simulator.run, args=(stop,))
+    thread.start()
+    assert simulator.ready.wait(5)
+    yield tmp_path
+    stop.set()
+    thread.join(5)
+
+
+def edged(pole: Path, *words: str) -> Result:
+    return CliRunner().invoke(app, [*words, "--config", str(pole / "edged.toml")])
+
+
+def test_list_and_read_show_what_the_sensors_say(pole: Path) -> None:
+    done = edged(pole, "bus", "list", "--json")
+    assert done.exit_code == 0, done.output
+    sensors = json.loads(done.stdout)["sensors"]
+    assert [sensor["quality"] for sensor in sensors] == ["good", "good"]
+    assert sensors[1]["channels"][0]["state"] == "occupied"
+    done = edged(pole, "bus", "read", "sonic", "--json")
+    registers = {row["register"]: row for row in json.loads(done.stdout)["registers"]}
+    assert (registers["distance"]["value"], registers["distance"]["unit"]) == (140.0, "cm")
+    assert edged(pole, "bus", "read", "nobody").exit_code == 2
+
+
+def test_a_trace_shows_frames_and_replays_to_its_drive_ins(pole: Path) -> None:
+    trace = pole / "trace.jsonl"
+    done = edged(pole, "bus", "trace", "--out", str(trace), "--seconds", "5")
+    assert done.exit_code == 0, done.output
+    assert "unit 1 FC04 1 x1" in done.stdout
+    done = edged(pole, "replay", str(trace), "--json")
+    assert done.exit_code == 0, done.output
+    acts = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(act["act"], act["berth_no"], act["cause"]) for act in acts} >= {
+        ("drive_in", "1001", "sensor"),
+        ("drive_in", "1002", "restart"),
+    }
+
+
+def test_a_scan_names_profiles_and_ids_are_not_given_twice(pole: Path) -> None:
+    done = edged(pole, "bus", "scan", "--ids", "1-3", "--baud", "9600", "--json")
+    found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+    assert [(row["device_id"], row["identified"]) for row in found] == [(1, ["ld120"]), (2, ["urm15"])]
+    assert edged(pole, "bus", "scan", "--ids", "1-x").exit_code == 2
+    refused = edged(pole, "bus", "set-id", "loop", "2", "--yes")
+    assert refused.exit_code == 1
+    assert "belongs to sensor sonic" in refused.output
+    refused = edged(pole, "bus", "set-id", "loop", "9")  # nobody says yes
+    assert refused.exit_code == 1
+    done = edged(pole, "bus", "set-id", "loop", "9", "--yes")
+    assert "device_id = 9" in done.stdout
+
+
+def test_without_a_port_the_tools_say_why(pole: Path) -> None:
+    config = pole / "edged.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('/bus"', '/gone"'), encoding="utf-8")
+    done = edged(pole, "bus", "read", "loop")
+    assert done.exit_code == 1
+    assert "is not there" in done.output
+    done = edged(pole, "replay", str(pole / "none.jsonl"))
+    assert done.exit_code == 1
+    assert "cannot be read" in done.output
