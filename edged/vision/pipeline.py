@@ -68,8 +68,8 @@ class PlateVision:
     def read_picture(self, image: Image) -> list[PlateRead]:
         """Return the plates of a picture of unknown scale: the whole first, then closer and from farther off.
 
-        The other scales are looked at only when the whole picture gives nothing that is accepted: eight passes
-        instead of one. Raises BadFrame.
+        The other scales, up to eight passes more, are looked at only when the whole picture gives nothing that
+        is accepted. Raises BadFrame.
         """
         _check(image)
         height, width = image.shape[:2]

@@ -399,6 +399,27 @@ def latency(_: PlateVision, folder: Path) -> None:
             line(runtime, name, f"{np.median(times):.2f}", f"{min(times):.2f}")
 
 
+def runtimes(_: PlateVision, folder: Path) -> None:
+    """Whether both runtimes say the same of the validation pictures."""
+    try:
+        new, old = (PlateVision.load(runtime=runtime) for runtime in Runtime)
+    except RuntimeMissing as error:
+        print(f"\nOne runtime only: {error}")
+        return
+    plates = labelled(folder)
+    crops = [plate for plate in plates if plate.quad is None]
+    scenes = [plate for plate in plates if plate.quad is not None]
+    heading("Same answers on both runtimes", "set", "n", "same text", "largest difference of confidence")
+    for name, left, right in (
+        ("cut-outs", read_crops(new, folder, crops), read_crops(old, folder, crops)),
+        ("scenes", read_scenes(new, folder, scenes)[0], read_scenes(old, folder, scenes)[0]),
+    ):
+        pairs = [(a.read, b.read) for a, b in zip(left, right, strict=True)]
+        same = sum((a and a.reading.text) == (b and b.reading.text) for a, b in pairs)
+        apart = [abs(a.reading.confidence - b.reading.confidence) for a, b in pairs if a and b]
+        line(name, len(pairs), same, f"{max(apart, default=0.0):.3f}")
+
+
 def timed(stage: Callable[[], object], rounds: int) -> list[float]:
     for _ in range(3):
         stage()
@@ -438,6 +459,7 @@ SECTIONS: Final = {
     "far": far,
     "negatives": negatives,
     "latency": latency,
+    "runtimes": runtimes,
 }
 
 
