@@ -7,6 +7,7 @@ only one relative timeout.
 import errno
 import os
 import select
+import termios
 import threading
 import time
 from collections.abc import Iterator
@@ -83,7 +84,7 @@ def open_line(settings: BusSettings) -> Iterator[SerialLine]:
             timeout=0,
             exclusive=True,
         )
-    except (OSError, ValueError) as exc:
+    except (OSError, ValueError, termios.error) as exc:
         raise port_error(exc, settings.port) from exc
     with device:
         if settings.rs485 is Rs485Mode.RTS:
@@ -108,7 +109,7 @@ def sharpen_timers() -> None:
 def _as_port_errors(name: str) -> Iterator[None]:
     try:
         yield
-    except OSError as exc:
+    except (OSError, termios.error) as exc:
         raise port_error(exc, name) from exc
 
 
@@ -124,6 +125,8 @@ def _shorten_latency(device: serial.Serial, port: str) -> None:
 def port_error(exc: Exception, name: str) -> PortError:
     """The one place where the operating system's errors get names and remedies."""
     code = exc.errno if isinstance(exc, OSError) else None
+    if isinstance(exc, termios.error) and exc.args:
+        code = exc.args[0]
     if code is None and "lock" in str(exc).lower():
         code = errno.EWOULDBLOCK
     match code:

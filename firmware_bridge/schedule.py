@@ -25,7 +25,7 @@ _FIRST_PERIOD_S = 0.5
 _LONGEST_PERIOD_S = 10.0
 _BUSY_PAUSE_S = 0.2  # after exceptions 5 (acknowledge) and 6 (busy)
 _DEGRADED_PAUSE_S = 1.0  # after exception 4 (device failure)
-_UNAVAILABLE_PAUSE_S = 60.0  # after exceptions 1 to 3: no such register
+_UNAVAILABLE_PAUSE_S = 10.0  # after exceptions 1 to 3: no such register
 # A sensor that always answers in 5 ms need not be waited for 100 ms when a request was lost: its own slowest
 # recent answer, with room to spare, is patience enough. After some failures the profile's timeout counts.
 _PATIENCE_FACTOR = 3.0

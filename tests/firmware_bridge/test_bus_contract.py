@@ -1,6 +1,7 @@
 """The bus against simulated sensors on a real pty: what the daemon may rely on."""
 
 import errno
+import termios
 import threading
 from pathlib import Path
 
@@ -252,6 +253,7 @@ def test_rs485_by_rts_is_refused_clearly_where_the_driver_cannot(tmp_path: Path,
         (PermissionError(errno.EACCES, "x"), "may not be opened", "dialout"),
         (OSError(errno.EBUSY, "x"), "is held by another process", "fuser"),
         (OSError(errno.EIO, "x"), "was unplugged", "found by itself"),
+        (termios.error(errno.EIO, "x"), "was unplugged", "found by itself"),
         (OSError(errno.EINVAL, "x"), "failed", "adapter"),
         (serial.SerialException("Could not exclusively lock port x"), "is held by another process", "fuser"),
     ],
