@@ -42,7 +42,7 @@ def main() -> int:
     parser.add_argument(
         "--transactions", type=int, default=1_000_000, help="simulated ones on the rotten line"
     )
-    parser.add_argument("--seconds", type=float, default=6.0, help="length of each stretch on the wire")
+    parser.add_argument("--seconds", type=float, default=4.0, help="length of each stretch on the wire")
     parser.add_argument("--profiles", type=Path, help="folder of sensor profiles")
     arguments = parser.parse_args()
     folders = [arguments.profiles] if arguments.profiles else standard_profile_directories()

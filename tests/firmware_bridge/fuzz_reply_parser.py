@@ -86,7 +86,12 @@ def main() -> None:
     for name in ("receive", "conclude", "_drop_echo", "_look_for_answer", "_accept", "_garbled_at"):
         setattr(Transaction, name, atheris.instrument_func(getattr(Transaction, name)))
     Request.answer_at = atheris.instrument_func(Request.answer_at)  # type: ignore[method-assign]
-    atheris.Setup(sys.argv, judge)
+
+    def mutate(data: bytes, most_bytes: int, seed: int) -> bytes:
+        rng = Random(seed)
+        return mutated(rng)[:most_bytes] if rng.random() < 0.5 else bytes(atheris.Mutate(data, most_bytes))
+
+    atheris.Setup(sys.argv, judge, custom_mutator=mutate)
     atheris.Fuzz()
 
 
