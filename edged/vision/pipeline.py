@@ -21,8 +21,8 @@ _MAX_PLATES = 16
 _MAX_SCALE = 2.0
 # Tiles of an unknown picture overlap by the widest plate that only they can show.
 _TILE_OVERLAP_PX = 96
-# How much wider (parts of the plate's width and height) a doubtful plate is framed when looked at again.
-_SECOND_LOOK = (0.02, 0.06)
+# By how much (parts of the plate's width and height) a doubtful plate is framed wider and tighter.
+_SECOND_LOOKS = ((0.02, 0.06), (-0.02, -0.06))
 # What shows fewer characters is a lamp, a badge or a sign.
 _FEWEST_CHARACTERS = 5
 # Rows that are at least this likely are tried; the surer reading is taken.
@@ -66,10 +66,10 @@ class PlateVision:
         return [read for read in reads if stands_in(read.corners, polygon_px)]
 
     def read_picture(self, image: Image) -> list[PlateRead]:
-        """Return the plates of a picture of unknown scale: the whole first, then closer and from farther off.
+        """Return the plates of a picture of unknown scale: the whole, then closer and from farther off.
 
-        The other scales, up to eight passes more, are looked at only when the whole picture gives nothing that
-        is accepted. Raises BadFrame.
+        The other scales, up to eight passes more, are looked at only when the whole gives nothing that is
+        accepted. Raises BadFrame.
         """
         _check(image)
         height, width = image.shape[:2]
@@ -127,16 +127,18 @@ class PlateVision:
         return max(reads, key=_sureness)
 
     def _read_cut(self, image: Image, cut: Image, plate: Candidate, rows: int) -> PlateRead:
-        """Read a window; a doubtful one again, framed a little wider, both together."""
-        evidence = self._reader.read(cut)
-        read = self._decided(evidence, plate, sharpness(cut))
+        """Read a window; a doubtful one again, framed wider and tighter, all looks together."""
+        looks = [self._reader.read(cut)]
+        read = self._decided(looks[0], plate, sharpness(cut))
         if read.reading.accepted:
             return read
-        wider = widened(plate.corners, *_SECOND_LOOK)
-        again = window(image, wider, self.manifest.reader.framing, rows=rows, **self._window_size())
-        # Two looks at one picture are one witness: averaged, not multiplied.
-        both = fuse([evidence, self._reader.read(again)], [1.0, 1.0], dependence=1.0)
-        return self._decided(both, plate, read.sharpness)
+        for margins in _SECOND_LOOKS:
+            quad = widened(plate.corners, *margins)
+            again = window(image, quad, self.manifest.reader.framing, rows=rows, **self._window_size())
+            looks.append(self._reader.read(again))
+        # Looks at one picture are one witness: averaged, not multiplied.
+        together = fuse(looks, [1.0] * len(looks), dependence=1.0)
+        return self._decided(together, plate, read.sharpness)
 
     def _decided(self, evidence: Evidence, plate: Candidate, sharp: float) -> PlateRead:
         kinds = {kind: p * plate.score for kind, p in evidence.kinds.items()}
