@@ -6,7 +6,6 @@ The daemon opens a `Store` (one writer); commands open an `Archive` (reads besid
 from edged.store.archive import Archive, requeue_rejected
 from edged.store.errors import StoreCorruptError, StoreError, StoreFullError, StoreReadOnlyError
 from edged.store.records import (
-    BerthMemory,
     NewReading,
     OutboxCounts,
     RejectedEvent,
@@ -18,7 +17,6 @@ from edged.store.store import Store
 
 __all__ = [
     "Archive",
-    "BerthMemory",
     "Evicted",
     "NewReading",
     "OutboxCounts",

@@ -15,7 +15,6 @@ from edged.store.database import FILE_NAME, connect
 from edged.store.errors import StoreError, translated
 from edged.store.evidence import EvidenceFolder
 from edged.store.records import (
-    BerthMemory,
     OutboxCounts,
     RejectedEvent,
     StoredReading,
@@ -70,20 +69,6 @@ class Archive:
         """Return the reading of a visit that counts."""
         with self._reading() as db:
             return _latest_reading(db, visit_id)
-
-    def recalled_berths(self) -> dict[str, BerthMemory]:
-        """Return where each berth stood, by berth number."""
-        with self._reading() as db:
-            return {
-                row["berth_no"]: BerthMemory(
-                    berth_no=row["berth_no"],
-                    state=row["state"],
-                    visit_id=row["visit_id"],
-                    counter=row["counter"],
-                    stamp=unpacked(row["stamp"]),
-                )
-                for row in db.query("SELECT * FROM berth ORDER BY berth_no")
-            }
 
     def counts(self) -> OutboxCounts:
         with self._reading() as db:

@@ -9,7 +9,7 @@ from sqlite_utils import Database
 from edged.domain.timekeeping import Stamp
 from edged.store import outbox
 from edged.store.outbox import NewEvent
-from edged.store.records import BerthMemory, NewReading, event_id_for, packed
+from edged.store.records import NewReading, event_id_for, packed
 from edged.wire import DriveCause, Snapshot
 
 
@@ -117,14 +117,6 @@ def snapshot(
             evidence_sha256=taken.evidence_sha256 if taken else None,
             body=body,
         ),
-    )
-
-
-def berth(db: Database, memory: BerthMemory) -> None:
-    """Remember where a berth stands."""
-    db.execute(
-        "INSERT OR REPLACE INTO berth (berth_no, state, visit_id, counter, stamp) VALUES (?, ?, ?, ?, ?)",
-        [memory.berth_no, memory.state, memory.visit_id, memory.counter, packed(memory.stamp)],
     )
 
 

@@ -87,17 +87,6 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BerthMemory:
-    """Where a berth stood when the daemon last knew; `state` is the caller's own word."""
-
-    berth_no: str
-    state: str
-    visit_id: str | None
-    counter: int | None
-    stamp: Stamp
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RejectedEvent:
     """An event that the cloud will never accept, with its reason."""
 

@@ -17,7 +17,7 @@ from edged.store import outbox, recording
 from edged.store.archive import Archive
 from edged.store.database import FILE_NAME, connect, open_database
 from edged.store.errors import StoreError, StoreFullError, translated
-from edged.store.records import BerthMemory, NewReading
+from edged.store.records import NewReading
 from edged.store.retention import Evicted, Retention, database_bytes
 from edged.store.writer import Writer
 from edged.wire import DriveCause, EventVerdict, Snapshot
@@ -49,7 +49,6 @@ class Store(Archive):
         self._lock = lock
         self._opening_problems = problems
         self._picture_problem: Problem | None = None
-        self._berths = self.recalled_berths()
 
     @classmethod
     def open(cls, settings: StoreSettings) -> Self:
@@ -83,21 +82,15 @@ class Store(Archive):
         live = (self._writer.problem, self._picture_problem, self._retention.problem)
         return (*self._opening_problems, *(problem for problem in live if problem))
 
-    def drive_in(
-        self, berth_no: str, visit_id: str, stamp: Stamp, cause: str, memory: BerthMemory | None = None
-    ) -> None:
-        """Commit an arrival, and with it what to remember of the berth. `cause`: a DriveCause value."""
+    def drive_in(self, berth_no: str, visit_id: str, stamp: Stamp, cause: str) -> None:
+        """Commit an arrival. `cause`: a DriveCause value."""
         drive_cause = DriveCause(cause)
-        self._commit(lambda db: recording.drive_in(db, berth_no, visit_id, stamp, drive_cause), stamp, memory)
+        self._commit(lambda db: recording.drive_in(db, berth_no, visit_id, stamp, drive_cause), stamp)
 
-    def drive_out(
-        self, berth_no: str, visit_id: str, stamp: Stamp, cause: str, memory: BerthMemory | None = None
-    ) -> None:
-        """Commit a departure, and with it what to remember of the berth. `cause`: a DriveCause value."""
+    def drive_out(self, berth_no: str, visit_id: str, stamp: Stamp, cause: str) -> None:
+        """Commit a departure. `cause`: a DriveCause value."""
         drive_cause = DriveCause(cause)
-        self._commit(
-            lambda db: recording.drive_out(db, berth_no, visit_id, stamp, drive_cause), stamp, memory
-        )
+        self._commit(lambda db: recording.drive_out(db, berth_no, visit_id, stamp, drive_cause), stamp)
 
     def commit_reading(self, reading: NewReading) -> str | None:
         """Commit a reading with its picture; return the picture's hash.
@@ -106,7 +99,7 @@ class Store(Archive):
         is committed without, and `problems` says so: a plate is worth more than its picture.
         """
         sha256 = self._write_picture(reading.evidence_jpeg) if reading.evidence_jpeg is not None else None
-        self._commit(lambda db: recording.reading(db, reading, sha256), reading.stamp, None)
+        self._commit(lambda db: recording.reading(db, reading, sha256), reading.stamp)
         return sha256
 
     def snapshot_taken(
@@ -131,17 +124,7 @@ class Store(Archive):
                 error=error,
             )
 
-        self._commit(work, stamp, None)
-
-    def remember_berth(
-        self, berth_no: str, state: str, visit_id: str | None, counter: int | None, stamp: Stamp
-    ) -> None:
-        """Remember where a berth stands; nothing is written when only the time has changed."""
-        known = self._berths.get(berth_no)
-        if known and (known.state, known.visit_id, known.counter) == (state, visit_id, counter):
-            return
-        memory = BerthMemory(berth_no=berth_no, state=state, visit_id=visit_id, counter=counter, stamp=stamp)
-        self._commit(lambda db: None, stamp, memory)
+        self._commit(work, stamp)
 
     def pending(
         self, limit: int, now: Stamp, *, fresh_only: bool = False, max_bytes: int = MAX_BATCH_BYTES
@@ -193,16 +176,12 @@ class Store(Archive):
         trusted = now.utc if now.clock_synced else None
         return self._writer.write(lambda db: self._retention.evict(db, trusted))
 
-    def _commit(self, work: Callable[[Database], None], stamp: Stamp, memory: BerthMemory | None) -> None:
+    def _commit(self, work: Callable[[Database], None], stamp: Stamp) -> None:
         def whole(db: Database) -> None:
             work(db)
             recording.clock_anchor(db, stamp)
-            if memory is not None:
-                recording.berth(db, memory)
 
         self._writer.write(whole)
-        if memory is not None:
-            self._berths[memory.berth_no] = memory
 
     def _write_picture(self, jpeg: bytes) -> str | None:
         try:

@@ -6,15 +6,19 @@ from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from pathlib import Path
 
+import structlog
+
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings
 from edged.snapshot_api import CaptureFailedError, UnknownBerthError
-from edged.store import Store, StoredReading
+from edged.store import Store, StoredReading, StoreError
 from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
 from edged.workers.board import Board
 from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
 from edged.workers.health_book import HealthBook
+
+log = structlog.get_logger()
 
 _ANSWER_WITHIN_S = 15.0
 
@@ -113,15 +117,19 @@ class Pole:
         snapshot = None
         if captured.error is None:
             snapshot = self._signed(request.berth_no, request.nonce, captured)
-        self._store.snapshot_taken(
-            request.berth_no,
-            captured.visit_id,
-            self._clock.now(),
-            request.request_id,
-            snapshot,
-            captured.error,
-        )
-        self._committed()
+        try:
+            self._store.snapshot_taken(
+                request.berth_no,
+                captured.visit_id,
+                self._clock.now(),
+                request.request_id,
+                snapshot,
+                captured.error,
+            )
+        except StoreError as error:  # the cloud asks again
+            log.error("snapshot not stored", request_id=request.request_id, reason=str(error))
+        else:
+            self._committed()
 
     def _signed(self, berth_no: str, nonce: str, seen: Captured) -> Snapshot:
         return self._sign(

@@ -30,7 +30,6 @@ def damage(path: Path, offset: int, size: int) -> None:
 def test_a_damaged_database_is_set_aside_whole_and_the_rest_of_it_taken_over(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         ids = arrive(store, 300)
-        store.remember_berth("1001", "occupied", ids[-1], 3, at(1))
         digest = store.commit_reading(reading(ids[0])) or ""
         last = int(store.pending(1000, at())[-1].body["sequence"])
     database = tmp_path / DATABASE

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from store_parts import START, at, deliver_all, opened, reading
 
-from edged.store import Archive, BerthMemory, Store, StoreError, requeue_rejected
+from edged.store import Archive, Store, StoreError, requeue_rejected
 from edged.wire import EventVerdict, Reading, SnapshotTaken, Verdict
 from edged.wire.events import DriveIn, DriveOut
 
@@ -125,26 +125,6 @@ def test_the_clock_of_an_earlier_boot_is_remembered(tmp_path: Path) -> None:
         assert arrived.body["clock_synced"] is True
         assert arrived.body["observed_at"] == at(0).utc.isoformat()
         assert store.visits()[0].arrived == at(0)
-
-
-def test_berths_are_recalled_after_a_restart(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
-        memory = BerthMemory(berth_no="1001", state="occupied", visit_id=VISIT, counter=41, stamp=at(0))
-        store.drive_in("1001", VISIT, at(0), "sensor", memory)
-        store.remember_berth("1002", "fault", None, None, at(1))
-    with opened(tmp_path) as store:
-        assert store.recalled_berths()["1001"] == memory
-        assert store.recalled_berths()["1002"].state == "fault"
-        assert [visit.visit_id for visit in store.open_visits()] == [VISIT]
-
-
-def test_remembering_the_same_again_writes_nothing(tmp_path: Path) -> None:
-    with opened(tmp_path) as store:
-        store.remember_berth("1001", "vacant", None, 7, at(0))
-        wal = tmp_path / "edged.db-wal"
-        before = wal.stat().st_size
-        store.remember_berth("1001", "vacant", None, 7, at(60))
-        assert wal.stat().st_size == before
 
 
 def test_a_technician_sends_a_rejected_event_again_beside_the_daemon(store: Store) -> None:

@@ -56,15 +56,6 @@ CREATE TABLE upload (
     attempts  INTEGER NOT NULL DEFAULT 0
 ) WITHOUT ROWID;
 
--- Where the berths stood, for a restart with cars parked.
-CREATE TABLE berth (
-    berth_no  TEXT PRIMARY KEY,
-    state     TEXT NOT NULL,
-    visit_id  TEXT,
-    counter   INTEGER,
-    stamp     TEXT NOT NULL
-) WITHOUT ROWID;
-
 -- The first synchronised stamp of each boot: corrects what that boot recorded before.
 CREATE TABLE clock_anchor (
     boot_id  TEXT PRIMARY KEY,
