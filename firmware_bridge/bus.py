@@ -106,7 +106,7 @@ class SensorBus:
         return BusSnapshot(
             bus=self.settings.name,
             port=self.settings.port,
-            port_error=None if error is None else str(error),
+            port_error=None if error is None else error.what,
             port_remedy=None if error is None else error.remedy,
             port_losses=self._port_losses,
             cycle_s=master.cycle_s,
@@ -231,5 +231,5 @@ class SensorBus:
             self.last_progress_s = now_s
             if self._port_error is not None:
                 self._refuse_questions(self._port_error)
-            self._learn(now_s, f"port: {self._port_error}")
+            self._learn(now_s, f"port: {self._port_error.what if self._port_error else 'closed'}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

@@ -42,8 +42,9 @@ class FrameError(BridgeError):
 
 
 class PortError(BridgeError):
-    """The serial port cannot be had or was lost. `remedy` tells the technician what to do."""
+    """The serial port cannot be had or was lost. `what` is the cause, `remedy` the technician's next action."""
 
-    def __init__(self, message: str, remedy: str) -> None:
+    def __init__(self, what: str, remedy: str) -> None:
+        super().__init__(f"{what}: {remedy}")
+        self.what = what
         self.remedy = remedy
-        super().__init__(f"{message}: {remedy}")

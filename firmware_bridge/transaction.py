@@ -17,6 +17,8 @@ from firmware_bridge.link import LinkTiming
 _CHUNK_PAUSE_S = 0.020
 # A driver that lets go of the line makes a character or two of its own; more than that is a second frame.
 _TRAILING_NOISE_BYTES = 3
+# A reply spoilt by its CRC is looked for at the end of what was heard, with so much noise around it.
+_NOISE_AROUND_BYTES = 16
 _LONGEST_FRAME = 256
 
 
@@ -118,14 +120,18 @@ class Transaction:
             del self._data[: -2 * _LONGEST_FRAME]
             self._answer = None
         if self._answer is None:
-            self._look_for_answer(now_s)
+            self._answer, self._answered_at_s = self._find(), now_s
 
     def conclude(self, now_s: float) -> Outcome | None:
         """The outcome, once nothing can change it any more."""
         if now_s < self.wake_s:
             return None
-        if self._answer:
+        if self._answer and self._answer == self._find():
             return self._accept(now_s)
+        if self._answer:  # what looked like the answer was part of a longer frame of another unit
+            self._answer = None
+            if now_s < self.wake_s:
+                return None
         if self._garbled_at() is not None:
             return self._outcome(Cause.GARBLED, outstanding=not self._is_just_the_reply())
         if self.request.device_id in self._strangers:
@@ -143,22 +149,22 @@ class Transaction:
         # Only where the reply cannot look like the request, unless the adapter is known to echo.
         return self._echoes or self.request.reply_bytes != len(self._sent)
 
-    def _look_for_answer(self, now_s: float) -> None:
+    def _find(self) -> tuple[int, int] | None:
+        """Start and length of the answer in what was heard; whole frames of others are stepped over."""
         data = bytes(self._data)
         self._strangers.clear()
         start = 0
         while start < len(data):
             size = self.request.answer_at(data, start)
             if size:
-                self._answer = (start, size)
-                self._answered_at_s = now_s
-                return
+                return start, size
             other = frame_length(data, start)
             if other and start + other <= len(data) and crc_fits(data[start : start + other]):
                 self._strangers.append(data[start])
                 start += other  # whole: nothing inside it is a frame
             else:
                 start += 1
+        return None
 
     def _accept(self, now_s: float) -> Outcome:
         assert self._answer is not None
@@ -178,7 +184,12 @@ class Transaction:
     def _garbled_at(self) -> int | None:
         """Where a reply of the right length with a wrong CRC begins; None where there is none."""
         last = len(self._data) - self.request.reply_bytes
-        hits = (at for at in range(last + 1) if self.request.header_hits(bytes(self._data[at : at + 3])) >= 2)
+        first = max(0, last - _NOISE_AROUND_BYTES)
+        hits = (
+            at
+            for at in range(first, last + 1)
+            if self.request.header_hits(bytes(self._data[at : at + 3])) >= 2
+        )
         return None if self._strangers else next(hits, None)
 
     def _is_just_the_reply(self) -> bool:

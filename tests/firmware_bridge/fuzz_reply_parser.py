@@ -83,7 +83,7 @@ def main() -> None:
             judge(mutated(rng))
         print(f"{runs} mutated replies: no exception, no value from nowhere")
         return
-    for name in ("receive", "conclude", "_drop_echo", "_look_for_answer", "_accept", "_garbled_at"):
+    for name in ("receive", "conclude", "_drop_echo", "_find", "_accept", "_garbled_at"):
         setattr(Transaction, name, atheris.instrument_func(getattr(Transaction, name)))
     Request.answer_at = atheris.instrument_func(Request.answer_at)  # type: ignore[method-assign]
 

@@ -142,9 +142,11 @@ def test_a_writes_echo_is_not_its_confirmation_where_the_adapter_echoes() -> Non
     assert play((0.01, write.encode()), (0.04, write.encode()), request=write, echoes=True).cause is Cause.OK
 
 
-def test_a_frame_inside_another_units_frame_is_not_an_answer() -> None:
+@pytest.mark.parametrize("cut", range(1, 13))
+def test_a_frame_inside_another_units_frame_is_not_an_answer(cut: int) -> None:
     hidden = frame("51 03 08" + (b"\x00" + GOLDEN).hex())
     assert play((0.03, hidden)).cause is Cause.WRONG_UNIT
+    assert play((0.03, hidden[:cut]), (0.031, hidden[cut:])).cause is Cause.WRONG_UNIT
 
 
 def test_a_broken_reply_does_not_burn_the_whole_timeout() -> None:
