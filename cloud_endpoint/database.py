@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, create_engine, event
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError
+from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
 from cloud_endpoint.errors import ConfigError, DatabaseUnavailable
 
@@ -64,6 +64,8 @@ def reading(engine: Engine) -> Iterator[Connection]:
 def _translated() -> Iterator[None]:
     try:
         yield
+    except TimeoutError as exc:  # SQLAlchemy's own: no connection came free
+        raise DatabaseUnavailable(f"database busy: {exc}") from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(f"database not available: {exc.orig}") from exc
     except DBAPIError as exc:

@@ -55,7 +55,7 @@ class CheckSettings(_Section):
 
     reading_max_age_s: Seconds = 1800
     reading_grace_s: Annotated[float, Field(ge=0)] = 4
-    doubt_below: Annotated[float, Field(ge=0, le=1)] = 0.97
+    doubt_below: Annotated[float, Field(ge=0, le=1)] = 0.99
     max_captures: Count = 3
     max_modifications: Count = 3
 

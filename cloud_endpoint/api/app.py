@@ -43,6 +43,7 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     )
     app.state.cloud = cloud
     app.state.clockwork = clockwork
+    app.state.turns = poles.Turns()
     app.add_middleware(BodyBounds)
     problems.install(app)
     for router in (poles.router, terminals.router, terminals.callbacks, operators.router):

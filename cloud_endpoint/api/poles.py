@@ -1,15 +1,53 @@
 """Routes for poles: enrolment, events, evidence."""
 
+import random
+from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from anyio import CapacityLimiter, to_thread
+from fastapi import APIRouter, Depends, Path, Request, Response
 from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.api.context import DeviceToken, Service
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.errors import Problem
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, SyncAnswer, SyncRequest
 
 router = APIRouter(tags=["poles"])
+
+SYNCS_AT_ONCE = 6  # threads of a worker for poles: a reconnecting fleet must not keep drivers waiting
+SYNCS_WAITING = 60  # beyond that a pole waits at its own side, before its patience ends
+
+
+class Turns:
+    """How many syncs a worker takes at a time; more are asked, politely, to come back."""
+
+    def __init__(self) -> None:
+        self.threads = CapacityLimiter(SYNCS_AT_ONCE)
+        self._waiting = 0
+
+    async def __aenter__(self) -> None:
+        if self._waiting >= SYNCS_WAITING:
+            raise Problem(
+                "too-many-poles",
+                HTTPStatus.TOO_MANY_REQUESTS,
+                "many poles deliver at the moment",
+                remedy="send the same batch again after Retry-After, with jitter",
+                retry_after_s=random.randint(2, 10),
+            )
+        self._waiting += 1
+
+    async def __aexit__(self, *_: object) -> None:
+        self._waiting -= 1
+
+
+async def _turns(request: Request) -> Turns:
+    turns = request.app.state.turns
+    assert isinstance(turns, Turns)
+    return turns
+
+
+SyncTurns = Annotated[Turns, Depends(_turns)]
 
 DeviceIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 Sha256Path = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
@@ -21,10 +59,13 @@ def enrol(request: EnrolmentRequest, cloud: Service) -> EnrolmentAnswer:
     return cloud.enrol(request)
 
 
-@router.post("/v1/devices/{device_id}/events", responses=documented(401, 413, 415))
-def sync(device_id: DeviceIdPath, request: SyncRequest, cloud: Service, token: DeviceToken) -> SyncAnswer:
+@router.post("/v1/devices/{device_id}/events", responses=documented(401, 413, 415, 429))
+async def sync(
+    device_id: DeviceIdPath, request: SyncRequest, cloud: Service, token: DeviceToken, turns: SyncTurns
+) -> SyncAnswer:
     """A pole delivers its events; verdicts and requests come back. The body may be gzip."""
-    return cloud.sync(device_id, token, request)
+    async with turns:
+        return await to_thread.run_sync(cloud.sync, device_id, token, request, limiter=turns.threads)
 
 
 @router.put(

@@ -1,6 +1,7 @@
 """Command line of the benchmarks."""
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -24,6 +25,19 @@ def cloud(
     from cloud_endpoint.bench.cloud import run
 
     run(big_city=big_city, poles=poles)
+
+
+@app.command()
+def trust(
+    visits: Annotated[int, typer.Option(help="through the decision code")] = 1_000_000,
+    through_service: Annotated[int, typer.Option(help="through the real service")] = 10_000,
+    reader: Annotated[Path | None, typer.Option(help="JSON with the reader's measured rates")] = None,
+    seed: Annotated[int, typer.Option()] = 1,
+) -> None:
+    """Wrong confirmations, right drivers told to modify, pending answers, reviews."""
+    from cloud_endpoint.bench.trust import run
+
+    run(visits=visits, through_service=through_service, reader=reader, seed=seed)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import requests
 from cloud_street import RIGHT, SITE, WRONG, Fault, Pole, ShiftedClock, Street
+from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from cloud_endpoint import captures, registry
@@ -376,3 +377,19 @@ def test_a_pole_that_cannot_be_pulled_gets_the_request_with_its_next_sync(
 def test_times_are_kept_to_the_millisecond() -> None:
     assert to_ms(datetime(2026, 3, 1, 8, 0, 0, 123_000, tzinfo=UTC)) == 1_772_352_000_123
     assert json.dumps(to_ms(datetime(1970, 1, 1, tzinfo=UTC))) == "0"
+
+
+def test_a_pole_that_comes_when_too_many_wait_is_asked_to_come_back_and_loses_nothing(
+    street: Street, running: tuple[str, FastAPI]
+) -> None:
+    pole = street.enrol()
+    pole.drive_in("1001", RIGHT)
+    turns = running[1].state.turns
+    turns._waiting += 1000
+    try:
+        refused = pole.post(pole.request())
+    finally:
+        turns._waiting -= 1000
+    assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (429, "too-many-poles")
+    assert 2 <= int(refused.headers["Retry-After"]) <= 10
+    assert verdicts(pole.sync()) == ["accepted"]

@@ -1,0 +1,85 @@
+"""A simulated town for `bench trust`: cars, a reader that errs, and drivers that err.
+
+The reader's rates and confusions are assumptions unless a file with measured ones is given; errors are
+correlated over a burst, because the same dirt and light are in each of its pictures.
+"""
+
+import json
+import random
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from cloud_endpoint.errors import ConfigError
+from edged.domain.plate import PROVINCES
+
+LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
+SERIAL = LETTERS + "0123456789"
+# The pairs that the field reports (京N read as 京M, 京E as 京F, 8/B, D/0, 2/Z ...).
+_PAIRS = ("NM", "EF", "8B", "D0", "2Z", "5S", "7T", "6G", "QD", "UV")
+CONFUSED = {pair[i]: pair[1 - i] for pair in reversed(_PAIRS) for i in (0, 1)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reader:
+    """How often a picture is not accepted, and how often an accepted reading is wrong all the same."""
+
+    rejected: float = 0.10
+    wrong_when_accepted: float = 0.005
+    same_again: float = 0.8  # a second picture of the same visit fails in the same way
+    doubts_when_wrong: float = 0.6  # the wrong character is among those it is not sure of
+    confusions: dict[str, str] = field(default_factory=lambda: dict(CONFUSED))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Town:
+    """How drivers and sensors err."""
+
+    reader: Reader = Reader()
+    typing_error: float = 0.03
+    wrong_berth: float = 0.02
+    before_the_reading: float = 0.05
+    missed_swap: float = 0.002
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What the reader makes of a picture."""
+
+    plate: str
+    characters: tuple[float, ...]
+    accepted: bool
+
+
+def measured_reader(path: Path) -> Reader:
+    """Return a reader with the rates of a JSON file; raises ConfigError."""
+    try:
+        return Reader(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as exc:
+        raise ConfigError(f"{path}: not a reader's rates: {exc}") from exc
+
+
+def new_plate(rng: random.Random) -> str:
+    """Return any small car's plate."""
+    return rng.choice(PROVINCES) + rng.choice(LETTERS) + "".join(rng.choice(SERIAL) for _ in range(5))
+
+
+def mistyped(plate: str, rng: random.Random) -> str:
+    """Return the plate with one character of its serial changed."""
+    at = rng.randrange(2, len(plate))
+    return plate[:at] + rng.choice(SERIAL.replace(plate[at], "")) + plate[at + 1 :]
+
+
+def read(plate: str, reader: Reader, rng: random.Random, before: Seen | None = None) -> Seen:
+    """Return what the reader makes of one more picture of a visit."""
+    if before is not None and rng.random() < reader.same_again:
+        return before
+    if rng.random() < reader.rejected:
+        return Seen(plate=plate, characters=(0.8,) * len(plate), accepted=False)
+    if rng.random() >= reader.wrong_when_accepted:
+        return Seen(plate=plate, characters=(0.999,) * len(plate), accepted=True)
+    confusable = [i for i in range(1, len(plate)) if plate[i] in reader.confusions]
+    at = rng.choice(confusable or range(2, len(plate)))
+    wrong = reader.confusions.get(plate[at]) or rng.choice(SERIAL.replace(plate[at], ""))
+    sure = 0.98 if rng.random() < reader.doubts_when_wrong else 0.997
+    characters = tuple(sure if i == at else 0.999 for i in range(len(plate)))
+    return Seen(plate=plate[:at] + wrong + plate[at + 1 :], characters=characters, accepted=True)
