@@ -1,6 +1,7 @@
 """Cars as meshes: a side profile of some type, given width, roundness, windows, lights and wheels."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 import numpy as np
@@ -45,7 +46,7 @@ _ACROSS = 12  # cells from side to side
 _PLAN_ROUNDNESS_M = 0.20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Patch:
     """A quadrilateral or polygon of the car's skin; `gloss` is how much sky it mirrors (0-1)."""
 
@@ -56,10 +57,9 @@ class Patch:
     glows: bool = False
     lies_on_skin: bool = False  # drawn after the skin: lamps, grille, wheels
 
-    @property
+    @cached_property
     def middle(self) -> Points:
-        middle: Points = self.corners.mean(axis=0)
-        return middle
+        return np.asarray(self.corners.mean(axis=0), np.float64)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from edged.demo.view import Points, View
 BERTH_WIDTH_M = 2.5
 BERTH_LENGTH_M = 5.3
 
-_PX_PER_M = 140
+_PX_PER_M = 110
 _NEAR_M, _FAR_M = -3.0, 9.0  # how far the drawn ground reaches, in y
 _KERB_M = 5.55
 _LINE_M = 0.12
@@ -40,7 +40,11 @@ def draw_street(
     hedge *= light.on(middle, np.array((0.0, -0.8, 0.6))).astype(np.float32)
     top = origin + np.array((0.0, 0.0, _HEDGE_HEIGHT_M))
     behind = _on_plane(view, hedge, top, right, np.array((0.0, 0.0, -1.0)))
-    return np.asarray(np.where(behind > 0, behind, picture), np.float32)
+    ends = origin + np.array(((0.0, 0.0, 0.0), (14.0, 0.0, 0.0)))
+    foot_px = int(np.ceil(view.project(ends)[:, 1].max()))
+    rows = slice(0, min(max(0, foot_px), view.height_px))
+    picture[rows] = np.where(behind[rows] > 0, behind[rows], picture[rows])
+    return picture
 
 
 def berth_outline(line_x: float) -> Points:
@@ -64,17 +68,15 @@ def _on_plane(view: View, texture: _Texture, origin: Points, right: Points, down
 
 
 def _asphalt(size: tuple[int, int], rng: np.random.Generator) -> _Texture:
-    grain = rng.normal(0, 7, size).astype(np.float32)
-    grain = cv2.GaussianBlur(grain, (0, 0), 0.8) * 1.8
+    grain = cv2.GaussianBlur(rng.standard_normal(size, np.float32) * 12, (0, 0), 0.8)
     tone = 92 + 8 * cloud_noise(size, 5, rng) + 5 * cloud_noise(size, 25, rng) + grain
     texture = np.repeat(tone[..., None], 3, axis=2) * np.array((1.02, 1.0, 0.98), np.float32)
     for _ in range(int(rng.integers(2, 6))):  # oil and tar
         centre = (int(rng.integers(size[1])), int(rng.integers(size[0])))
         axes = (int(rng.integers(10, 45)), int(rng.integers(8, 30)))
-        stain = cv2.ellipse(
-            np.zeros(size, np.float32), centre, axes, float(rng.uniform(0, 180)), 0, 360, 1.0, -1
-        )
-        texture *= 1 - 0.3 * cv2.GaussianBlur(stain, (0, 0), 6)[..., None]
+        turn = float(rng.uniform(0, 180))
+        there = tuple(0.75 * float(c) for c in texture[centre[1], centre[0]])
+        cv2.ellipse(texture, centre, axes, turn, 0, 360, there, -1, cv2.LINE_AA)
     for _ in range(3):  # cracks
         steps = np.cumsum(rng.normal((0, 9), (9, 5), (40, 2)), axis=0)
         start = np.array((rng.uniform(0, size[1]), 0.0))
@@ -98,8 +100,14 @@ def _pavement(ground: _Texture, rng: np.random.Generator) -> None:
 def _berth(ground: _Texture, berth_no: str, line_m: float, rng: np.random.Generator) -> None:
     """Paint two side lines, the near line and the number in front of it."""
 
+    left_px = max(0, round((line_m - 0.3) * _PX_PER_M))
+    right_px = max(left_px, round((line_m + BERTH_WIDTH_M + 0.3) * _PX_PER_M))
+    ground = ground[:, left_px:right_px]
+    if not ground.size:
+        return
+
     def px(x_m: float, y_m: float) -> tuple[int, int]:
-        return round((line_m + x_m) * _PX_PER_M), round((_FAR_M - y_m) * _PX_PER_M)
+        return round((line_m + x_m) * _PX_PER_M) - left_px, round((_FAR_M - y_m) * _PX_PER_M)
 
     paint = np.zeros(ground.shape[:2], np.float32)
     width = round(_LINE_M * _PX_PER_M)

@@ -62,7 +62,7 @@ class Scene:
         )
         self._light = daylight(rng) if is_day else lamplight(rng, centre_x)
         self._fine = self._view.scaled(_SUPERSAMPLING)
-        self._street = draw_street(self._fine, list(self._line_x.items()), self._light, rng)
+        self._street = draw_street(self._view, list(self._line_x.items()), self._light, rng)
 
     def polygon(self, berth_no: str) -> tuple[tuple[int, int], ...]:
         """Return the berth's outline in px, cut off at the picture's edges, as a technician draws it."""
@@ -78,7 +78,8 @@ class Scene:
 
     def render(self, cars: Mapping[str, str], *, lights_on: Sequence[str] = ()) -> Rendered:
         """Return the scene with a car of that plate in each berth of `cars`; ValueError for no such plate."""
-        canvas = self._street.copy()
+        fine_size = (self._fine.width_px, self._fine.height_px)
+        canvas = np.asarray(cv2.resize(self._street, fine_size, interpolation=cv2.INTER_LINEAR), np.float32)
         standing = [
             (no, self._car(no, plate, lit=no in lights_on), plate)
             for no, plate in cars.items()

@@ -4,6 +4,7 @@ Street coordinates in metres: x to the right along the kerb, y away from the cam
 """
 
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,13 +34,13 @@ class View:
 
     def project(self, points: Points) -> Points:
         """Return the pixels (..., 2) of street points (..., 3) in front of the camera."""
-        seen = (points - np.array(self.position)) @ self._axes().T
+        seen = (points - np.array(self.position)) @ _axes(self.position, self.target).T
         pixels: Points = seen[..., :2] / seen[..., 2:] * self.focal_px
         return pixels + np.array((self.width_px, self.height_px)) / 2
 
     def plane_homography(self, origin: Points, right: Points, down: Points) -> Points:
         """Return the 3x3 matrix from coordinates (a, b) of the plane origin + a*right + b*down to pixels."""
-        axes = self._axes()
+        axes = _axes(self.position, self.target)
         columns = np.stack((right, down, origin - np.array(self.position)), axis=1)
         centre_x, centre_y = self.width_px / 2, self.height_px / 2
         inner = np.array(((self.focal_px, 0, centre_x), (0, self.focal_px, centre_y), (0, 0, 1.0)))
@@ -50,10 +51,12 @@ class View:
         """Return how far street points (..., 3) are from the camera, in metres."""
         return np.asarray(np.linalg.norm(points - np.array(self.position), axis=-1), np.float64)
 
-    def _axes(self) -> Points:
-        """Return the camera's right, down and forward axes as rows."""
-        forward = np.array(self.target) - np.array(self.position)
-        forward = forward / np.linalg.norm(forward)
-        right = np.cross(forward, (0.0, 0.0, 1.0))
-        right = right / np.linalg.norm(right)
-        return np.stack((right, np.cross(forward, right), forward))
+
+@cache
+def _axes(position: tuple[float, float, float], target: tuple[float, float, float]) -> Points:
+    """Return the camera's right, down and forward axes as rows."""
+    forward = np.array(target) - np.array(position)
+    forward = forward / np.linalg.norm(forward)
+    right = np.cross(forward, (0.0, 0.0, 1.0))
+    right = right / np.linalg.norm(right)
+    return np.stack((right, np.cross(forward, right), forward))
