@@ -93,7 +93,7 @@ class SensorBus:
                 self._port_error = exc
                 if self._clock() - opened_s > _LONGEST_RETRY_S:
                     retry_s = _FIRST_RETRY_S
-                self._wait_for_port(retry_s, stop)
+                self._wait_for_port(exc, retry_s, stop)
                 retry_s = min(2 * retry_s, _LONGEST_RETRY_S)
 
     def channel_states(self) -> dict[tuple[str, int], tuple[ChannelState | None, float | None]]:
@@ -225,11 +225,10 @@ class SensorBus:
                 self.tap.heard(data, self._heard_s)
         return data
 
-    def _wait_for_port(self, retry_s: float, stop: threading.Event) -> None:
+    def _wait_for_port(self, error: PortError, retry_s: float, stop: threading.Event) -> None:
         until_s = self._clock() + retry_s
         while not stop.is_set() and (now_s := self._clock()) < until_s:
             self.last_progress_s = now_s
-            if self._port_error is not None:
-                self._refuse_questions(self._port_error)
-            self._learn(now_s, f"port: {self._port_error.what if self._port_error else 'closed'}")
+            self._refuse_questions(error)
+            self._learn(now_s, f"port: {error.what}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

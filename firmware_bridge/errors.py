@@ -42,7 +42,7 @@ class FrameError(BridgeError):
 
 
 class PortError(BridgeError):
-    """The serial port cannot be had or was lost. `what` is the cause, `remedy` the technician's next action."""
+    """The serial port cannot be had or was lost. `what` is the cause, `remedy` the next action."""
 
     def __init__(self, what: str, remedy: str) -> None:
         super().__init__(f"{what}: {remedy}")

@@ -26,7 +26,7 @@ def bus_table(snapshot: Mapping[str, Any]) -> Table:
     cycle = f", cycle {snapshot['cycle_s'] * 1000:.0f} ms" if snapshot["cycle_s"] else ""
     table = Table(title=f"bus {snapshot['bus']} on {snapshot['port']}{cycle}")
     if snapshot["port_error"]:
-        table.caption = f"[red]{snapshot['port_error']}[/red]"
+        table.caption = f"[red]{snapshot['port_error']}: {snapshot['port_remedy']}[/red]"
     for heading in ("unit", "sensor", "channel", "state", "value", "age", "quality", "p50/p99", "errors"):
         table.add_column(heading, overflow="fold")
     for sensor in snapshot["sensors"]:
