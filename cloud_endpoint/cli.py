@@ -36,19 +36,21 @@ A mismatch is always answered `pending` first: the pole is asked for a new pictu
 """
 
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from sqlalchemy import Engine
 
-from cloud_endpoint import access, audit, enrolment, registry, schema
+from cloud_endpoint import access, audit, enrolment, registry, retention, schema
 from cloud_endpoint.api.app import serve as run_server
 from cloud_endpoint.clock import system_clock
 from cloud_endpoint.database import open_engine, reading, writing
-from cloud_endpoint.errors import CloudError, Problem
+from cloud_endpoint.errors import CloudError, ConfigError, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import CloudSettings, load_settings
+from edged.domain.plate import normalise
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The parking cloud endpoint.")
 terminal = typer.Typer(no_args_is_help=True, help="Credentials of the apps that drivers order with.")
@@ -58,6 +60,8 @@ app.add_typer(operator, name="operator")
 berth = typer.Typer(no_args_is_help=True, help="Berths that change their number, pole or service.")
 audit_log = typer.Typer(no_args_is_help=True, help="The append-only record of what people did.")
 app.add_typer(berth, name="berth")
+data = typer.Typer(no_args_is_help=True, help="Data that is no longer needed goes.")
+app.add_typer(data, name="retention")
 app.add_typer(audit_log, name="audit")
 
 Config = Annotated[
@@ -198,6 +202,30 @@ def berth_service(
     _, engine = _open(config)
     with writing(engine) as connection:
         registry.set_service(connection, site, berth_no, in_service=in_service, now_ms=system_clock())
+
+
+@data.command("run")
+def retention_run(config: Config = None) -> None:
+    """Delete what is older than its class is kept ([retention] in the config); run it daily."""
+    settings, engine = _open(config)
+    gone = retention.run(engine, settings.retention, system_clock())
+    print(", ".join(f"{name} {count}" for name, count in asdict(gone).items()))
+
+
+@data.command("forget")
+def retention_forget(
+    site: Site,
+    plate: Annotated[str | None, typer.Option(help="everything about this plate")] = None,
+    account_id: Annotated[str | None, typer.Option(help="the orders of this account")] = None,
+    config: Config = None,
+) -> None:
+    """Delete a person's data on request; really, from the files too."""
+    if plate is None and account_id is None:
+        raise ConfigError("give --plate or --account-id")
+    _, engine = _open(config)
+    known = normalise(plate) if plate is not None else None
+    gone = retention.forget(engine, site, system_clock(), plate=known, account_id=account_id)
+    print(", ".join(f"{name} {count}" for name, count in asdict(gone).items()))
 
 
 @audit_log.command("verify")

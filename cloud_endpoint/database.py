@@ -34,14 +34,17 @@ def _prepare_sqlite(connection: Any, _record: object) -> None:
     for pragma in (
         "journal_mode=WAL",
         "synchronous=FULL",  # `accepted` means durable
-        "foreign_keys=ON",
+        "secure_delete=ON",  # deleted plates are overwritten, not just unlinked
         f"busy_timeout={BUSY_TIMEOUT_MS}",
     ):
         connection.execute(f"PRAGMA {pragma}")
 
 
 def _begin_sqlite(connection: Connection) -> None:
-    reading = connection.get_execution_options().get("reading", False)
+    options = connection.get_execution_options()
+    if options.get("isolation_level") == "AUTOCOMMIT":
+        return
+    reading = options.get("reading", False)
     # A transaction that turns writer half-way fails at once when another writes: take the lock first.
     connection.exec_driver_sql("BEGIN" if reading else "BEGIN IMMEDIATE")
 

@@ -1,8 +1,8 @@
 """Routes for operators, and for whoever watches the service."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Query, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import REGISTRY, generate_latest
 
@@ -46,6 +46,28 @@ def decide_review(
 def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
     """The evidence picture of a review."""
     return Response(cloud.review_picture(token, review_id), media_type="image/jpeg")
+
+
+@router.get("/cds/events/events", tags=["cds"], responses=documented(401, 403))
+def cds_events(
+    cloud: Service,
+    token: OperatorToken,
+    event_time: Annotated[
+        str | None,
+        Query(
+            pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}$",
+            description="an hour of UTC, YYYY-MM-DDTHH; without it the last 60 minutes",
+        ),
+    ] = None,
+) -> dict[str, Any]:
+    """Curb Data Specification 1.1: park_start and park_end events, newest first, without plates."""
+    return cloud.cds_events(token, event_time)
+
+
+@router.get("/cds/events/status", tags=["cds"], responses=documented(401, 403))
+def cds_status(cloud: Service, token: OperatorToken) -> dict[str, Any]:
+    """Curb Data Specification 1.1: which poles are online."""
+    return cloud.cds_status(token)
 
 
 @router.get("/healthz", tags=["operation"])
