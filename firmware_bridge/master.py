@@ -14,6 +14,8 @@ from firmware_bridge.statistics import ChannelSnapshot, SensorSnapshot, SensorSt
 from firmware_bridge.transaction import Cause, Outcome
 
 _CYCLE_WEIGHT = 0.1
+_FIRST_REWRITE_PAUSE_S = 5.0
+_LONGEST_REWRITE_PAUSE_S = 3600.0
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
 
 
@@ -43,6 +45,7 @@ class BusMaster:
             for channel in sensor.used_channels
         }
         self._last_cause: dict[str, str] = {}
+        self._rewrites: dict[tuple[int, int], tuple[int, float]] = {}
         self._round_mark: tuple[str, float] | None = None
 
     def start(self, now_s: float) -> None:
@@ -111,17 +114,27 @@ class BusMaster:
             statistics.readings[label] = signals[channel][register.name]
             if profile.counter is not None and register.name == profile.counter.register:
                 self._channels[sensor.name, channel].count(raw, now_s)
-            self._check_setting(lane, register.name, profile.address(register, channel), raw)
+            self._check_setting(lane, register.name, profile.address(register, channel), raw, now_s)
         found = [
             self._channels[sensor.name, channel].read(values, now_s) for channel, values in signals.items()
         ]
         return [observation for observation in found if observation is not None]
 
-    def _check_setting(self, lane: Lane, register: str, address: int, raw: int) -> None:
+    def _check_setting(self, lane: Lane, register: str, address: int, raw: int, now_s: float) -> None:
         for rule in lane.sensor.profile.reapply:
+            if rule.register != register:
+                continue
             wanted = lane.sensor.reapply.get(register, rule.value)
-            if rule.register == register and raw != wanted:
-                write = Request(device_id=lane.sensor.device_id, function=6, address=address, value=wanted)
+            key = (lane.sensor.device_id, address)
+            if raw == wanted:
+                self._rewrites.pop(key, None)
+                continue
+            # Some devices take a setting but never show it: they are written less and less often.
+            tries, not_before_s = self._rewrites.get(key, (0, now_s))
+            if now_s >= not_before_s:
+                pause_s = min(_FIRST_REWRITE_PAUSE_S * 2**tries, _LONGEST_REWRITE_PAUSE_S)
+                self._rewrites[key] = (tries + 1, now_s + pause_s)
+                write = Request(device_id=key[0], function=6, address=address, value=wanted)
                 self._schedule.write_soon(lane, write)
                 self._statistics[lane.sensor.name].settings_rewritten += 1
 

@@ -105,6 +105,28 @@ def test_a_gateway_that_lost_power_gets_its_settings_again(tmp_path: Path, profi
         assert rig.states("g", 1) == ["vacant"]
 
 
+def test_a_gateway_that_never_shows_its_setting_is_not_written_all_the_time(
+    tmp_path: Path, profiles: Profiles
+) -> None:
+    class Secretive(SimulatedDevice):
+        writes = 0
+
+        def answer(self, pdu: bytes) -> bytes:
+            reply = super().answer(pdu)
+            if pdu[0] == 6:
+                self.writes += 1
+                self.power_cycle()
+            return reply
+
+    device = Secretive(profiles["dx80_mgage"], 1)
+    gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1,))
+    with running(tmp_path / "bus", [device], [gateway]) as rig:
+        wait_for(lambda: device.writes == 1, "it is written")
+        polls = rig.bus.snapshot().sensors[0].requests
+        wait_for(lambda: rig.bus.snapshot().sensors[0].requests > polls + 50, "polling goes on")
+        assert device.writes == 1
+
+
 @pytest.mark.parametrize(
     "faults",
     [
