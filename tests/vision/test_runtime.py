@@ -61,7 +61,7 @@ def test_both_runtimes_give_the_same_integers_to_within_rounding(manifest: Manif
     pixels = np.clip(smooth + 128, 0, 255).astype(np.uint8)
     for left, right, output in zip(new.run(pixels), old.run(pixels), new.outputs, strict=True):
         difference = np.abs(left.astype(int) - right.astype(int))
-        assert difference.mean() <= 1.0
+        assert difference.mean() <= 2.0  # of 255, after some thirty layers
         assert difference.max() * output.scale <= 1.0
 
 
