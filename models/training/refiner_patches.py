@@ -24,7 +24,7 @@ def jittered(quad: Quad, rng: Rng) -> Quad:
     """A quad as the detector might have given it."""
     width = float(np.linalg.norm(quad[1] - quad[0]))
     unit = np.array([[-0.5, -0.5], [0.5, -0.5], [0.5, 0.5], [-0.5, 0.5]])
-    strength = 1.0 if rng.random() < 0.6 else 1.8
+    strength = 1.0 if rng.random() < 0.8 else 1.7
     unit = unit * np.exp(rng.normal(0, (0.08 * strength, 0.14 * strength)))
     unit = (
         unit

@@ -81,7 +81,7 @@ def loss_of(outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, float]]
     corners = functional.smooth_l1_loss(error, torch.zeros_like(error), reduction="none", beta=1.0).mean(1)
     corners = (corners * known).sum() / known.sum().clamp(min=1)
     pixels = (error.detach().abs().mean(1) * known).sum() / known.sum().clamp(min=1)
-    total = plate + 0.3 * rows + 0.5 * corners
+    total = plate + 0.3 * rows + corners
     return total, {"plate": float(plate.detach()), "rows": float(rows.detach()), "corners_px": float(pixels)}
 
 
