@@ -50,41 +50,41 @@ class KindArt:
 
 
 KINDS: Final[dict[str, KindArt]] = {
-    "small_car": KindArt(templates=("passsss",), layouts=("single",), colours=("blue",), share=0.33),
+    "small_car": KindArt(templates=("passsss",), layouts=("single",), colours=("blue",), share=0.26),
     "large_car": KindArt(
-        templates=("passsss",), layouts=("single", "double", "double"), colours=("yellow",), share=0.15
+        templates=("passsss",), layouts=("single", "double", "double"), colours=("yellow",), share=0.16
     ),
-    "trailer": KindArt(templates=("passss挂",), layouts=("double",), colours=("yellow",), share=0.06),
+    "trailer": KindArt(templates=("passss挂",), layouts=("double",), colours=("yellow",), share=0.05),
     "coach": KindArt(templates=("passss学",), layouts=("single",), colours=("yellow",), share=0.06),
-    "small_new_energy": KindArt(templates=("paesdddd",), layouts=("long",), colours=("green",), share=0.14),
+    "small_new_energy": KindArt(templates=("paesdddd",), layouts=("long",), colours=("green",), share=0.17),
     "large_new_energy": KindArt(
-        templates=("paddddde",), layouts=("long",), colours=("yellow_green",), share=0.05
+        templates=("paddddde",), layouts=("long",), colours=("yellow_green",), share=0.065
     ),
     "police": KindArt(
         templates=("paqddd警",),
         layouts=("gap1",) * 6 + ("single",) * 3 + ("double",),
         colours=("white",),
-        share=0.06,
+        share=0.075,
     ),
     "hk_macau": KindArt(
-        templates=("粤Zssss港", "粤Zssss澳"), layouts=("single",), colours=("black",), share=0.04
+        templates=("粤Zssss港", "粤Zssss澳"), layouts=("single",), colours=("black",), share=0.05
     ),
     "embassy": KindArt(
         templates=("使dddddd", "使dddddd", "dddddd使"),
         layouts=("gap4", "gap1", "gap3"),
         colours=("black",),
-        share=0.025,
+        share=0.035,
     ),
     "consulate": KindArt(
         templates=("pddddd领", "padddd领"),
         layouts=("gap1", "single", "gap4"),
         colours=("black",),
-        share=0.025,
+        share=0.03,
     ),
     "motorcycle": KindArt(templates=("passsss",), layouts=("small",), colours=("yellow", "blue"), share=0.03),
-    "military": KindArt(templates=("mlddddd",), layouts=("single",), colours=("white_red2",), share=0.015),
+    "military": KindArt(templates=("mlddddd",), layouts=("single",), colours=("white_red2",), share=0.03),
     "armed_police": KindArt(
-        templates=("WJpddddt", "WJddddt"), layouts=("wj",), colours=("white_red2",), share=0.015
+        templates=("WJpddddt", "WJddddt"), layouts=("wj",), colours=("white_red2",), share=0.02
     ),
 }
 
