@@ -254,13 +254,14 @@ def scene_of(connection: Connection, site_id: str, berth_id: str) -> Scene:
     query = (
         select(*_SCENE.values())
         .select_from(berths)
-        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == _latest_visit()))
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
         .where(b.site_id == site_id, b.berth_id == berth_id)
     )
     return _scene(dict(connection.execute(query).mappings().one()))
 
 
-def _latest_visit() -> Any:
+def latest_visit() -> Any:
+    """Return the id of a berth's current visit, as a subquery beside `berths`."""
     v = visits.alias("latest")
     return (
         select(v.c.visit_id)
@@ -339,7 +340,7 @@ def _submission() -> Any:
         )
         .join(order_candidates, (c.site_id == o.site_id) & (c.order_id == o.order_id))
         .join(berths, (b.site_id == c.site_id) & (b.berth_id == c.berth_id))
-        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == _latest_visit()))
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
         .where(
             credentials.c.credential_id == bindparam("credential_id"),
             credentials.c.revoked_ms.is_(None),

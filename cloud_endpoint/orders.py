@@ -140,14 +140,19 @@ def load(
     row = connection.execute(query).mappings().one_or_none()
     # A stranger's order and none at all look the same from outside.
     if row is None or credential_id not in (None, row["credential_id"]):
-        raise Problem(
-            "order-unknown",
-            HTTPStatus.NOT_FOUND,
-            "there is no such order of this terminal",
-            field="order_id",
-            remedy="open one: POST /v1/orders",
-        )
+        raise unknown()
     return Order.of(row)
+
+
+def unknown() -> Problem:
+    """Return the problem of an order that does not exist, or not for this asker."""
+    return Problem(
+        "order-unknown",
+        HTTPStatus.NOT_FOUND,
+        "there is no such order of this terminal",
+        field="order_id",
+        remedy="open one: POST /v1/orders",
+    )
 
 
 def answer(order: Order, settings: CloudSettings) -> OrderAnswer:

@@ -28,6 +28,7 @@ from cloud_endpoint.access import Credential, Role, authenticate, authenticate_d
 from cloud_endpoint.checking import Sight
 from cloud_endpoint.clock import Clock, from_ms, system_clock
 from cloud_endpoint.database import reading, writing
+from cloud_endpoint.desk import Desk, look
 from cloud_endpoint.errors import Problem, invalid
 from cloud_endpoint.ingest import ingest
 from cloud_endpoint.messages import (
@@ -46,7 +47,7 @@ from cloud_endpoint.order_states import OrderEvent
 from cloud_endpoint.orders import Order, advance, answer
 from cloud_endpoint.pulls import PullFailed, latest
 from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import berths, devices
+from cloud_endpoint.tables import berths, devices, sites
 from cloud_endpoint.tables import captures as captures_table
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, Snapshot, SnapshotTaken, SyncAnswer, SyncRequest
 
@@ -276,6 +277,37 @@ class Cloud:
             )
         return answer(order, self.settings)
 
+    def view_with_zone(self, token: str, order_id: str) -> tuple[OrderAnswer, str]:
+        """Return an order as it stands, and the time zone of its street."""
+        told = self.view(token, order_id)
+        with reading(self.engine) as connection:
+            site_id = authenticate(connection, token, Role.TERMINAL).site_id
+            zone = connection.execute(select(sites.c.time_zone).where(sites.c.site_id == site_id))
+            return told, zone.scalar_one()
+
+    def check_account(self, token: str, order_id: str, account_id: str | None) -> None:
+        """Raise Problem unless the order is this account's; a stranger's looks like none at all."""
+        with reading(self.engine) as connection:
+            who = authenticate(connection, token, Role.TERMINAL)
+            order = orders.load(
+                connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
+            )
+            if order.account_id != account_id:
+                raise orders.unknown()
+
+    def charge_address(self, token: str, address: str) -> None:
+        """Count an order of the driver's page against the address it came from; raises Problem."""
+        with writing(self.engine) as connection:
+            limits.charge(
+                connection,
+                authenticate(connection, token, Role.TERMINAL).site_id,
+                "address",
+                address[:64],
+                most=self.settings.limits.orders_per_address_per_hour,
+                window_ms=limits.HOUR_MS,
+                now_ms=self.clock(),
+            )
+
     def _own(self, connection: Connection, who: Credential, order_id: str) -> Order:
         return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=True)
 
@@ -316,6 +348,12 @@ class Cloud:
             site_id = authenticate(connection, token, Role.OPERATOR).site_id
             row = reviews.find(connection, site_id, review_id)
             return evidence.body(connection, site_id, row.evidence_sha256)
+
+    def desk(self, token: str) -> Desk:
+        """Return what the operator's page shows."""
+        with reading(self.engine) as connection:
+            site_id = authenticate(connection, token, Role.OPERATOR).site_id
+            return look(connection, site_id, self.clock())
 
     def cds_events(self, token: str, hour: str | None) -> dict[str, Any]:
         """Return the site's curb events of an hour of UTC, or of the last 60 minutes."""

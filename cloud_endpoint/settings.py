@@ -76,7 +76,8 @@ class LimitSettings(_Section):
     orders_per_account_per_day: Count = 20
     orders_per_client_per_day: Count = 20
     orders_per_zone_per_hour: Count = 600
-    offers_per_order: Count = 3
+    orders_per_address_per_hour: Count = 60  # of the driver's page: many phones share an address
+    offers_per_order: Count = 4
     near_m: Annotated[float, Field(gt=0)] = 100
 
 
@@ -90,6 +91,12 @@ class PoleSettings(_Section):
     enrolment_code_lifetime_s: Seconds = 7 * 86_400
     sync_idle_s: Seconds = 5
     sync_busy_s: Seconds = 1
+
+
+class PagesSettings(_Section):
+    """The driver's page orders with this terminal's token; empty: there is no page."""
+
+    terminal_token: str = ""
 
 
 class RetentionSettings(_Section):
@@ -112,6 +119,7 @@ class CloudSettings(_Section):
     limits: LimitSettings = LimitSettings()
     poles: PoleSettings = PoleSettings()
     retention: RetentionSettings = RetentionSettings()
+    pages: PagesSettings = PagesSettings()
 
 
 def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ) -> CloudSettings:

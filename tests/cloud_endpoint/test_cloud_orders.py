@@ -68,7 +68,7 @@ def test_low_confidence_is_pending_and_never_modify(street: Street) -> None:
 
 def test_a_doubted_character_goes_to_review_not_to_the_driver(street: Street) -> None:
     pole = street.enrol()
-    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.9,))
+    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
     order_id, _ = street.order("1003", RIGHT)
     assert street.view(order_id, wait=20)["instruction"] == "review"
 

@@ -278,7 +278,7 @@ def test_a_picture_is_kept_under_its_own_hash_only(street: Street) -> None:
 def test_the_picture_of_a_review_is_asked_for_on_the_sync_and_shown_to_the_operator(street: Street) -> None:
     pole = street.enrol(reachable=False)
     sha256 = hashlib.sha256(JPEG).hexdigest()
-    pole.drive_in("1003", WRONG, characters=(0.999,) * 6 + (0.9,))
+    pole.drive_in("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
     pole.read("1003", evidence_sha256=sha256)
     pole.sync()
     order_id, _ = street.order("1003", RIGHT)

@@ -404,7 +404,7 @@ def test_an_instruction_that_follows_later_is_pushed_signed_and_retried(
 
 def reviewed(street: Street) -> tuple[Pole, str, dict[str, Any]]:
     pole = street.enrol()
-    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.9,))
+    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
     order_id, _ = street.order("1003", RIGHT)
     assert street.view(order_id, wait=20)["instruction"] == "review"
     queue = street.call("GET", "/v1/reviews", token=street.operator).json()
