@@ -3,16 +3,18 @@
 import threading
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Annotated, Any, Protocol
 
 import typer
 
-from firmware_bridge import BridgeError
-from firmware_bridge.frames import Request
-from firmware_bridge.transaction import Cause, Outcome
-
 if TYPE_CHECKING:
     from edged.settings import Settings
+    from firmware_bridge import SensorSettings
+    from firmware_bridge.frames import Request
+    from firmware_bridge.transaction import Outcome
+
+
+BusName = Annotated[str | None, typer.Option("--bus", help="Which bus; needed when there are several.")]
 
 
 class Desk(Protocol):
@@ -32,6 +34,7 @@ class _DaemonDesk:
 
     def call(self, command: str, **arguments: Any) -> Any:
         from edged.control import ControlError, ask
+        from firmware_bridge import BridgeError
 
         try:
             return ask(self._directory, command, **arguments)
@@ -75,8 +78,10 @@ def open_desk(settings: "Settings") -> Iterator[Desk]:
         yield desk
 
 
-def ask_through(desk: Desk, bus: str, request: Request, response_timeout_s: float) -> Outcome:
+def ask_through(desk: Desk, bus: str, request: "Request", response_timeout_s: float) -> "Outcome":
     """Put one request through a desk; the outcome as the bus judged it."""
+    from firmware_bridge.transaction import Cause, Outcome
+
     answer = desk.call(
         "bus_ask",
         bus=bus,
@@ -100,9 +105,44 @@ def ask_through(desk: Desk, bus: str, request: Request, response_timeout_s: floa
 def bridge_errors() -> Iterator[None]:
     """End the command with the error's own words instead of a traceback."""
     from edged.control import ControlError
+    from firmware_bridge import BridgeError
 
     try:
         yield
     except (BridgeError, ControlError) as error:
         typer.echo(str(error), err=True)
         raise typer.Exit(1) from None
+
+
+def daemon_runs(settings: "Settings") -> bool:
+    """Whether a daemon owns the ports now."""
+    from edged.control import NotRunning, ask
+
+    try:
+        ask(settings.store.directory, "buses")
+    except NotRunning:
+        return False
+    return True
+
+
+def bus_name(settings: "Settings", wanted: str | None) -> str:
+    """The bus that is meant: the named one, or the only one."""
+    names = [bus.name for bus in settings.bus]
+    if wanted is None and len(names) == 1:
+        return str(names[0])
+    if wanted not in names:
+        raise typer.BadParameter(f"got {wanted!r}: name one of {', '.join(names)} with --bus")
+    return str(wanted)
+
+
+def sensor_named(settings: "Settings", name: str) -> "tuple[str, SensorSettings]":
+    """A sensor of the settings and the name of its bus."""
+    from edged.sensor_buses import sensor_profiles, sensors_of
+
+    profiles = sensor_profiles(settings)
+    for bus in settings.bus:
+        for sensor in sensors_of(settings, bus.name, profiles):
+            if sensor.name == name:
+                return bus.name, sensor
+    known = ", ".join(sensor.name for sensor in settings.sensor)
+    raise typer.BadParameter(f"got {name!r}: there are {known}")
