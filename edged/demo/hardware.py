@@ -72,8 +72,8 @@ def begin_hardware(processes: Processes, files: SiteFiles, *, night: Sequence[in
 
 def hear_hardware(processes: Processes, files: SiteFiles) -> Hardware:
     """Wait until both simulators are ready."""
-    processes.hear("bus", within_s=30)
-    camera = processes.hear("camera", within_s=60)
+    processes.hear("bus", within_s=60)
+    camera = processes.hear("camera", within_s=120)
     return Hardware(files=files, camera_port=camera["port"], polygons=camera["polygons"])
 
 

@@ -12,12 +12,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.demo.car import Car, Patch, build_car, with_lights_off
-from edged.demo.ground import BERTH_WIDTH_M, berth_outline, cloud_noise, draw_street
+from edged.demo.ground import BERTH_WIDTH_M, berth_outline, draw_street
 from edged.demo.light import daylight, lamplight
 from edged.demo.plates import FlatPlate, draw_plate, usual_kind
 from edged.demo.view import Points, View
 from edged.picture import Image
 
+WIDTH_PX, HEIGHT_PX = 1920, 1080
 _SUPERSAMPLING = 2
 _Canvas = NDArray[np.float32]
 
@@ -40,8 +41,8 @@ class Scene:
         *,
         seed: int,
         is_day: bool,
-        width_px: int = 1920,
-        height_px: int = 1080,
+        width_px: int = WIDTH_PX,
+        height_px: int = HEIGHT_PX,
     ) -> None:
         self._line_x = {berth_no: index * BERTH_WIDTH_M for index, berth_no in enumerate(berths)}
         self._watched = tuple(watched)
@@ -179,21 +180,6 @@ class Scene:
             cv2.circle(layer, (round(x / 8), round(y / 8)), 4, 1.0, -1)
             bloom = cv2.GaussianBlur(layer, (0, 0), 5) * 1.2 + cv2.GaussianBlur(layer, (0, 0), 18) * 3.0
             canvas += np.asarray(cv2.resize(bloom, canvas.shape[1::-1]), np.float32)[..., None] * colour
-
-
-def video_frame(image: Image, *, is_day: bool, rng: np.random.Generator) -> Image:
-    """Return `image` as a sensor delivers it: shaken by the wind, a little soft, noisy."""
-    shift = rng.normal(0, 0.6, 2)
-    matrix = np.array(((1, 0, shift[0]), (0, 1, shift[1])), np.float64)
-    moved = cv2.warpAffine(image, matrix, image.shape[1::-1], borderMode=cv2.BORDER_REPLICATE)
-    soft = cv2.GaussianBlur(moved, (0, 0), float(rng.uniform(0.45, 0.75))).astype(np.float32)
-    grain = rng.standard_normal(image.shape[:2], np.float32) * (2.2 if is_day else 4.5)
-    tint = rng.standard_normal((*(side // 4 for side in image.shape[:2]), 3), np.float32) * (
-        1.2 if is_day else 3.0
-    )
-    noise = grain[..., None] + np.asarray(cv2.resize(tint, image.shape[1::-1]), np.float32)
-    vignette = 1 + 0.02 * cloud_noise(image.shape[:2], 2, rng)
-    return np.asarray(np.clip(soft * vignette[..., None] + noise, 0, 255), np.uint8)
 
 
 def _paste(canvas: _Canvas, flat: _Canvas, corners: Points) -> None:

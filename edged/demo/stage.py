@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edged.demo.scene import Scene, video_frame
+from edged.demo.scene import HEIGHT_PX, WIDTH_PX, Scene
+from edged.demo.sensor import Sensor
 from edged.picture import PictureError, decode_picture, encode_jpeg
 
 _JPEG_QUALITY = 88
@@ -39,6 +40,10 @@ class Stage:
         }
         self._cars: dict[str, str] = {}
         self._photos: dict[int, bytes] = {}
+        self._sensors = {
+            channel.number: Sensor(WIDTH_PX, HEIGHT_PX, is_day=channel.is_day, rng=self._rng)
+            for channel in channels
+        }
         self._rendered = {number: scene.render({}).image for number, scene in self._scenes.items()}
 
     @property
@@ -58,9 +63,7 @@ class Stage:
                 return photo
             image = self._rendered[number]
             frame_seed = int(self._rng.integers(2**32))
-        frame = video_frame(
-            image, is_day=self._channels[number].is_day, rng=np.random.default_rng(frame_seed)
-        )
+        frame = self._sensors[number].frame(image, np.random.default_rng(frame_seed))
         return encode_jpeg(frame, quality=_JPEG_QUALITY)
 
     def arrive(self, berth_no: str, *, plate: str | None = None, photo: str | None = None) -> None:

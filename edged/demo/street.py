@@ -52,6 +52,11 @@ class Street:
     def snapshot_at_pole(self, berth_no: str) -> Answered:
         return self.pole.ask("GET", f"/v1/berths/{berth_no}/snapshot?nonce=demo-nonce-1")
 
+    def fresh_look(self, berth_no: str) -> Answered:
+        """Let the pole take a new picture; it answers within 15 s."""
+        order = {"nonce": "demo-nonce-2"}
+        return self.pole.ask("POST", f"/v1/berths/{berth_no}/captures", order, timeout_s=20)
+
     def snapshot_by_cloud(self, berth_no: str) -> Answered:
         """Let the cloud pull the berth's snapshot, as an operator does."""
         return self.operator.ask("GET", f"/v1/berths/{berth_no}/snapshot")
@@ -73,14 +78,14 @@ class Street:
         """Start the daemon as systemd does; return how long it took to know every berth."""
         self.processes.start("edged", [EDGED, "run", "--config", str(self.config)])
         return self.processes.wait_until(
-            self._knows_its_berths, within_s=30, what="edged knows its berths", process="edged"
+            self._knows_its_berths, within_s=60, what="edged knows its berths", process="edged"
         )
 
     def start_cloud(self) -> None:
         """Start the cloud again after it was killed."""
         _serve_cloud(self.processes, self.hardware.files.folder / "cloud.toml")
         self.processes.wait_until(
-            lambda: _answers(self.phone), within_s=30, what="the cloud is ready", process="cloud"
+            lambda: _answers(self.phone), within_s=60, what="the cloud is ready", process="cloud"
         )
 
     def _knows_its_berths(self) -> bool:
@@ -150,7 +155,7 @@ def _start_cloud(processes: Processes, files: SiteFiles, port: int) -> tuple[str
             ),
         )
     ready = Api(f"http://127.0.0.1:{port}", "", "cloud")
-    processes.wait_until(lambda: _answers(ready), within_s=30, what="the cloud is ready", process="cloud")
+    processes.wait_until(lambda: _answers(ready), within_s=60, what="the cloud is ready", process="cloud")
     return phone, operator, code
 
 

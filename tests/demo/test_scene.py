@@ -5,7 +5,8 @@ import pytest
 
 from edged.demo.plate_face import draw_character
 from edged.demo.plates import draw_plate, usual_kind
-from edged.demo.scene import Scene, video_frame
+from edged.demo.scene import Scene
+from edged.demo.sensor import Sensor
 from edged.domain.plate import PROVINCES, SPECIAL, PlateKind
 
 BERTHS = ("1001", "1002", "1003", "1004")
@@ -87,5 +88,6 @@ def test_night_is_darker_than_day_and_lamps_are_brighter_than_night() -> None:
 def test_frames_of_a_burst_differ_by_noise_only(scene: Scene) -> None:
     image = scene.render({}).image
     rng = np.random.default_rng(0)
-    first, second = (video_frame(image, is_day=True, rng=rng).astype(float) for _ in range(2))
+    sensor = Sensor(960, 540, is_day=True, rng=rng)
+    first, second = (sensor.frame(image, rng).astype(float) for _ in range(2))
     assert 0.5 < np.abs(first - second).mean() < 6
