@@ -363,27 +363,22 @@ def negatives(vision: PlateVision, folder: Path) -> None:
     line(len(paths), interval(accepted, len(paths)), f"{entries / max(1, len(paths)):.2f}")
 
 
-def latency(_: PlateVision, folder: Path) -> None:
+def latency(vision: PlateVision, folder: Path) -> None:
     """Stages on one 1920x1080 frame, on each runtime that is installed; medians and minima in ms."""
     cv2.setNumThreads(1)
-    frame = np.full((1080, 1920, 3), 90, np.uint8)
-    paths = sorted((folder / "scenes").rglob("[0-3]*.jpg"))
-    if paths:
-        scene = picture(paths[-1])
-        scale = min(1080 / scene.shape[0], 1920 / scene.shape[1])
-        scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale), np.uint8)
-        frame[: scene.shape[0], : scene.shape[1]] = scene
+    frame = readable_frame(vision, folder)
     corners = np.asarray([[800, 500], [960, 510], [958, 560], [798, 550]], np.float32)
     plate = Candidate(corners=corners, score=1.0, two_rows=0.0)
     whole = Region(left=0, top=0, right=1920, bottom=1080)
     heading("Latency, one thread", "runtime", "stage", "median ms", "fastest ms")
     for runtime in Runtime:
         try:
-            vision = PlateVision.load(runtime=runtime)
+            timed_vision = PlateVision.load(runtime=runtime)
         except RuntimeMissing:
             continue
         # The stages are the pipeline's own parts; nothing else needs to reach them.
-        detector, refiner, reader = vision._detector, vision._refiner, vision._reader
+        parts = timed_vision
+        detector, refiner, reader = parts._detector, parts._refiner, parts._reader
         framing = vision.manifest.reader.framing
         cut = rectifier.window(
             frame, corners, framing, rows=1, width_px=reader.width_px, height_px=reader.height_px
@@ -392,7 +387,7 @@ def latency(_: PlateVision, folder: Path) -> None:
             "find (shrink, network, decode)": lambda d=detector: d.find(frame, whole, d.fitting_scale(whole)),
             "refine one plate": lambda r=refiner: r.refine(frame, plate),
             "read one plate": lambda r=reader, c=cut: r.read(c),
-            "whole frame": lambda v=vision: v.read_frame(frame),
+            "whole frame": lambda v=timed_vision: v.read_frame(frame),
         }
         for name, stage in stages.items():
             times = timed(stage, 60 if runtime is Runtime.LITERT else 10)
@@ -418,6 +413,19 @@ def runtimes(_: PlateVision, folder: Path) -> None:
         same = sum((a and a.reading.text) == (b and b.reading.text) for a, b in pairs)
         apart = [abs(a.reading.confidence - b.reading.confidence) for a, b in pairs if a and b]
         line(name, len(pairs), same, f"{max(apart, default=0.0):.3f}")
+
+
+def readable_frame(vision: PlateVision, folder: Path) -> Image:
+    """The first validation scene that, fitted into 1920x1080, has a plate that is accepted."""
+    for path in sorted((folder / "scenes").rglob("[0-3]*.jpg")):
+        scene = picture(path)
+        scale = min(1080 / scene.shape[0], 1920 / scene.shape[1])
+        scene = np.asarray(cv2.resize(scene, None, fx=scale, fy=scale), np.uint8)
+        frame = np.full((1080, 1920, 3), 90, np.uint8)
+        frame[: scene.shape[0], : scene.shape[1]] = scene
+        if any(read.reading.accepted for read in vision.read_frame(frame)):
+            return frame
+    raise ValueError("no validation scene has a plate that is accepted: nothing to time")
 
 
 def timed(stage: Callable[[], object], rounds: int) -> list[float]:
