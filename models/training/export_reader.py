@@ -105,7 +105,7 @@ def quantized(module: tf.Module, windows: npt.NDArray[np.uint8]) -> bytes:
 def representative_windows(folder: Path, count: int, seed: int) -> npt.NDArray[np.uint8]:
     """Degraded real windows of training, drawn at random; never validation pictures.
 
-    Synthetic ones are left out: their extremes widen the ranges, which cost about one point of whole plates on
+    Synthetic ones are left out: their extremes widen the ranges, which cost about one point of plates on
     the validation pictures where real windows alone cost none.
     """
     rng = np.random.default_rng(seed)
