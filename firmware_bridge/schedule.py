@@ -29,7 +29,7 @@ _UNAVAILABLE_PAUSE_S = 10.0  # after exceptions 1 to 3: no such register
 # A sensor that always answers in 5 ms need not be waited for 100 ms when a request was lost: its own slowest
 # recent answer, with room to spare, is patience enough. After some failures the profile's timeout counts.
 _PATIENCE_FACTOR = 3.0
-_LEAST_PATIENCE_S = 0.03  # a busy box or a USB hub holds characters back by more than a sensor does
+_LEAST_PATIENCE_S = 0.02  # an FTDI adapter holds characters back for up to 16 ms
 _SLOWEST_FADES = 0.995
 _IMPATIENT_SILENCES = 2
 _NEVER = float("-inf")
