@@ -16,7 +16,7 @@ class ConfigError(CloudError):
 
 
 class DatabaseUnavailable(CloudError):
-    """The database cannot be reached or is busy; the request may be sent again."""
+    """The database, or this worker, cannot serve now; the request may be sent again."""
 
 
 class Problem(CloudError):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
 
+from prometheus_client import Counter
 from pydantic import ValidationError
 from sqlalchemy import Connection, Engine, select
 
@@ -53,6 +54,12 @@ from edged.wire import EnrolmentAnswer, EnrolmentRequest, Snapshot, SnapshotTake
 
 log = logging.getLogger(__name__)
 
+EVENTS = Counter("edged_cloud_events", "Events of poles by verdict", ["verdict"])
+INSTRUCTIONS_TOLD = Counter(
+    "edged_cloud_checks", "Answers to submitted orders by instruction", ["instruction"]
+)
+CAPTURES = Counter("edged_cloud_captures", "Requested pictures by outcome", ["outcome"])
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cloud:
@@ -83,6 +90,8 @@ class Cloud:
             result = ingest(
                 connection, site_id, device_id, request, now_ms, round(poles.max_clock_skew_s * 1000)
             )
+        for verdict in result.verdicts:
+            EVENTS.labels(verdict.verdict.value).inc()
         for event in result.snapshots:
             self._take_carried(site_id, device_id, event)
         self.look_at(site_id, result.berth_ids)
@@ -121,9 +130,11 @@ class Cloud:
                     "capture failed device=%s berth=%s: %s", capture.device_id, capture.berth_no, error
                 )
                 captures.close(connection, capture, "failed", error)
+                CAPTURES.labels("failed").inc()
                 return
             if not captures.close(connection, capture, "answered"):
                 return
+            CAPTURES.labels("answered").inc()
             fresh: Sight | None = captures.record(connection, capture, snapshot, now_ms)
             if capture.submission == order.submissions:
                 checks.resolve(connection, order, self.settings, now_ms, fresh=fresh, captured=True)
@@ -240,6 +251,7 @@ class Cloud:
                 who = authenticate(connection, token, Role.TERMINAL)
                 told = self._once(connection, who, key, f"submit {order_id} {request.model_dump_json()}", act)
         self.wake.set()
+        INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
         return told
 
     def cancel(self, token: str, order_id: str, key: str | None = None) -> OrderAnswer:

@@ -2,12 +2,13 @@
 
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import REGISTRY, generate_latest
 
 from cloud_endpoint.api.context import OperatorToken, Service
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.errors import DatabaseUnavailable
 from cloud_endpoint.messages import ReviewDecision, ReviewView
 from edged.wire import Snapshot
 
@@ -77,9 +78,11 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", tags=["operation"], responses=documented())
-def readyz(cloud: Service) -> dict[str, str]:
+def readyz(request: Request, cloud: Service) -> dict[str, str]:
     """The database answers and the clockwork runs: send requests here."""
     cloud.check_ready()
+    if not request.app.state.clockwork.alive or request.app.state.clockwork.failed is not None:
+        raise DatabaseUnavailable("the clockwork has stopped; restart the service")
     return {"status": "ready"}
 
 

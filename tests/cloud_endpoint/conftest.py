@@ -1,12 +1,8 @@
 """A street for the tests: the real service over real HTTP, on SQLite and on PostgreSQL, with fake poles."""
 
-import shutil
-import subprocess
-import tempfile
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import hypothesis
 import pytest
@@ -17,6 +13,7 @@ from sqlalchemy import delete
 
 from cloud_endpoint.access import Role, add_credential
 from cloud_endpoint.api.app import create_app
+from cloud_endpoint.bench.postgres import PostgresMissing, private_cluster
 from cloud_endpoint.database import open_engine, writing
 from cloud_endpoint.registry import RegistryFile, load_registry
 from cloud_endpoint.schema import migrate
@@ -30,65 +27,15 @@ hypothesis.settings.register_profile(
 hypothesis.settings.load_profile("cloud")
 
 
-def _postgres_bin() -> Path | None:
-    found = shutil.which("initdb")
-    candidates = [Path(found).parent] if found else []
-    candidates += sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
-    return next((path for path in candidates if (path / "initdb").exists()), None)
-
-
 @pytest.fixture(scope="session")
 def postgres_url() -> Iterator[str]:
     """A private PostgreSQL cluster on a loopback socket, thrown away afterwards."""
-    programs = _postgres_bin()
-    if programs is None:
-        pytest.skip("PostgreSQL is not installed: apt-get install postgresql")
-    with tempfile.TemporaryDirectory(prefix="edged-pg-") as folder:
-        home = Path(folder)
-        data = home / "data"
-        as_user: list[str] = []
-        if Path.home() == Path("/root"):  # PostgreSQL refuses to run as root
-            shutil.chown(home, "postgres", "postgres")
-            as_user = ["runuser", "-u", "postgres", "--"]
-        options = f"-c listen_addresses= -c unix_socket_directories={home} -c fsync=off -c max_connections=80"
-        _run(
-            [
-                *as_user,
-                str(programs / "initdb"),
-                "-N",
-                "-D",
-                str(data),
-                "-U",
-                "edged",
-                "-A",
-                "trust",
-                "-E",
-                "UTF8",
-            ]
-        )
-        _run(
-            [
-                *as_user,
-                str(programs / "pg_ctl"),
-                "-D",
-                str(data),
-                "-w",
-                "-l",
-                f"{home}/log",
-                "-o",
-                options,
-                "start",
-            ]
-        )
+    with ExitStack() as stack:
         try:
-            yield f"postgresql+psycopg://edged@/postgres?host={home}"
-        finally:
-            _run([*as_user, str(programs / "pg_ctl"), "-D", str(data), "-m", "immediate", "-w", "stop"])
-
-
-def _run(command: list[str]) -> None:
-    done = subprocess.run(command, capture_output=True, text=True, cwd="/", check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
+            cluster = stack.enter_context(private_cluster("-c fsync=off -c max_connections=120"))
+        except PostgresMissing as exc:
+            pytest.skip(str(exc))
+        yield cluster.url
 
 
 @pytest.fixture(scope="session", params=["sqlite", "postgres"])

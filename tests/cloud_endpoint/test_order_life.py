@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 import requests
-from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Pole, Street, wait_until
+from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Fault, Pole, Street, wait_until
 from sqlalchemy import func, select, update
 
 from cloud_endpoint import audit
@@ -533,3 +533,18 @@ def test_expired_means_expired(street: Street) -> None:
     street.cloud.wake.set()
     answer = wait_until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "it expires")
     assert (answer["instruction"], answer["reason"]) == ("expired", "too_late")
+
+
+def test_plates_and_tokens_are_in_no_log(street: Street, caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level("DEBUG"):
+        pole, order_id, review = reviewed(street)
+        pole.fault = Fault.HTTP_500
+        other, _ = street.order("1003", "京A12347", account="driver-2")
+        wait_until(lambda: "pull failed" in caplog.text, "the failed pull is logged")
+        decide(street, review["review_id"], decision="refuse", reason="no")
+        street.view(other)
+        street.view(order_id)
+    ours = [r.getMessage() for r in caplog.records if r.name.startswith(("cloud_endpoint", "uvicorn"))]
+    assert ours
+    for secret in (RIGHT, WRONG, "京A12347", street.terminal, street.operator, pole.token, street.secret):
+        assert not [line for line in ours if secret in line]
