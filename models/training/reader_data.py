@@ -17,6 +17,7 @@ import framing
 import numpy as np
 import numpy.typing as npt
 from plate_art import ALPHABET, KINDS, Glyphs, Picture, Rng, draw_plate, sample_plate
+from street_scenes import is_held_out
 
 SLOTS: Final = 8
 BLANK: Final = len(ALPHABET)
@@ -204,8 +205,8 @@ def _framed_window(shot: degrade.Shot, rows: int, rng: Rng) -> Picture:
 
 
 def load_street(folder: Path, limit: int) -> list[Picture]:
-    """Street pictures of other countries, a bounded even choice of them, at most 960 px wide."""
-    paths = sorted(folder.glob("*/*.jpg"))
+    """Street pictures of other countries in training's part, evenly chosen, at most 960 px wide."""
+    paths = [path for path in sorted(folder.glob("*/*.jpg")) if not is_held_out(path.name)]
     pictures = []
     for path in paths[:: max(1, len(paths) // limit)]:
         picture = cv2.imread(str(path))
