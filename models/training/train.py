@@ -22,14 +22,15 @@ def steps(model: str, config: Path, runs: Path) -> list[list[str]]:
             for step in ("render", "train", "export", "evaluate")
         ]
     out = str(runs / model)
-    return [[f"train_{model}.py", "--out", out], ["export_detector.py", f"--{model}", out]]
+    train = [f"train_{model}.py", "--config", str(config), "--out", out]
+    return [train, ["export_detector.py", f"--{model}", out]]
 
 
 def main() -> int:
     """Run the steps in order; the first one that fails ends it with its status."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("models", nargs="*", metavar="MODEL", help="reader, detector or refiner")
-    parser.add_argument("--config", type=Path, default=HERE / "config.toml", help="the reader's settings")
+    parser.add_argument("--config", type=Path, default=HERE / "config.toml", help="all settings")
     parser.add_argument(
         "--runs", type=Path, default=Path(".training"), help="checkpoints of detector and refiner"
     )
