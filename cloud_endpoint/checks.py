@@ -59,8 +59,8 @@ def submit(
     now_ms: int,
 ) -> Order:
     """Take a terminal's second plate and decide; raises Problem, IllegalEvent."""
-    plate = _parsed(request.plate)
     order, scene = _locked(connection, token, order_id, request, now_ms)
+    plate = _parsed(request.plate)
     if now_ms >= order.expires_ms:
         raise _expired()
     submitted = advance(

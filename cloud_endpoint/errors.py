@@ -59,7 +59,9 @@ class Problem(CloudError):
 
 def invalid(error: Mapping[str, Any]) -> Problem:
     """Return the problem of a request that does not fit its schema, from pydantic's first error."""
-    parts = [str(part) for part in error["loc"] if part != "body"]
+    parts = [str(part) for part in error["loc"]]
+    if parts and parts[0] in ("body", "query", "path", "header"):
+        del parts[0]
     return Problem(
         "request-invalid",
         HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -14,6 +14,11 @@ from edged.wire import Snapshot
 
 router = APIRouter()
 
+# Days that a month has; the 29th of February of other years is refused by what reads it.
+HOUR_PATTERN = (
+    r"^20[0-9]{2}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
+    r"|02-(0[1-9]|[12][0-9]))T([01][0-9]|2[0-3])$"
+)
 ReviewIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
 
@@ -56,7 +61,7 @@ def cds_events(
     event_time: Annotated[
         str | None,
         Query(
-            pattern=r"^20[0-9]{2}-[0-9]{2}-[0-9]{2}T[0-9]{2}$",
+            pattern=HOUR_PATTERN,
             description="an hour of UTC, YYYY-MM-DDTHH; without it the last 60 minutes",
         ),
     ] = None,
