@@ -27,8 +27,9 @@ class Observation:
 
     `previous` is None on first knowledge (a restart: the car may have been there for hours). `cause` says
     why a channel is FAULT, else what showed the change. `counter_delta`: arrivals that the sensor counted
-    since the last observation and that its level did not show; None where there is no counter. `counter` is
-    the raw count.
+    since the last observation and that its level did not show; None where there is no counter. `blind_s`: the
+    longest time without a good reading while they were counted; it tells a swapped car from a detector
+    that lost and regained one. `counter` is the raw count.
     """
 
     bus: str
@@ -40,6 +41,7 @@ class Observation:
     cause: str
     value: float | None = None
     counter_delta: int | None = None
+    blind_s: float = 0.0
     counter: int | None = None
 
 
@@ -71,6 +73,7 @@ class ChannelWatch:
         self._confirmed = 0
         self._device_fault = ""
         self._unseen = 0
+        self._blind_s = 0.0
         self._counted_at_s = 0.0
         self._look_at_level = False
 
@@ -102,6 +105,8 @@ class ChannelWatch:
             self._unseen = 0 if delta > most else self._unseen + delta
         # A seen car that the counter does not show yet may be shown a moment later, while it stands there.
         self._unseen = max(self._unseen, -1 if self._level else 0)
+        if self._unseen <= 0:
+            self._blind_s = 0.0  # whatever was not looked at, nobody came
         self.counter, self._counted_at_s = counter, now_s
         # A car may have arrived between the last level and this count: the next level tells.
         self._look_at_level = True
@@ -126,6 +131,8 @@ class ChannelWatch:
     def _take_level(self, value: float | None, now_s: float) -> None:
         wanted = self._wanted_level(value)
         if value is not None or self._rule.on_invalid is not OnInvalid.HOLD:
+            if self.last_good_s is not None:
+                self._blind_s = max(self._blind_s, now_s - self.last_good_s)
             self.last_good_s = now_s
         if wanted is None or wanted == self._level:
             self._candidate, self._confirmed = None, 0
@@ -182,5 +189,6 @@ class ChannelWatch:
             cause=cause,
             value=self.value,
             counter_delta=delta,
+            blind_s=self._blind_s,
             counter=self.counter,
         )

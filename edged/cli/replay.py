@@ -81,5 +81,5 @@ def instructions_of(
         yield from settle(observation.at_monotonic_s)
         key = (observation.sensor, observation.channel)
         if key in known:
-            yield from take(key, signal_of(observation), observation.at_monotonic_s)
+            yield from take(key, signal_of(observation, known[key]), observation.at_monotonic_s)
     yield from settle(ends_s)

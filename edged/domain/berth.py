@@ -29,8 +29,11 @@ class Signal(StrEnum):
     VACANT = "vacant"
     FAULT = "fault"
     SETTLED = "settled"  # the phase's settle time has passed
-    COUNTED = "counted"  # occupied, and the sensor's counter moved since the last reading
-    SWAPPED = "swapped"  # another vehicle stands there now
+    COUNTED = "counted"  # occupied, and the sensor's counter moved under our eyes
+    COUNTED_UNSEEN = (
+        "counted_unseen"  # occupied, and it moved while nobody looked
+    )
+    SWAPPED = "swapped"  # the picture shows another vehicle
 
 
 class Act(StrEnum):
@@ -59,29 +62,35 @@ P, S, A = Phase, Signal, Act
 TABLE: dict[tuple[Phase, Signal], tuple[Phase, tuple[Act, ...]]] = {
     (P.VACANT, S.OCCUPIED): (P.ARRIVING, ()),
     (P.VACANT, S.COUNTED): (P.ARRIVING, ()),
+    (P.VACANT, S.COUNTED_UNSEEN): (P.ARRIVING, ()),
     (P.VACANT, S.VACANT): (P.VACANT, ()),
     (P.VACANT, S.FAULT): (P.VACANT_FAULT, ()),
     (P.ARRIVING, S.OCCUPIED): (P.ARRIVING, ()),
     (P.ARRIVING, S.COUNTED): (P.ARRIVING, ()),
+    (P.ARRIVING, S.COUNTED_UNSEEN): (P.ARRIVING, ()),
     (P.ARRIVING, S.VACANT): (P.VACANT, ()),  # drove through, or a flap
     (P.ARRIVING, S.FAULT): (P.VACANT_FAULT, ()),
     (P.ARRIVING, S.SETTLED): (P.OCCUPIED, (A.DRIVE_IN,)),
     (P.OCCUPIED, S.OCCUPIED): (P.OCCUPIED, ()),
     (P.OCCUPIED, S.COUNTED): (P.OCCUPIED, (A.LOOK_AGAIN,)),
+    (P.OCCUPIED, S.COUNTED_UNSEEN): (P.OCCUPIED, (A.DRIVE_OUT, A.DRIVE_IN)),
     (P.OCCUPIED, S.VACANT): (P.LEAVING, ()),
     (P.OCCUPIED, S.FAULT): (P.OCCUPIED_FAULT, ()),
     (P.OCCUPIED, S.SWAPPED): (P.OCCUPIED, (A.DRIVE_OUT, A.DRIVE_IN)),
     (P.LEAVING, S.OCCUPIED): (P.OCCUPIED, (A.LOOK_AGAIN,)),
     (P.LEAVING, S.COUNTED): (P.OCCUPIED, (A.LOOK_AGAIN,)),
+    (P.LEAVING, S.COUNTED_UNSEEN): (P.OCCUPIED, (A.DRIVE_OUT, A.DRIVE_IN)),
     (P.LEAVING, S.VACANT): (P.LEAVING, ()),
     (P.LEAVING, S.FAULT): (P.OCCUPIED_FAULT, ()),
     (P.LEAVING, S.SETTLED): (P.VACANT, (A.DRIVE_OUT,)),
     (P.VACANT_FAULT, S.OCCUPIED): (P.ARRIVING, ()),
     (P.VACANT_FAULT, S.COUNTED): (P.ARRIVING, ()),
+    (P.VACANT_FAULT, S.COUNTED_UNSEEN): (P.ARRIVING, ()),
     (P.VACANT_FAULT, S.VACANT): (P.VACANT, ()),
     (P.VACANT_FAULT, S.FAULT): (P.VACANT_FAULT, ()),
     (P.OCCUPIED_FAULT, S.OCCUPIED): (P.OCCUPIED, (A.LOOK_AGAIN,)),
     (P.OCCUPIED_FAULT, S.COUNTED): (P.OCCUPIED, (A.LOOK_AGAIN,)),
+    (P.OCCUPIED_FAULT, S.COUNTED_UNSEEN): (P.OCCUPIED, (A.DRIVE_OUT, A.DRIVE_IN)),
     (P.OCCUPIED_FAULT, S.VACANT): (P.LEAVING, ()),
     (P.OCCUPIED_FAULT, S.FAULT): (P.OCCUPIED_FAULT, ()),
     (P.OCCUPIED_FAULT, S.SWAPPED): (P.OCCUPIED_FAULT, (A.DRIVE_OUT, A.DRIVE_IN)),
@@ -114,7 +123,7 @@ class Berth:
     settle_out_s: float
     phase: Phase = Phase.VACANT
     phase_since_s: float = 0.0
-    seen_s: float | None = None  # last signal from the sensor
+    heard: bool = False  # the sensor has spoken, if only of a fault
     visit_id: str | None = None
     restarted: bool = False
 
@@ -133,6 +142,15 @@ def recalled(berth: Berth, visit_id: str | None) -> Berth:
     return replace(berth, phase=phase, visit_id=visit_id, restarted=True)
 
 
+def counted(berth: Berth, blind_s: float) -> Signal:
+    """Return what a counter step says, seen after `blind_s` without a look at the sensor.
+
+    It proves another car only if nobody looked for as long as leaving takes. Seen sooner, it is the detector
+    losing and regaining one car, and the picture decides.
+    """
+    return Signal.COUNTED_UNSEEN if blind_s >= berth.settle_out_s else Signal.COUNTED
+
+
 def step(
     berth: Berth, signal: Signal, at_s: float, new_visit_id: Callable[[], str]
 ) -> tuple[Berth, tuple[Instruction, ...]]:
@@ -145,20 +163,8 @@ def step(
     due_s = berth.settles_at_s
     if signal is not Signal.SETTLED and due_s is not None and due_s <= at_s:
         berth, settled = _apply(berth, Signal.SETTLED, due_s, new_visit_id)
-    if signal is Signal.COUNTED and _time_for_two_cars(berth, at_s):
-        signal = Signal.SWAPPED
     berth, instructions = _apply(berth, signal, at_s, new_visit_id)
     return berth, settled + instructions
-
-
-def _time_for_two_cars(berth: Berth, at_s: float) -> bool:
-    """A counter step proves a swap only if nobody looked for as long as leaving takes.
-
-    Seen sooner, it is the detector losing and regaining one car: the picture decides.
-    """
-    if berth.phase not in (Phase.OCCUPIED, Phase.OCCUPIED_FAULT) or berth.seen_s is None:
-        return False
-    return at_s - berth.seen_s >= berth.settle_out_s
 
 
 def _apply(
@@ -172,13 +178,13 @@ def _apply(
     if signal is Signal.SETTLED and due_s is not None and at_s < due_s:
         raise IllegalSignal(f"berth {berth.berth_no}: settled at {at_s} but due at {due_s}")
     visit_id, instructions = _instructed(berth, signal, acts, at_s, new_visit_id)
-    sensor_spoke = signal in (Signal.OCCUPIED, Signal.COUNTED, Signal.VACANT)
-    first_word = (sensor_spoke and phase not in SETTLING) or signal is Signal.SETTLED
+    told = signal in (Signal.OCCUPIED, Signal.COUNTED, Signal.COUNTED_UNSEEN, Signal.VACANT)
+    first_word = (told and phase not in SETTLING) or signal is Signal.SETTLED
     after = replace(
         berth,
         phase=phase,
         phase_since_s=berth.phase_since_s if phase is berth.phase else at_s,
-        seen_s=at_s if sensor_spoke else berth.seen_s,
+        heard=berth.heard or told or signal is Signal.FAULT,
         visit_id=visit_id,
         restarted=berth.restarted and not first_word,
     )
@@ -189,13 +195,9 @@ def _instructed(
     berth: Berth, signal: Signal, acts: tuple[Act, ...], at_s: float, new_visit_id: Callable[[], str]
 ) -> tuple[str | None, tuple[Instruction, ...]]:
     """Return the visit open after `acts`, and their instructions."""
-    cause = (
-        DriveCause.SWAP
-        if signal is Signal.SWAPPED
-        else DriveCause.RESTART
-        if berth.restarted
-        else DriveCause.SENSOR
-    )
+    cause = DriveCause.RESTART if berth.restarted else DriveCause.SENSOR
+    if signal in (Signal.SWAPPED, Signal.COUNTED_UNSEEN):
+        cause = DriveCause.SWAP
     # A vehicle arrived at first contact and left when contact was lost, however long settling took.
     happened_s = berth.phase_since_s if signal is Signal.SETTLED else at_s
     visit_id, instructions = berth.visit_id, []

@@ -19,6 +19,7 @@ from edged.domain.berth import (
     IllegalSignal,
     Instruction,
     Signal,
+    counted,
     recalled,
     step,
 )
@@ -137,7 +138,7 @@ class BerthWorker:
         berth_no = self._berth_of.get((news.sensor, news.channel))
         if berth_no is None:
             return  # a channel that watches no berth in service
-        self._step(berth_no, signal_of(news), news.at_monotonic_s)
+        self._step(berth_no, signal_of(news, self._berths[berth_no]), news.at_monotonic_s)
         component = f"berth {berth_no}"
         if news.state is ChannelState.FAULT:
             remedy = f"look at sensor {news.sensor} with `edged bus watch`: cable, power, its own fault lamp"
@@ -218,10 +219,10 @@ class BerthWorker:
             self._want_capture(settings, instruction.visit_id, Reason.LOOK_AGAIN)
 
 
-def signal_of(observation: Observation) -> Signal:
+def signal_of(observation: Observation, berth: Berth) -> Signal:
     """What an observation of the bus is to its berth."""
     if observation.state is ChannelState.FAULT:
         return Signal.FAULT
     if observation.state is ChannelState.VACANT:
         return Signal.VACANT
-    return Signal.COUNTED if observation.counter_delta else Signal.OCCUPIED
+    return counted(berth, observation.blind_s) if observation.counter_delta else Signal.OCCUPIED

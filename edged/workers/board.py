@@ -18,7 +18,7 @@ _STATES = {
 
 def state_of(berth: Berth) -> BerthState:
     """Return what the wire says of a berth; unknown until its sensor has spoken."""
-    return BerthState.UNKNOWN if berth.seen_s is None and berth.restarted else _STATES[berth.phase]
+    return BerthState.UNKNOWN if not berth.heard else _STATES[berth.phase]
 
 
 class Board:

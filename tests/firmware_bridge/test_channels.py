@@ -171,3 +171,18 @@ def test_the_counter_reports_only_arrivals_that_the_level_did_not_show(
     events: list[tuple[str, int]], expected: list[tuple[str, int | None]]
 ) -> None:
     assert play(*events) == expected
+
+
+@pytest.mark.parametrize(("gap_s", "tells"), [(0.1, "a detector that lost one car"), (4.0, "another car")])
+def test_an_unseen_arrival_says_for_how_long_nobody_looked(gap_s: float, tells: str) -> None:
+    channel = watch(LOOP)
+    channel.count(7, 0.0)
+    channel.read({"d": 1.0}, 0.1)
+    channel.read({"d": 1.0}, 4.0)  # a gap before the last count, when nobody came
+    channel.count(7, 4.1)
+    channel.read({"d": 1.0}, 4.2)
+    channel.count(8, 4.2 + gap_s)
+    observation = channel.read({"d": 1.0}, 4.2 + gap_s)
+    assert observation is not None
+    assert (observation.state, observation.counter_delta) == (ChannelState.OCCUPIED, 1)
+    assert observation.blind_s == pytest.approx(gap_s), tells
