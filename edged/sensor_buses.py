@@ -90,6 +90,7 @@ def sensors_of(
             profile=profiles[sensor.profile],
             channels=tuple(sorted(used.get(sensor.name, ()))),
             thresholds=sensor.thresholds,
+            reapply=sensor.reapply,
         )
         for sensor in settings.sensor
         if sensor.bus == bus

@@ -67,13 +67,18 @@ class BusSettings:
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class SensorSettings:
-    """One device on a bus. `thresholds` override the profile's (`occupied_at`, `vacant_at`, its units)."""
+    """One device on a bus.
+
+    `thresholds` override the profile's (`occupied_at`, `vacant_at`, in its units); `reapply` gives the
+    site's own values of the registers that the profile writes again after a power loss.
+    """
 
     name: Name
     bus: Name
     device_id: Annotated[int, Field(ge=1, le=247 + 8)]  # the LD120 answers at 254, beyond the standard's 247
     profile: Name
     thresholds: Mapping[str, float] = Field(default_factory=dict)
+    reapply: Mapping[str, Annotated[int, Field(ge=0, le=0xFFFF)]] = Field(default_factory=dict)
 
 
 class CameraKind(StrEnum):
