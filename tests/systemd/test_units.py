@@ -11,7 +11,7 @@ import pytest
 UNITS = sorted((Path(__file__).parents[2] / "systemd").glob("*.service"))
 
 pytestmark = pytest.mark.skipif(
-    shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed (Debian package systemd)"
+    shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing (Debian package systemd)"
 )
 
 

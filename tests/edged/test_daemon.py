@@ -1,0 +1,194 @@
+"""`edged run` and `edged diag` as processes, on a box where things are missing."""
+
+import json
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+from waiting import until
+
+from edged.control import ControlError, ask
+from edged.vision.manifest import find_models
+from firmware_bridge import load_profile
+from firmware_bridge.link import LinkTiming
+from firmware_bridge.simulator import BusSimulator, SimulatedDevice
+
+EDGED = Path(sys.executable).with_name("edged")
+PROFILES = Path(__file__).parents[2] / "config" / "sensors"
+
+SETTINGS = """
+[site]
+site_id = "street"
+device_id = "pole-0001"
+[[bus]]
+name = "kerb"
+port = "{port}"
+[[sensor]]
+name = "loop-1"
+bus = "kerb"
+device_id = 1
+profile = "ld120"
+[[camera]]
+name = "high"
+kind = "folder"
+source = "pictures"
+[[berth]]
+berth_no = "1001"
+sensor = "loop-1"
+camera = "high"
+settle_in_s = 0.1
+[model]
+directory = "models"
+[store]
+directory = "store"
+[uplink]
+cloud_url = "http://127.0.0.1:9"
+credentials = "credentials.json"
+[snapshot_api]
+port = {http_port}
+"""
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+class Box:
+    """A box's folder: settings, pictures, models, and the port of a bus that may be missing."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.settings = folder / "edged.toml"
+        self.port = folder / "bus0"
+        self.settings.write_text(SETTINGS.format(port=self.port, http_port=free_port()))
+        (folder / "pictures").mkdir()
+        picture = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
+        cv2.imwrite(str(folder / "pictures" / "berth.jpg"), picture)
+        shutil.copytree(find_models(), folder / "models", ignore=shutil.ignore_patterns("training"))
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        command = [str(EDGED), *arguments, "--config", str(self.settings)]
+        return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+
+    @contextmanager
+    def running(self) -> Iterator[subprocess.Popen[bytes]]:
+        """Run the daemon while the block lasts; SIGTERM must end it well."""
+        with (self.folder / "edged.log").open("w") as log:
+            daemon = subprocess.Popen([str(EDGED), "run", "--config", str(self.settings)], stderr=log)
+        try:
+            yield daemon
+        finally:
+            daemon.send_signal(signal.SIGTERM)
+            status = daemon.wait(20)
+        assert status == 0
+
+    def ask(self, command: str) -> Any:
+        try:
+            return ask(self.folder / "store", command)
+        except ControlError:
+            return None
+
+    def problems(self) -> dict[str, str]:
+        return {problem["component"]: problem["remedy"] for problem in self.ask("health") or ()}
+
+
+@pytest.fixture
+def box(tmp_path: Path) -> Box:
+    return Box(tmp_path)
+
+
+@pytest.fixture
+def bus(box: Box) -> Iterator[BusSimulator]:
+    device = SimulatedDevice(load_profile(PROFILES / "ld120.toml"), 1)
+    simulator = BusSimulator([device], link=box.port, timing=LinkTiming(baudrate=9600))
+    stop = threading.Event()
+    thread = threading.Thread(target=simulator.run, args=(stop,))
+    thread.start()
+    until(box.port.exists)
+    yield simulator
+    stop.set()
+    thread.join(10)
+
+
+def test_wrong_settings_end_the_daemon_with_the_status_that_systemd_does_not_restart(box: Box) -> None:
+    box.settings.write_text(box.settings.read_text().replace("ld120", "ld999"))
+    result = box.run("run")
+    assert result.returncode == 78
+    assert 'sensor[1] "loop-1": profile' in result.stderr
+
+
+def test_a_box_without_port_models_or_cloud_runs_on_and_says_so(box: Box) -> None:
+    model = box.folder / "models" / "plate_reader.tflite"
+    model.write_bytes(model.read_bytes()[:-1] + b"?")
+    with box.running() as daemon:
+        expected = {"bus kerb", "model"}
+        until(lambda: expected <= box.problems().keys(), within_s=30)
+        assert "install the models again" in box.problems()["model"]
+        assert "adapter" in box.problems()["bus kerb"]
+        assert daemon.poll() is None
+
+
+def test_a_bus_that_appears_later_is_found_without_a_restart(
+    box: Box, request: pytest.FixtureRequest
+) -> None:
+    with box.running():
+        until(lambda: "bus kerb" in box.problems(), within_s=30)
+        request.getfixturevalue("bus")
+        until(lambda: [b["state"] for b in box.ask("berths") or ()] == ["vacant"], within_s=30)
+        assert "bus kerb" not in box.problems()
+
+
+def lights(result: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
+    findings = [json.loads(line) for line in result.stdout.splitlines()]
+    return {finding["part"]: (finding["light"], finding["next_action"]) for finding in findings}
+
+
+@pytest.mark.usefixtures("bus")
+def test_diag_opens_what_the_daemon_would_and_gives_each_part_a_light(box: Box) -> None:
+    result = box.run("diag", "--json")
+    found = lights(result)
+    for part in ("config", "bus kerb", "sensor loop-1", "camera high", "model", "disk"):
+        assert found[part][0] == "green", (part, result.stdout)
+    assert found["daemon"][0] == "yellow"
+    assert found["enrolment"] == ("red", found["enrolment"][1])
+    assert "edged enrol" in found["enrolment"][1]
+    assert found["cloud"][0] == "red"
+    assert result.returncode == 2
+
+
+@pytest.mark.usefixtures("bus")
+def test_diag_asks_the_running_daemon_for_its_bus(box: Box) -> None:
+    with box.running():
+        until(lambda: [b["state"] for b in box.ask("berths") or ()] == ["vacant"], within_s=30)
+        found = lights(box.run("diag", "--json"))
+        assert found["daemon"][0] == "green"
+        assert found["sensor loop-1"][0] == "green"
+
+
+def test_diag_names_what_is_missing_and_what_to_do(box: Box) -> None:
+    shutil.rmtree(box.folder / "pictures")
+    shutil.rmtree(box.folder / "models")
+    found = lights(box.run("diag", "--json"))
+    for part in ("bus kerb", "camera high", "model"):
+        light, next_action = found[part]
+        assert light == "red"
+        assert next_action
+
+
+def test_diag_of_wrong_settings_is_red_with_every_complaint(box: Box) -> None:
+    box.settings.write_text("[site]\n")
+    result = box.run("diag", "--json")
+    assert result.returncode == 2
+    assert len(result.stdout.splitlines()) >= 7
