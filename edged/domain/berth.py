@@ -30,9 +30,7 @@ class Signal(StrEnum):
     FAULT = "fault"
     SETTLED = "settled"  # the phase's settle time has passed
     COUNTED = "counted"  # occupied, and the sensor's counter moved under our eyes
-    COUNTED_UNSEEN = (
-        "counted_unseen"  # occupied, and it moved while nobody looked
-    )
+    COUNTED_UNSEEN = "counted_unseen"  # occupied, and it moved while nobody looked
     SWAPPED = "swapped"  # the picture shows another vehicle
 
 
