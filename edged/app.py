@@ -7,6 +7,7 @@ from dataclasses import asdict
 
 import structlog
 
+from edged import metrics
 from edged.camera import open_camera
 from edged.clock import Clock
 from edged.control import Command, ControlWorker
@@ -121,9 +122,10 @@ class _Daemon:
         self._health.ask(lambda: self._uplink.problems)
         for bus in self._buses:
             self._health.ask(bus.problems)
+        metrics.HEALTH.set_function(lambda: list(HealthStatus).index(self._health.status()))
 
     def run(self) -> int:
-        """Start sinks before sources, so that nothing is asked of a worker that is not there yet."""
+        """Run all workers until told to stop or one fails; return the exit status."""
         site = self._settings.site
         log.info("edged starts", site_id=site.site_id, device_id=site.device_id, berths=len(self._berths))
         directory = self._settings.store.directory

@@ -37,7 +37,11 @@ class Worker(Protocol):
 
 
 class Supervisor:
-    """Owns the workers' threads between `run` and its return."""
+    """Owns the workers' threads between `run` and its return.
+
+    `workers` stand from sources to sinks: they stop in this order and start in the other, so that nothing is
+    asked of a worker that is not there.
+    """
 
     def __init__(
         self,
@@ -60,7 +64,7 @@ class Supervisor:
             for worker in self._workers
         ]
         started_s = time.monotonic()
-        for thread in threads:
+        for thread in reversed(threads):
             thread.start()
         self._notifier.ready()
         failed = self._watch(stop, started_s)
