@@ -64,10 +64,7 @@ def _found(config: Path) -> "Iterator[Finding]":
         settings, wrong = None, error.complaints
     for complaint in wrong:
         yield Finding(
-            part="config",
-            light=Light.RED,
-            cause=f"{complaint.key} {complaint.got}",
-            next_action=complaint.remedy,
+            part="config", light=Light.RED, cause=str(complaint), next_action="correct it: edged check-config"
         )
     if settings is not None and not wrong:
         yield Finding(part="config", light=Light.GREEN, cause=f"{len(settings.berth)} berths, no complaint")
