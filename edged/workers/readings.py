@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 _BURSTS_WAITING = 2  # five full frames are 30 MB
 _TICK_S = 0.5
+_POLYGON_REMEDY = "compare it with the picture size that `edged diag` shows"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,7 +118,7 @@ class ReadingWorker:
         try:
             seen = [self._vision.read_frame(frame.image, job.berth.polygon) for frame in frames]
         except BadFrame as error:
-            self._health.report(component, HealthStatus.DEGRADED, str(error), "see `edged camera`")
+            self._health.report(component, HealthStatus.DEGRADED, str(error), _POLYGON_REMEDY)
             return []
         self._health.clear(component)
         spec = self._vision.manifest.reader
