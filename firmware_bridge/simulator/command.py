@@ -123,7 +123,10 @@ class CommandServer:
                 self._read(source, now_s)
 
     def _read(self, source: Any, now_s: float) -> None:
-        data = os.read(source.fileno(), 4096)
+        try:
+            data = os.read(source.fileno(), 4096)
+        except ConnectionResetError:  # the caller went away without reading its answer
+            data = b""
         lines = (self._pending[source] + data).split(b"\n")
         if not data or len(lines[-1]) > _LONGEST_LINE:
             self._drop(source)

@@ -197,6 +197,17 @@ def test_the_simulator_takes_commands_and_refuses_wrong_ones(simulator_process) 
     assert not control.exists()
 
 
+def test_the_simulator_outlives_a_caller_that_hangs_up_with_its_answer_unread(simulator_process) -> None:  # type: ignore[no-untyped-def]
+    _, control, process = simulator_process
+    for _ in range(20):
+        with socket.socket(socket.AF_UNIX) as client:
+            client.connect(str(control))
+            client.sendall(b"[]\n[]\n")
+            client.recv(1)  # the rest stays unread: closing now resets the connection
+    assert send_command(control, {"do": "status"})["ok"]
+    assert process.poll() is None
+
+
 def test_the_simulator_takes_the_wires_time_and_no_shorter_gap(simulator_process) -> None:  # type: ignore[no-untyped-def]
     port, control, _ = simulator_process
     request = Request(device_id=1, function=4, address=1)
