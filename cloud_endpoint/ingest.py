@@ -11,13 +11,14 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from sqlalchemy import Connection, func, select, update
 
-from cloud_endpoint import registry
+from cloud_endpoint import outages, registry
 from cloud_endpoint.clock import to_ms
 from cloud_endpoint.database import insert
 from cloud_endpoint.tables import berth_assignments, berths, devices, events, readings, visits
 from cloud_endpoint.visits import Visit, fold
 from edged.wire import (
     WIRE_VERSION,
+    BerthState,
     DriveIn,
     DriveOut,
     Event,
@@ -314,13 +315,17 @@ def _write_status(
     own = (berths.c.site_id == site_id) & (berths.c.device_id == device_id)
     before = {
         row.berth_no: row
-        for row in connection.execute(select(berths.c.berth_no, berths.c.berth_id, berths.c.state).where(own))
+        for row in connection.execute(
+            select(berths.c.berth_no, berths.c.berth_id, berths.c.state, berths.c.state_ms).where(own)
+        )
     }
     touched = set()
     for status in request.berths:
         row = before.get(status.berth_no)
         if row is None or row.state == status.state.value:
             continue
+        if row.state == BerthState.FAULT and row.state_ms is not None:
+            outages.ended(connection, site_id, device_id, row.state_ms, now_ms, berth_id=row.berth_id)
         connection.execute(
             update(berths)
             .where(own, berths.c.berth_no == status.berth_no)

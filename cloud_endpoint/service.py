@@ -22,6 +22,7 @@ from cloud_endpoint import (
     limits,
     offers,
     orders,
+    outages,
     payments,
     reviews,
 )
@@ -87,6 +88,7 @@ class Cloud:
         with writing(self.engine) as connection:
             device = authenticate_device(connection, device_id, token)
             site_id = device.site_id
+            outages.silence_ended(connection, site_id, device_id, device.last_sync_ms, now_ms)
             result = ingest(
                 connection, site_id, device_id, request, now_ms, round(poles.max_clock_skew_s * 1000)
             )

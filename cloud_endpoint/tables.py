@@ -99,6 +99,8 @@ berths = _by_site(
     Column("in_service", Boolean, nullable=False),
     Column("state", String(16), nullable=False, server_default="unknown"),
     Column("state_ms", Ms),
+    Column("created_ms", Ms, nullable=False, server_default="0"),
+    Column("changed_ms", Ms, nullable=False, server_default="0"),  # number, place, pole or service
     PrimaryKeyConstraint("site_id", "berth_id"),
     UniqueConstraint("site_id", "berth_no", name="berths_number"),
     Index("berths_pole", "site_id", "pole_code"),
@@ -127,6 +129,19 @@ events = _by_site(
     Column("received_ms", Ms, nullable=False),
     Column("visit_id", String(64)),
     PrimaryKeyConstraint("site_id", "device_id", "event_id"),
+    # Events arrive nearly in order of time: a BRIN costs an insert nothing, unlike a tree.
+    Index("events_observed", "observed_ms", postgresql_using="brin"),
+)
+
+# When a pole, or the sensor of one of its berths, was not heard of; those under way are not here yet.
+outages = _by_site(
+    "outages",
+    Column("device_id", String(64), nullable=False),
+    Column("berth_id", String(64), nullable=False),  # empty: the pole itself
+    Column("lost_ms", Ms, nullable=False),
+    Column("restored_ms", Ms, nullable=False),
+    PrimaryKeyConstraint("site_id", "device_id", "berth_id", "lost_ms"),
+    Index("outages_restored", "site_id", "restored_ms"),
 )
 
 visits = _by_site(

@@ -90,4 +90,4 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     assert "plates 0" in capsys.readouterr().out
     edged_cloud(tmp_path, "terminal", "revoke", "--name", "app")
     edged_cloud(tmp_path, "migrate")
-    assert "schema was 0001, is 0001" in capsys.readouterr().out
+    assert "schema was 0002, is 0002" in capsys.readouterr().out
