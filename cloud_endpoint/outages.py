@@ -14,9 +14,7 @@ def ended(
     """Record an outage that is over; without `berth_id`, the whole pole's. Told twice, it counts once."""
     connection.execute(
         insert(connection, outages)
-        .values(
-            site_id=site_id, device_id=device_id, berth_id=berth_id, lost_ms=lost_ms, restored_ms=now_ms
-        )
+        .values(site_id=site_id, device_id=device_id, berth_id=berth_id, lost_ms=lost_ms, restored_ms=now_ms)
         .on_conflict_do_nothing()
     )
 

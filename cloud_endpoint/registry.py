@@ -20,12 +20,21 @@ kerb_order = 1           # along the kerb, within the zone
 
 import json
 import tomllib
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    field_validator,
+    model_validator,
+)
 from sqlalchemy import Connection, select, update
 
 from cloud_endpoint import audit
@@ -78,6 +87,17 @@ class RegistryFile(_Row):
     sites: tuple[SiteRow, ...] = ()
     berths: tuple[BerthRow, ...] = ()
 
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        for name, keys in (
+            ("site", [site.site_id for site in self.sites]),
+            ("berth", [f"{berth.site_id} {berth.berth_no}" for berth in self.berths]),
+        ):
+            twice = sorted(key for key, count in Counter(keys).items() if count > 1)
+            if twice:
+                raise ValueError(f"{name} {twice[0]} stands here more than once; remove one")
+        return self
+
 
 def read_registry(path: Path) -> RegistryFile:
     """Return the contents of a .toml or .json registry file; raises ConfigError."""
@@ -109,19 +129,34 @@ def load_registry(connection: Connection, registry: RegistryFile, now_ms: int) -
                 f"berth {berth.berth_no}: unknown site {berth.site_id!r}; add it under [[sites]]"
             )
         _put_berth(connection, berth, now_ms)
+    for site_id, count in Counter(berth.site_id for berth in registry.berths).items():
+        audit.append(
+            connection,
+            site_id,
+            actor="cli",
+            action="registry_loaded",
+            subject=site_id,
+            now_ms=now_ms,
+            berths=count,
+        )
     return len(registry.sites), len(registry.berths)
 
 
 def _put_berth(connection: Connection, row: BerthRow, now_ms: int) -> None:
     here = (berths.c.site_id == row.site_id) & (berths.c.berth_no == row.berth_no)
-    found = connection.execute(select(berths.c.berth_id, berths.c.device_id).where(here)).one_or_none()
+    found = connection.execute(select(berths).where(here)).one_or_none()
+    wanted = row.model_dump()
     if found is None:
         berth_id = new_id("berth")
-        connection.execute(berths.insert().values(berth_id=berth_id, **row.model_dump()))
+        connection.execute(
+            berths.insert().values(berth_id=berth_id, created_ms=now_ms, changed_ms=now_ms, **wanted)
+        )
         if row.device_id is not None:
             assign(connection, row.site_id, row.device_id, row.berth_no, berth_id, now_ms=now_ms)
         return
-    connection.execute(update(berths).where(here).values(**row.model_dump()))
+    if all(found._mapping[name] == value for name, value in wanted.items()):
+        return
+    connection.execute(update(berths).where(here).values(changed_ms=now_ms, **wanted))
     if row.device_id is not None and row.device_id != found.device_id:
         assign(
             connection,
@@ -172,7 +207,7 @@ def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, n
     here = (berths.c.site_id == site_id) & (berths.c.berth_no == new_no)
     if connection.execute(select(berths.c.berth_id).where(here)).first() is not None:
         raise ConfigError(f"berth {new_no} exists already; renumber that one first")
-    _change(connection, site_id, berth.berth_id, berth_no=new_no)
+    _change(connection, site_id, berth.berth_id, now_ms, berth_no=new_no)
     if berth.device_id is not None:
         assign(connection, site_id, berth.device_id, new_no, berth.berth_id, now_ms=now_ms)
     _audit(connection, site_id, berth_no, now_ms, "berth_renumbered", new_no=new_no)
@@ -181,7 +216,7 @@ def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, n
 def move(connection: Connection, site_id: str, berth_no: str, device_id: str, now_ms: int) -> None:
     """Have another pole watch a berth; what the old one reports of it from now on is refused."""
     berth = _find(connection, site_id, berth_no)
-    _change(connection, site_id, berth.berth_id, device_id=device_id)
+    _change(connection, site_id, berth.berth_id, now_ms, device_id=device_id)
     assign(connection, site_id, device_id, berth_no, berth.berth_id, now_ms=now_ms, taken_over=True)
     _audit(connection, site_id, berth_no, now_ms, "berth_moved", device_id=device_id)
 
@@ -191,7 +226,7 @@ def set_service(
 ) -> None:
     """Take a berth out of service (it is never offered) or back."""
     berth = _find(connection, site_id, berth_no)
-    _change(connection, site_id, berth.berth_id, in_service=in_service)
+    _change(connection, site_id, berth.berth_id, now_ms, in_service=in_service)
     _audit(connection, site_id, berth_no, now_ms, "berth_service", in_service=in_service)
 
 
@@ -205,9 +240,11 @@ def _find(connection: Connection, site_id: str, berth_no: str) -> Any:
     return row
 
 
-def _change(connection: Connection, site_id: str, berth_id: str, **values: Any) -> None:
+def _change(connection: Connection, site_id: str, berth_id: str, now_ms: int, **values: Any) -> None:
     connection.execute(
-        update(berths).where(berths.c.site_id == site_id, berths.c.berth_id == berth_id).values(**values)
+        update(berths)
+        .where(berths.c.site_id == site_id, berths.c.berth_id == berth_id)
+        .values(changed_ms=now_ms, **values)
     )
 
 
@@ -241,6 +278,8 @@ def adopt(
                     device_id=device_id,
                     in_service=True,
                     kerb_order=0,
+                    created_ms=now_ms,
+                    changed_ms=now_ms,
                 )
             )
         else:

@@ -15,7 +15,6 @@ from sqlalchemy import Connection, Engine, select
 
 from cloud_endpoint import (
     captures,
-    cds,
     checks,
     enrolment,
     evidence,
@@ -368,19 +367,6 @@ class Cloud:
         with reading(self.engine) as connection:
             site_id = authenticate(connection, token, Role.OPERATOR).site_id
             return look(connection, site_id, self.clock())
-
-    def cds_events(self, token: str, hour: str | None) -> dict[str, Any]:
-        """Return the site's curb events of an hour of UTC, or of the last 60 minutes."""
-        hour_ms = cds.hour_of(hour) if hour is not None else None
-        with reading(self.engine) as connection:
-            site_id = authenticate(connection, token, Role.OPERATOR).site_id
-            return cds.events(connection, site_id, hour_ms, self.clock())
-
-    def cds_status(self, token: str) -> dict[str, Any]:
-        """Return which of the site's poles are online."""
-        with reading(self.engine) as connection:
-            site_id = authenticate(connection, token, Role.OPERATOR).site_id
-            return cds.status(connection, site_id, self.clock())
 
     def snapshot(self, token: str, berth_no: str) -> Snapshot:
         """Pull the latest snapshot of a berth for an operator; raises Problem."""

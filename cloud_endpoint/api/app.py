@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import edged
-from cloud_endpoint.api import operators, pages, poles, problems, terminals
+from cloud_endpoint.api import cds, operators, pages, poles, problems, terminals
 from cloud_endpoint.api.bodies import BodyBounds
 from cloud_endpoint.clock import Clock, system_clock
 from cloud_endpoint.clockwork import Clockwork
@@ -47,7 +47,14 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     app.state.turns = poles.Turns()
     app.add_middleware(BodyBounds)
     problems.install(app)
-    for router in (poles.router, terminals.router, terminals.callbacks, operators.router, pages.router):
+    for router in (
+        poles.router,
+        terminals.router,
+        terminals.callbacks,
+        operators.router,
+        cds.router,
+        pages.router,
+    ):
         app.include_router(router)
     app.mount("/static", StaticFiles(directory=pages.STATIC))
     return app

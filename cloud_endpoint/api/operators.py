@@ -1,8 +1,8 @@
 """Routes for operators, and for whoever watches the service."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from fastapi import APIRouter, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import PlainTextResponse
 from prometheus_client import REGISTRY, generate_latest
 
@@ -14,11 +14,6 @@ from edged.wire import Snapshot
 
 router = APIRouter()
 
-# Days that a month has; the 29th of February of other years is refused by what reads it.
-HOUR_PATTERN = (
-    r"^20[0-9]{2}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)"
-    r"|02-(0[1-9]|[12][0-9]))T([01][0-9]|2[0-3])$"
-)
 ReviewIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
 
@@ -52,28 +47,6 @@ def decide_review(
 def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
     """The evidence picture of a review."""
     return Response(cloud.review_picture(token, review_id), media_type="image/jpeg")
-
-
-@router.get("/cds/events/events", tags=["cds"], responses=documented(401, 403))
-def cds_events(
-    cloud: Service,
-    token: OperatorToken,
-    event_time: Annotated[
-        str | None,
-        Query(
-            pattern=HOUR_PATTERN,
-            description="an hour of UTC, YYYY-MM-DDTHH; without it the last 60 minutes",
-        ),
-    ] = None,
-) -> dict[str, Any]:
-    """Curb Data Specification 1.1: park_start and park_end events, newest first, without plates."""
-    return cloud.cds_events(token, event_time)
-
-
-@router.get("/cds/events/status", tags=["cds"], responses=documented(401, 403))
-def cds_status(cloud: Service, token: OperatorToken) -> dict[str, Any]:
-    """Curb Data Specification 1.1: which poles are online."""
-    return cloud.cds_status(token)
 
 
 @router.get("/healthz", tags=["operation"])

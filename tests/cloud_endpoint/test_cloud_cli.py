@@ -83,7 +83,7 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     with pytest.raises(ConfigError, match="taken"):
         edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "app")
     edged_cloud(tmp_path, "audit", "verify", "--site", "demo")
-    assert capsys.readouterr().out.startswith("2 lines hold")
+    assert capsys.readouterr().out.startswith("3 lines hold")
     edged_cloud(tmp_path, "berth", "renumber", "--site", "demo", "--berth-no", "1001", "--new-no", "2001")
     edged_cloud(tmp_path, "berth", "service", "--site", "demo", "--berth-no", "2001", "--out")
     edged_cloud(tmp_path, "retention", "run")
