@@ -1,13 +1,12 @@
-"""Which berths an order may choose from: near its place, padded, and told in kerb order.
+"""Which berths an order may choose from: by its place and by nothing else, told in kerb order.
 
-The answer must not be an oracle: the claimed plate is not even an argument here, and the order of the
-answer is that of the kerb, so that it says nothing about who stands where.
+The answer must be no oracle, so what stands in the berths is not even an argument here, nor is the claimed
+plate: the same place is answered alike whoever asks and whatever stands there (docs/decisions/0055).
 """
 
-import random
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from math import cos, hypot, radians
+from math import ceil, cos, hypot, radians
 
 MOST_CANDIDATES = 5
 FEWEST_CANDIDATES = 2
@@ -16,27 +15,29 @@ METRES_PER_DEGREE = 111_320.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kerbside:
-    """A berth that may be offered; `wanted` means that an unheld vehicle stands in it."""
+    """A berth that may be offered."""
 
     berth_id: str
     berth_no: str
     zone_id: str | None
     kerb_order: int
-    distance_m: float  # from the order's place
-    wanted: bool
 
 
-def choose(near: Sequence[Kerbside], rng: random.Random) -> list[Kerbside]:
-    """Return up to five berths in kerb order: occupied unheld ones first, then the nearest neighbours.
+def choose(near: Sequence[Kerbside], *, first: int, shown: Collection[str], further: bool) -> list[Kerbside]:
+    """Return up to five of the berths `near` a place, which are in order of their nearness.
 
-    Ties (a zone gives no position) are broken by `rng`, not by arrival. Fewer than two come back when
-    fewer are near; the caller refuses then.
+    They are cut into windows of five. Of an order that has seen none, window number `first` (modulo their
+    count) is returned; else the one it has `shown` (berth ids), or, when the driver looks `further`, the
+    next one. Round and round, every berth comes up.
     """
-    shuffled = list(near)
-    rng.shuffle(shuffled)
-    shuffled.sort(key=lambda berth: (not berth.wanted, berth.distance_m))
-    chosen = shuffled[:MOST_CANDIDATES]
-    return sorted(chosen, key=lambda berth: (berth.zone_id or "", berth.kerb_order, berth.berth_no))
+    windows = max(1, ceil(len(near) / MOST_CANDIDATES))
+    last = max(0, len(near) - MOST_CANDIDATES)  # the last window is filled up from the one before
+    cut = [near[min(i * MOST_CANDIDATES, last) :][:MOST_CANDIDATES] for i in range(windows)]
+    number = first % windows
+    seen = [i for i, window in enumerate(cut) if shown and {berth.berth_id for berth in window} >= set(shown)]
+    if seen:
+        number = (seen[0] + further) % windows
+    return sorted(cut[number], key=lambda berth: (berth.zone_id or "", berth.kerb_order, berth.berth_no))
 
 
 def distance_m(lat: float, lon: float, other_lat: float, other_lon: float) -> float:

@@ -1,11 +1,14 @@
 """Berth number acquisition: an order is opened for a place, and candidate berths are offered."""
 
-import random
+import hmac
+from base64 import urlsafe_b64encode
 from collections.abc import Sequence
 from http import HTTPStatus
+from math import cos, radians
 from typing import Any
+from zlib import crc32
 
-from sqlalchemy import Connection, and_, delete, or_, select
+from sqlalchemy import Connection, delete, select
 
 from cloud_endpoint import orders as order_book
 from cloud_endpoint.candidates import (
@@ -18,14 +21,14 @@ from cloud_endpoint.candidates import (
 )
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.errors import Problem
-from cloud_endpoint.ids import fingerprint, new_id, new_token
+from cloud_endpoint.ids import fingerprint, new_id
 from cloud_endpoint.messages import BerthNumberAcquisition, Candidate, CandidateBerths, Place, Position
 from cloud_endpoint.order_states import INSTRUCTIONS, OrderEvent, OrderState
 from cloud_endpoint.orders import Order, advance
 from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import berths, holds, order_candidates, visits
+from cloud_endpoint.tables import berths, credentials, order_candidates
 
-NEARBY_BERTHS = 200  # more than any place needs; bounds the work of one request
+NEARBY_BERTHS = 1000  # more than any place needs; bounds the work of one request
 
 
 def open_order(
@@ -57,17 +60,15 @@ def open_order(
 
 def zone_of(connection: Connection, site_id: str, place: Place, near_m: float) -> str:
     """Return the zone an order counts against; raises Problem for a place without berths."""
-    query = _near(site_id, place, near_m).with_only_columns(berths.c.zone_id).limit(1)
-    row = connection.execute(query).first()
-    if row is None:
-        raise _unknown_place()
-    return row.zone_id or "none"
+    return nearby(connection, site_id, place, near_m)[0].zone_id or "none"
 
 
-def offer(
-    connection: Connection, order: Order, settings: CloudSettings, now_ms: int, rng: random.Random
-) -> CandidateBerths:
-    """Offer the order's candidate berths, with new tokens; raises Problem, IllegalEvent."""
+def offer(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> CandidateBerths:
+    """Offer the order's candidate berths, with new tokens; raises Problem, IllegalEvent.
+
+    Asked again at once, an order with more berths near it sees the next ones; asked to correct a plate, it
+    sees the same.
+    """
     if order.offers >= settings.limits.offers_per_order:
         raise Problem(
             "too-many-offers",
@@ -76,15 +77,19 @@ def offer(
             remedy="choose one of the berths offered, or open a new order",
         )
     changed = advance(order, OrderEvent.OFFER, now_ms=now_ms, reason="offered", offers=order.offers + 1)
-    near = nearby(
-        connection, order.site_id, Place.model_validate(order.place), settings.limits.near_m, now_ms
-    )
-    chosen = choose(near, rng)
-    if len(chosen) < FEWEST_CANDIDATES:
-        raise _unknown_place()
-    expires_ms = min(now_ms + round(settings.orders.candidate_lifetime_s * 1000), order.expires_ms)
-    tokens = [new_token() for _ in chosen]
+    place = Place.model_validate(order.place)
+    near = nearby(connection, order.site_id, place, settings.limits.near_m)
     of_order = (order_candidates.c.site_id == order.site_id) & (order_candidates.c.order_id == order.order_id)
+    shown = set(connection.execute(select(order_candidates.c.berth_id).where(of_order)).scalars())
+    chosen = choose(
+        near,
+        # In a zone nothing tells where the driver is: each order begins somewhere else.
+        first=crc32(order.order_id.encode()) if place.zone is not None else 0,
+        shown=shown,
+        further=order.state is OrderState.OFFERED,
+    )
+    expires_ms = min(now_ms + round(settings.orders.candidate_lifetime_s * 1000), order.expires_ms)
+    secret = _secret_of(connection, order)
     connection.execute(delete(order_candidates).where(of_order))
     connection.execute(
         order_candidates.insert().values(
@@ -92,55 +97,96 @@ def offer(
                 {
                     "site_id": order.site_id,
                     "order_id": order.order_id,
-                    "token_sha256": fingerprint(token),
+                    "token_sha256": fingerprint(_token(secret, changed, berth.berth_id)),
                     "berth_id": berth.berth_id,
                     "expires_ms": expires_ms,
                 }
-                for token, berth in zip(tokens, chosen, strict=True)
+                for berth in chosen
             ]
         )
     )
-    order_book.save(connection, changed)
-    instruction = INSTRUCTIONS[changed.state]
-    assert instruction is not None  # every state that OFFER leads to has one
+    return _told(order_book.save(connection, changed), secret, chosen, expires_ms)
+
+
+def offered(connection: Connection, order: Order) -> CandidateBerths:
+    """Return what was offered last, as it was told; raises Problem when nothing was."""
+    c = order_candidates.c
+    rows = connection.execute(
+        select(*_BERTH, c.expires_ms)
+        .join(order_candidates, (c.site_id == berths.c.site_id) & (c.berth_id == berths.c.berth_id))
+        .where(c.site_id == order.site_id, c.order_id == order.order_id)
+        .order_by(berths.c.zone_id, berths.c.kerb_order, berths.c.berth_no)
+    ).all()
+    if not rows:
+        raise _unknown_place()
+    return _told(order, _secret_of(connection, order), [_kerbside(row) for row in rows], rows[0].expires_ms)
+
+
+def _told(order: Order, secret: str, chosen: Sequence[Kerbside], expires_ms: int) -> CandidateBerths:
+    instruction = INSTRUCTIONS[OrderState.OFFERED]
+    assert instruction is not None
     return CandidateBerths(
         order_id=order.order_id,
-        state=changed.state,
+        state=order.state,
         instruction=instruction,
         candidates=tuple(
-            Candidate(berth_no=berth.berth_no, token=token)
-            for token, berth in zip(tokens, chosen, strict=True)
+            Candidate(berth_no=berth.berth_no, token=_token(secret, order, berth.berth_id))
+            for berth in chosen
         ),
         expires_at=from_ms(expires_ms),
     )
 
 
-def nearby(connection: Connection, site_id: str, place: Place, near_m: float, now_ms: int) -> list[Kerbside]:
-    """Return the berths of a place; a pole with too few is padded with its neighbours along the kerb."""
-    rows = connection.execute(_near(site_id, place, near_m)).all()
-    if not rows:
+def _secret_of(connection: Connection, order: Order) -> str:
+    c = credentials.c
+    query = select(c.signing_secret).where(c.credential_id == order.credential_id)
+    return str(connection.execute(query).scalar_one())
+
+
+def _token(secret: str, order: Order, berth_id: str) -> str:
+    """Return a berth's token in this offer: it can be shown again, not guessed, and used nowhere else."""
+    text = f"candidate {order.order_id} {order.offers} {berth_id}"
+    return urlsafe_b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode().rstrip("=")
+
+
+def nearby(connection: Connection, site_id: str, place: Place, near_m: float) -> list[Kerbside]:
+    """Return the berths of a place that are in service, nearest first; raises Problem when they are too few.
+
+    A place with fewer than five is padded with its neighbours along the kerb.
+    """
+    rows = list(connection.execute(_near(site_id, place, near_m)).all())
+    if (here := place.position) is not None:
+        rows = [row for row in rows if _distance(here, row) <= near_m]
+        rows.sort(key=lambda row: (_distance(here, row), row.kerb_order))
+    if 0 < len(rows) < MOST_CANDIDATES:
+        rows += _neighbours(connection, site_id, rows)[: MOST_CANDIDATES - len(rows)]
+    if len(rows) < FEWEST_CANDIDATES:
         raise _unknown_place()
-    if len(rows) < MOST_CANDIDATES and rows[0].zone_id is not None:
-        rows = _with_neighbours(connection, site_id, rows)
-    wanted = _wanted(connection, site_id, [row.berth_id for row in rows], now_ms)
-    return [
-        Kerbside(
-            berth_id=row.berth_id,
-            berth_no=row.berth_no,
-            zone_id=row.zone_id,
-            kerb_order=row.kerb_order,
-            distance_m=_distance(place, row),
-            wanted=row.berth_id in wanted,
-        )
-        for row in rows
-    ]
+    return [_kerbside(row) for row in rows]
+
+
+def _kerbside(row: Any) -> Kerbside:
+    return Kerbside(
+        berth_id=row.berth_id, berth_no=row.berth_no, zone_id=row.zone_id, kerb_order=row.kerb_order
+    )
+
+
+_BERTH = (
+    berths.c.berth_id,
+    berths.c.berth_no,
+    berths.c.zone_id,
+    berths.c.kerb_order,
+    berths.c.lat,
+    berths.c.lon,
+)
 
 
 def _near(site_id: str, place: Place, near_m: float) -> Any:
     b = berths.c
     query = (
-        select(b.berth_id, b.berth_no, b.zone_id, b.kerb_order, b.lat, b.lon)
+        select(*_BERTH)
         .where(b.site_id == site_id, b.in_service)
+        .order_by(b.zone_id, b.kerb_order, b.berth_no)
         .limit(NEARBY_BERTHS)
     )
     if place.pole_code is not None:
@@ -148,62 +194,35 @@ def _near(site_id: str, place: Place, near_m: float) -> Any:
     if place.zone is not None:
         return query.where(b.zone_id == place.zone)
     assert place.position is not None  # Place has exactly one
-    south = place.position.lat - near_m / METRES_PER_DEGREE
-    north = place.position.lat + near_m / METRES_PER_DEGREE
-    # Far from the equator a degree of longitude is shorter; the exact distance decides below.
-    west, east = (place.position.lon + side * near_m / METRES_PER_DEGREE * 3 for side in (-1, 1))
-    return query.where(b.lat.between(south, north), b.lon.between(west, east))
+    lat, lon = place.position.lat, place.position.lon
+    high = near_m / METRES_PER_DEGREE
+    wide = high / max(cos(radians(lat)), 0.01)  # a degree of longitude is shorter there
+    return query.where(b.lat.between(lat - high, lat + high), b.lon.between(lon - wide, lon + wide))
 
 
-def _with_neighbours(connection: Connection, site_id: str, rows: Sequence[Any]) -> list[Any]:
-    """Widen a short stretch of kerb to both sides, in its zone."""
+def _neighbours(connection: Connection, site_id: str, rows: Sequence[Any]) -> list[Any]:
+    """Return what lies on both sides of a short stretch of kerb, in its zone, nearest first."""
     b = berths.c
-    first, last = min(row.kerb_order for row in rows), max(row.kerb_order for row in rows)
-    more = connection.execute(
-        select(b.berth_id, b.berth_no, b.zone_id, b.kerb_order, b.lat, b.lon).where(
+    zone_id = rows[0].zone_id
+    if zone_id is None:
+        return []
+    own = {row.berth_id for row in rows}
+    orders = [row.kerb_order for row in rows if row.zone_id == zone_id]
+    first, last = min(orders), max(orders)
+    found = connection.execute(
+        select(*_BERTH).where(
             b.site_id == site_id,
             b.in_service,
-            b.zone_id == rows[0].zone_id,
+            b.zone_id == zone_id,
             b.kerb_order.between(first - MOST_CANDIDATES, last + MOST_CANDIDATES),
         )
-    ).all()
-    own = {row.berth_id for row in rows}
-    others = [row for row in more if row.berth_id not in own]
-    others.sort(key=lambda row: max(first - row.kerb_order, row.kerb_order - last))
-    return [*rows, *others[: MOST_CANDIDATES - len(rows)]]
-
-
-def _wanted(connection: Connection, site_id: str, berth_ids: list[str], now_ms: int) -> set[str]:
-    """Return the berths where a vehicle stands that no other order holds."""
-    v, h = visits.c, holds.c
-    latest = (
-        select(v.visit_id)
-        .where(v.site_id == site_id, v.berth_id == berths.c.berth_id)
-        .order_by(v.seen_ms.desc())
-        .limit(1)
-        .correlate(berths)
-        .scalar_subquery()
     )
-    held = and_(h.site_id == site_id, h.berth_id == berths.c.berth_id, h.until_ms > now_ms)
-    rows = connection.execute(
-        select(berths.c.berth_id)
-        .select_from(
-            berths.join(visits, and_(v.site_id == site_id, v.visit_id == latest)).outerjoin(holds, held)
-        )
-        .where(
-            berths.c.site_id == site_id,
-            berths.c.berth_id.in_(berth_ids),
-            v.ended_ms.is_(None),
-            or_(h.order_id.is_(None), h.visit_id != v.visit_id),
-        )
-    )
-    return set(rows.scalars())
+    others = [row for row in found if row.berth_id not in own]
+    return sorted(others, key=lambda row: (max(first - row.kerb_order, row.kerb_order - last), row.berth_no))
 
 
-def _distance(place: Place, row: Any) -> float:
-    if place.position is None or row.lat is None or row.lon is None:
-        return 0.0
-    return distance_m(place.position.lat, place.position.lon, row.lat, row.lon)
+def _distance(position: Position, row: Any) -> float:
+    return distance_m(position.lat, position.lon, row.lat, row.lon)
 
 
 def is_near(position: Position | None, lat: float | None, lon: float | None, near_m: float) -> bool:

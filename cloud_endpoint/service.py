@@ -1,7 +1,6 @@
 """What the service does for its callers, one transaction per step: the shell around the pure parts."""
 
 import logging
-import random
 import secrets
 import threading
 from collections.abc import Callable
@@ -44,7 +43,7 @@ from cloud_endpoint.messages import (
     ReviewView,
 )
 from cloud_endpoint.once import is_repeated, once
-from cloud_endpoint.order_states import OrderEvent
+from cloud_endpoint.order_states import Instruction, OrderEvent
 from cloud_endpoint.orders import Order, advance, answer
 from cloud_endpoint.pulls import PullFailed, latest
 from cloud_endpoint.settings import CloudSettings
@@ -68,7 +67,6 @@ class Cloud:
     engine: Engine
     settings: CloudSettings
     clock: Clock = system_clock
-    rng: random.Random = field(default_factory=random.SystemRandom)
     wake: threading.Event = field(default_factory=threading.Event)  # there is work for the clockwork
 
     # -- poles ---------------------------------------------------------------------------------------
@@ -85,7 +83,7 @@ class Cloud:
         now_ms = self.clock()
         poles = self.settings.poles
         with writing(self.engine) as connection:
-            device = authenticate_device(connection, device_id, token)
+            device = authenticate_device(connection, device_id, token, lock=True)
             site_id = device.site_id
             outages.silence_ended(connection, site_id, device_id, device.last_sync_ms, now_ms)
             result = ingest(
@@ -166,7 +164,7 @@ class Cloud:
         if not berth_ids:
             return
         with reading(self.engine) as connection:
-            waiting = checks.open_orders(connection, site_id, sorted(berth_ids))
+            waiting = checks.open_orders(connection, site_id, berth_ids)
         for order_id in waiting:
             with writing(self.engine) as connection:
                 order = orders.load(connection, site_id, order_id, lock=True)
@@ -232,7 +230,7 @@ class Cloud:
 
             def act() -> CandidateBerths:
                 order = self._own(connection, who, order_id)
-                return offers.offer(connection, order, self.settings, self.clock(), self.rng)
+                return offers.offer(connection, order, self.settings, self.clock())
 
             return once(connection, who, key, f"offer {order_id}", CandidateBerths, act, self.clock())
 
@@ -251,7 +249,8 @@ class Cloud:
             else:
                 who = authenticate(connection, token, Role.TERMINAL)
                 told = self._once(connection, who, key, f"submit {order_id} {request.model_dump_json()}", act)
-        self.wake.set()
+        if told.instruction is Instruction.PENDING:
+            self.wake.set()  # a picture has been asked for
         INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
         return told
 
