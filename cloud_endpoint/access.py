@@ -74,9 +74,10 @@ def checked(row: Any, token: str, role: Role) -> Credential:
     return Credential(credential_id=row.credential_id, site_id=row.site_id, role=role)
 
 
-def authenticate_device(connection: Connection, device_id: str, token: str) -> Any:
+def authenticate_device(connection: Connection, device_id: str, token: str, *, lock: bool = False) -> Any:
     """Return the row of an enrolled pole; raises Problem."""
-    row = connection.execute(select(devices).where(devices.c.device_id == device_id)).one_or_none()
+    query = select(devices).where(devices.c.device_id == device_id)
+    row = connection.execute(query.with_for_update() if lock else query).one_or_none()
     if row is None or not matches(token, row.token_sha256):
         raise unauthorised("enrol the device again: edged-cloud enrol --device-id ID --site SITE")
     return row

@@ -4,6 +4,7 @@ Only this module writes what `checking.decide` decided. An order's row is locked
 hold: everywhere in this order, so that two of them never wait for each other.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cache
 from http import HTTPStatus
@@ -14,7 +15,7 @@ from sqlalchemy import Column, Connection, bindparam, or_, select
 from cloud_endpoint import captures, orders, webhooks
 from cloud_endpoint.access import COLUMNS, Role, authenticate, checked
 from cloud_endpoint.checking import Claim, Decision, Sight, decide
-from cloud_endpoint.database import insert_of
+from cloud_endpoint.database import insert_of, padded
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.ids import fingerprint
 from cloud_endpoint.messages import Place, PrePaymentOrder
@@ -27,7 +28,8 @@ from cloud_endpoint.tables import berths, credentials, holds, order_candidates, 
 from cloud_endpoint.tables import orders as orders_table
 from edged.domain.plate import PlateError, parse_plate
 
-CONFIRMED_LOOK_MS = 30_000  # how often a confirmed order is compared with what stands there
+# News of a berth decide its orders at once. These looks are for news that a dying worker left undecided.
+CONFIRMED_LOOK_MS = 5 * 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,7 +165,7 @@ def _judge(
     if decision.event is OrderEvent.MISMATCH:
         changes["modifications"] = order.modifications + 1
     if decision.event is OrderEvent.WAIT:
-        changes["due_ms"] = min(order.expires_ms, now_ms + round(settings.orders.look_again_s * 1000))
+        changes["due_ms"] = min(order.expires_ms, now_ms + _look_again_ms(order, settings, now_ms))
     if decision.recapture:
         captures.ask(
             connection, order, scene.berth, submission=order.submissions, now_ms=now_ms, poles=settings.poles
@@ -179,6 +181,12 @@ def _judge(
     if order.state is OrderState.REVIEW:
         open_review(connection, order, kind="check", reason=decision.reason, now_ms=now_ms)
     return order
+
+
+def _look_again_ms(order: Order, settings: CloudSettings, now_ms: int) -> int:
+    """Without any news an order is looked at the more rarely, the longer it has waited."""
+    waited_ms = now_ms - (order.submitted_ms or now_ms)
+    return max(round(settings.orders.look_again_s * 1000), waited_ms // 4)
 
 
 def approve(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
@@ -228,12 +236,12 @@ def expire(connection: Connection, order: Order, settings: CloudSettings, now_ms
     return order
 
 
-def open_orders(connection: Connection, site_id: str, berth_ids: list[str]) -> list[str]:
+def open_orders(connection: Connection, site_id: str, berth_ids: Iterable[str]) -> list[str]:
     """Return the ids of the orders that wait for, or hold, one of these berths."""
     o = orders_table.c
     rows = connection.execute(
         select(o.order_id).where(
-            o.site_id == site_id, o.berth_id.in_(berth_ids), o.state.in_(("pending", "confirmed"))
+            o.site_id == site_id, o.berth_id.in_(padded(berth_ids)), o.state.in_(("pending", "confirmed"))
         )
     )
     return list(rows.scalars())

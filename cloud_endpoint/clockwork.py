@@ -6,6 +6,7 @@ comes back by itself when the claimer dies.
 
 import logging
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -23,6 +24,7 @@ from cloud_endpoint.tables import orders as orders_table
 log = logging.getLogger(__name__)
 
 TICK_S = 0.5
+PAUSE_S = 0.02  # what is asked for meanwhile is done in the same round
 AT_ONCE = 32
 MOST_PULLS = 3
 ORDERS_AT_ONCE = 200
@@ -57,20 +59,24 @@ class Clockwork:
 
     def _run(self) -> None:
         with ThreadPoolExecutor(AT_ONCE, thread_name_prefix="pull") as pool:
+            tick_at = 0.0
             while not self._stop.is_set():
                 self._cloud.wake.clear()
                 try:
-                    due_orders(self._cloud)
+                    if time.monotonic() >= tick_at:
+                        tick_at = time.monotonic() + TICK_S
+                        due_orders(self._cloud)
+                        self._start(pool, claim_pictures, fetch_picture)
                     self._start(pool, claim_pulls, pull)
                     self._start(pool, claim_webhooks, deliver_webhook)
-                    self._start(pool, claim_pictures, fetch_picture)
                 except DatabaseUnavailable as exc:
                     log.warning("%s; trying again", exc)
                 except Exception as exc:
                     log.exception("clockwork failed")
                     self.failed = exc
                     return
-                self._cloud.wake.wait(TICK_S)
+                self._cloud.wake.wait(max(0.0, tick_at - time.monotonic()))
+                self._stop.wait(PAUSE_S)
 
     def _start(
         self,

@@ -1,18 +1,23 @@
 """The database: SQLite embedded by default, PostgreSQL for a city. Driver errors are translated here."""
 
-from collections.abc import Iterator
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, Engine, Table, create_engine, event
+from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
 
 from cloud_endpoint.errors import ConfigError, DatabaseUnavailable
 
 BUSY_TIMEOUT_MS = 10_000
-# deadlock, serialization failure, shutdown: the transaction was rolled back and may be sent again
-RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "55P03"})
+# Queries find rows by key: planning one anew for each value, over all partitions, costs more than running it.
+POSTGRES_OPTIONS = "-c plan_cache_mode=force_generic_plan -c jit=off"
+# Deadlock, serialization failure, shutdown, a row that another worker inserted meanwhile: the transaction
+# was rolled back and may be sent again.
+RETRYABLE_SQLSTATES = frozenset({"40001", "40P01", "57P01", "57P02", "57P03", "55P03", "23505"})
 
 
 def open_engine(url: str, pool_size: int = 10) -> Engine:
@@ -23,7 +28,10 @@ def open_engine(url: str, pool_size: int = 10) -> Engine:
         event.listen(engine, "begin", _begin_sqlite)
         return engine
     if url.startswith("postgresql+psycopg://"):
-        return create_engine(url, pool_size=pool_size, max_overflow=40, pool_timeout=30)
+        arguments = {"options": POSTGRES_OPTIONS, "prepare_threshold": 0}
+        return create_engine(
+            url, pool_size=pool_size, max_overflow=40, pool_timeout=30, connect_args=arguments
+        )
     raise ConfigError(
         f"database.url: got {url!r}; use sqlite:////path/cloud.db or postgresql+psycopg://user@host/name"
     )
@@ -85,3 +93,63 @@ def insert(connection: Connection, table: Table) -> sqlite.Insert | postgresql.I
 def insert_of(dialect: str, table: Table) -> sqlite.Insert | postgresql.Insert:
     """Return the INSERT of a dialect by name, for statements that are built once."""
     return sqlite.insert(table) if dialect == "sqlite" else postgresql.insert(table)
+
+
+def insert_all(
+    connection: Connection,
+    table: Table,
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    skipping: bool = False,
+    replacing: tuple[str, ...] = (),
+    returning: str | None = None,
+) -> list[Any]:
+    """Insert rows of the same columns in one go; returns the column `returning` of those that were written.
+
+    A row that is there already is an error, or is left as it is (`skipping`), or takes these columns of
+    the new one (`replacing`); then no two of the rows may have the same key.
+    """
+    if not rows:
+        return []
+    if connection.dialect.name == "postgresql":
+        statement = _insert_as_json(table, tuple(rows[0]), skipping, replacing, returning)
+        result = connection.execute(statement, {"rows": json.dumps(rows, ensure_ascii=False)})
+        return list(result.scalars()) if returning else []
+    written = insert(connection, table)
+    if replacing:
+        written = written.on_conflict_do_update(
+            index_elements=list(table.primary_key.columns),
+            set_={name: written.excluded[name] for name in replacing},
+        )
+    elif skipping:
+        written = written.on_conflict_do_nothing()
+    if returning is None:
+        connection.execute(written, list(rows))
+        return []
+    return list(connection.execute(written.returning(table.c[returning]), list(rows)).scalars())
+
+
+@cache
+def _insert_as_json(
+    table: Table, columns: tuple[str, ...], skipping: bool, replacing: tuple[str, ...], returning: str | None
+) -> TextClause:
+    """Return one statement for any number of rows: it is prepared once, and sent in one round trip."""
+    names = ", ".join(columns)
+    key = ", ".join(table.primary_key.columns.keys())
+    then = f"ON CONFLICT ({key}) DO NOTHING" if skipping else ""
+    if replacing:
+        changes = ", ".join(f"{name} = excluded.{name}" for name in replacing)
+        then = f"ON CONFLICT ({key}) DO UPDATE SET {changes}"
+    told = f"RETURNING {returning}" if returning else ""
+    return text(
+        f"INSERT INTO {table.name} ({names})"
+        f" SELECT {names} FROM json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
+        f" {then} {told}"
+    )
+
+
+def padded(values: Iterable[str]) -> list[str]:
+    """Return the values for an IN list, the last repeated up to a power of two: few lengths, few plans."""
+    wanted = sorted(values)
+    length = 1 << max(0, len(wanted) - 1).bit_length()
+    return wanted + wanted[-1:] * (length - len(wanted))

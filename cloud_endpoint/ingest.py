@@ -9,18 +9,16 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from sqlalchemy import Connection, func, select, update
+from sqlalchemy import Connection, select
 
-from cloud_endpoint import outages, registry
 from cloud_endpoint.clock import to_ms
-from cloud_endpoint.database import insert
-from cloud_endpoint.tables import berth_assignments, berths, devices, events, readings, visits
+from cloud_endpoint.database import insert_all, padded
+from cloud_endpoint.placing import Placed, PoleEvent, place
+from cloud_endpoint.pole_status import write_status
+from cloud_endpoint.tables import events, readings, visits
 from cloud_endpoint.visits import Visit, fold
 from edged.wire import (
     WIRE_VERSION,
-    BerthState,
-    DriveIn,
-    DriveOut,
     Event,
     EventVerdict,
     Reading,
@@ -29,69 +27,66 @@ from edged.wire import (
     Verdict,
 )
 
-_EVENT: TypeAdapter[DriveIn | DriveOut | Reading | SnapshotTaken] = TypeAdapter(Event)
+_EVENT: TypeAdapter[PoleEvent] = TypeAdapter(Event)
 KINDS = frozenset({"drive_in", "drive_out", "reading", "snapshot"})
-FUTURE_TOLERANCE_MS = 5 * 60_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What a batch came to: a verdict per event, berths where something changed, snapshots to judge."""
+    """What a batch came to: a verdict per event, berths that it tells of, snapshots to judge."""
 
     verdicts: list[EventVerdict]
     berth_ids: set[str] = field(default_factory=set)
     snapshots: list[SnapshotTaken] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Placed:
-    """An event that parsed, with its berth and its time by the cloud's clock."""
-
-    event: DriveIn | DriveOut | Reading | SnapshotTaken
-    berth_id: str
-    observed_ms: int
-    shift_ms: int
-
-
 def ingest(
     connection: Connection, site_id: str, device_id: str, request: SyncRequest, now_ms: int, max_skew_ms: int
 ) -> Ingested:
-    """Store a batch and return the verdicts, in the order of the events."""
-    # One batch of a pole at a time: a pole that gave up waiting may already send the next.
-    connection.execute(
-        select(devices.c.device_id).where(devices.c.device_id == device_id).with_for_update()
-    ).one()
+    """Store a batch and return the verdicts, in the order of the events.
+
+    The pole's row is locked by the caller: one batch of a pole at a time, for a pole that gave up waiting
+    may already send the next.
+    """
     parsed, verdicts = _parse(request)
-    shift_ms = _clock_shift(request, now_ms, max_skew_ms)
-    placed = _place(
-        connection, site_id, device_id, request, parsed, verdicts, now_ms=now_ms, shift_ms=shift_ms
+    placing = place(
+        connection,
+        site_id,
+        device_id,
+        request,
+        list(parsed.values()),
+        now_ms=now_ms,
+        max_skew_ms=max_skew_ms,
     )
-    known = _load_visits(connection, site_id, placed)
-    for item in list(placed):
+    refused = dict(placing.refused)
+    known = _load_visits(connection, site_id, placing.placed)
+    placed = []
+    for item in placing.placed:
         visit = known.get(item.event.visit_id or "")
         if visit is not None and visit.device_id != device_id:
-            placed.remove(item)
-            verdicts[item.event.event_id] = (Verdict.REJECTED, "visit_id belongs to another pole")
+            refused[item.event.event_id] = "visit_id belongs to another pole"
+        else:
+            placed.append(item)
+    verdicts |= {event_id: (Verdict.REJECTED, reason) for event_id, reason in refused.items()}
     new = _only_new(connection, site_id, device_id, placed, now_ms)
-    changed = _fold_all(known, new, device_id)
-    _write_visits(connection, site_id, changed)
+    _write_visits(connection, site_id, _fold_all(known, new, device_id))
     _write_readings(connection, site_id, new, now_ms)
-    touched = {visit.berth_id for visit in changed}
-    touched |= _write_status(connection, site_id, device_id, request, now_ms)
+    changed = write_status(connection, site_id, device_id, request, placing.watched, now_ms)
     return Ingested(
         verdicts=[
             EventVerdict(event_id=event_id, verdict=verdict, reason=reason)
             for event_id, (verdict, reason) in verdicts.items()
         ],
-        berth_ids=touched,
-        snapshots=[item.event for item in new if isinstance(item.event, SnapshotTaken)],
+        # Those told before count too: this worker may be the second to get the batch, the first having died.
+        berth_ids={item.berth_id for item in placed} | changed,
+        snapshots=[item.event for item in placed if isinstance(item.event, SnapshotTaken)],
     )
 
 
 Verdicts = dict[str, tuple[Verdict, str | None]]
 
 
-def _parse(request: SyncRequest) -> tuple[dict[str, DriveIn | DriveOut | Reading | SnapshotTaken], Verdicts]:
+def _parse(request: SyncRequest) -> tuple[dict[str, PoleEvent], Verdicts]:
     parsed = {}
     verdicts: Verdicts = {}
     for raw in request.events:
@@ -111,94 +106,12 @@ def _parse(request: SyncRequest) -> tuple[dict[str, DriveIn | DriveOut | Reading
     return parsed, verdicts
 
 
-def _clock_shift(request: SyncRequest, now_ms: int, max_skew_ms: int) -> int:
-    """Return what to add to the pole's times: its clock is unset, or far from ours while it thinks not."""
-    offset = now_ms - to_ms(request.sent_at)
-    return 0 if request.clock_synced and abs(offset) <= max_skew_ms else offset
-
-
-def _place(
-    connection: Connection,
-    site_id: str,
-    device_id: str,
-    request: SyncRequest,
-    parsed: dict[str, DriveIn | DriveOut | Reading | SnapshotTaken],
-    verdicts: Verdicts,
-    *,
-    now_ms: int,
-    shift_ms: int,
-) -> list[_Placed]:
-    assigned = _assignments(connection, site_id, device_id)
-    unknown = {event.berth_no for event in parsed.values()} - assigned.keys()
-    foreign: set[str] = set()
-    if unknown:
-        foreign = set(registry.adopt(connection, site_id, device_id, unknown, now_ms))
-        assigned = _assignments(connection, site_id, device_id)
-    moved = _moved_away(connection, site_id, device_id, assigned)
-    placed = []
-    for event in parsed.values():
-        if event.berth_no in foreign:
-            reason = f"berth {event.berth_no} is registered for another pole"
-            verdicts[event.event_id] = (Verdict.REJECTED, reason)
-            continue
-        # What a pole whose clock is unset now had recorded with a set one is right as it is.
-        shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
-        observed_ms = min(to_ms(event.observed_at) + shift, now_ms + FUTURE_TOLERANCE_MS)
-        berth_id = _berth_at(assigned[event.berth_no], observed_ms)
-        if observed_ms >= moved.get(berth_id, observed_ms + 1):
-            reason = f"berth {event.berth_no} was moved to another pole before this"
-            verdicts[event.event_id] = (Verdict.REJECTED, reason)
-            continue
-        placed.append(_Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, shift_ms=shift))
-    return placed
-
-
-def _moved_away(
-    connection: Connection,
-    site_id: str,
-    device_id: str,
-    assigned: dict[str, list[tuple[int, str]]],
-) -> dict[str, int]:
-    """Return since when berths that this pole once watched are another's."""
-    own = {berth_id for assignments in assigned.values() for _, berth_id in assignments}
-    a, b = berth_assignments.c, berths.c
-    rows = connection.execute(
-        select(b.berth_id, func.max(a.from_ms))
-        .join(
-            berth_assignments,
-            (a.site_id == b.site_id) & (a.berth_id == b.berth_id) & (a.device_id == b.device_id),
-        )
-        .where(b.site_id == site_id, b.berth_id.in_(own), b.device_id != device_id)
-        .group_by(b.berth_id)
-    )
-    return {berth_id: from_ms for berth_id, from_ms in rows}
-
-
-def _assignments(connection: Connection, site_id: str, device_id: str) -> dict[str, list[tuple[int, str]]]:
-    a = berth_assignments.c
-    rows = connection.execute(
-        select(a.berth_no, a.from_ms, a.berth_id)
-        .where(a.site_id == site_id, a.device_id == device_id)
-        .order_by(a.from_ms)
-    )
-    found: dict[str, list[tuple[int, str]]] = {}
-    for berth_no, from_ms, berth_id in rows:
-        found.setdefault(berth_no, []).append((from_ms, berth_id))
-    return found
-
-
-def _berth_at(assignments: Sequence[tuple[int, str]], at_ms: int) -> str:
-    """Return the berth that the number meant then; before the first assignment, the first."""
-    past = [berth_id for from_ms, berth_id in assignments if from_ms <= at_ms]
-    return past[-1] if past else assignments[0][1]
-
-
-def _load_visits(connection: Connection, site_id: str, placed: Iterable[_Placed]) -> dict[str, Visit]:
+def _load_visits(connection: Connection, site_id: str, placed: Iterable[Placed]) -> dict[str, Visit]:
     ids = {item.event.visit_id for item in placed if item.event.visit_id}
     if not ids:
         return {}
     rows = connection.execute(
-        select(visits).where(visits.c.site_id == site_id, visits.c.visit_id.in_(ids))
+        select(visits).where(visits.c.site_id == site_id, visits.c.visit_id.in_(padded(ids)))
     ).mappings()
     return {row["visit_id"]: visit_of(row) for row in rows}
 
@@ -211,10 +124,8 @@ def visit_of(row: Any) -> Visit:
 
 
 def _only_new(
-    connection: Connection, site_id: str, device_id: str, placed: list[_Placed], now_ms: int
-) -> list[_Placed]:
-    if not placed:
-        return []
+    connection: Connection, site_id: str, device_id: str, placed: list[Placed], now_ms: int
+) -> list[Placed]:
     rows = [
         {
             "site_id": site_id,
@@ -228,13 +139,11 @@ def _only_new(
         }
         for item in placed
     ]
-    # Rows as parameters: `values(rows)` would be compiled anew for each batch.
-    statement = insert(connection, events).on_conflict_do_nothing().returning(events.c.event_id)
-    fresh = set(connection.execute(statement, rows).scalars())
+    fresh = set(insert_all(connection, events, rows, skipping=True, returning="event_id"))
     return [item for item in placed if item.event.event_id in fresh]
 
 
-def _fold_all(known: dict[str, Visit], new: Iterable[_Placed], device_id: str) -> list[Visit]:
+def _fold_all(known: dict[str, Visit], new: Iterable[Placed], device_id: str) -> list[Visit]:
     changed: dict[str, Visit] = {}
     for item in new:
         event = item.event
@@ -253,19 +162,12 @@ def _fold_all(known: dict[str, Visit], new: Iterable[_Placed], device_id: str) -
     return list(changed.values())
 
 
+_FOLDED = tuple(name for name in Visit.__slots__ if name not in ("visit_id", "berth_id", "device_id"))
+
+
 def _write_visits(connection: Connection, site_id: str, changed: Sequence[Visit]) -> None:
-    if not changed:
-        return
     rows = [{"site_id": site_id, **asdict(visit), "characters": list(visit.characters)} for visit in changed]
-    statement = insert(connection, visits)
-    columns = [name for name in Visit.__slots__ if name not in ("visit_id", "berth_id", "device_id")]
-    connection.execute(
-        statement.on_conflict_do_update(
-            index_elements=["site_id", "visit_id"],
-            set_={name: getattr(statement.excluded, name) for name in columns},
-        ),
-        rows,
-    )
+    insert_all(connection, visits, rows, replacing=_FOLDED)
 
 
 def write_visit(connection: Connection, site_id: str, visit: Visit) -> None:
@@ -273,7 +175,7 @@ def write_visit(connection: Connection, site_id: str, visit: Visit) -> None:
     _write_visits(connection, site_id, [visit])
 
 
-def _write_readings(connection: Connection, site_id: str, new: Iterable[_Placed], now_ms: int) -> None:
+def _write_readings(connection: Connection, site_id: str, new: Iterable[Placed], now_ms: int) -> None:
     rows = [
         {
             "site_id": site_id,
@@ -292,44 +194,4 @@ def _write_readings(connection: Connection, site_id: str, new: Iterable[_Placed]
         for item in new
         if isinstance(event := item.event, Reading)
     ]
-    if rows:
-        connection.execute(insert(connection, readings).on_conflict_do_nothing(), rows)
-
-
-def _write_status(
-    connection: Connection, site_id: str, device_id: str, request: SyncRequest, now_ms: int
-) -> set[str]:
-    """Store what the pole says of itself and its berths; returns the berths whose state changed."""
-    connection.execute(
-        update(devices)
-        .where(devices.c.device_id == device_id)
-        .values(
-            last_sync_ms=now_ms,
-            clock_offset_ms=now_ms - to_ms(request.sent_at),
-            clock_synced=request.clock_synced,
-            software_version=request.software_version[:64],
-            health=request.health.status,
-            problems=list(request.health.problems),
-        )
-    )
-    own = (berths.c.site_id == site_id) & (berths.c.device_id == device_id)
-    before = {
-        row.berth_no: row
-        for row in connection.execute(
-            select(berths.c.berth_no, berths.c.berth_id, berths.c.state, berths.c.state_ms).where(own)
-        )
-    }
-    touched = set()
-    for status in request.berths:
-        row = before.get(status.berth_no)
-        if row is None or row.state == status.state.value:
-            continue
-        if row.state == BerthState.FAULT and row.state_ms is not None:
-            outages.ended(connection, site_id, device_id, row.state_ms, now_ms, berth_id=row.berth_id)
-        connection.execute(
-            update(berths)
-            .where(own, berths.c.berth_no == status.berth_no)
-            .values(state=status.state.value, state_ms=now_ms)
-        )
-        touched.add(row.berth_id)
-    return touched
+    insert_all(connection, readings, rows, skipping=True)

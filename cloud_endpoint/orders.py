@@ -8,6 +8,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloud_endpoint.clock import from_ms
+from cloud_endpoint.database import insert_all
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import OrderAnswer
 from cloud_endpoint.order_states import INSTRUCTIONS, OrderEvent, OrderState, step
@@ -104,7 +105,6 @@ def create(connection: Connection, order: Order) -> None:
 _UPDATE = update(orders).where(
     orders.c.site_id == bindparam("of_site"), orders.c.order_id == bindparam("of_order")
 )
-_LOG = order_events.insert()
 _LET_GO = delete(holds).where(
     holds.c.site_id == bindparam("of_site"),
     holds.c.berth_id == bindparam("of_berth"),
@@ -124,7 +124,7 @@ def save(connection: Connection, order: Order) -> Order:
     if order.log:
         key = {"site_id": order.site_id, "order_id": order.order_id}
         lines = [key | {name: getattr(entry, name) for name in LogEntry.__slots__} for entry in order.log]
-        connection.execute(_LOG, lines)
+        insert_all(connection, order_events, lines)
     if order.state in (OrderState.EXPIRED, OrderState.CANCELLED) and order.berth_id is not None:
         connection.execute(_LET_GO, this | {"of_berth": order.berth_id})
     return replace(order, log=())

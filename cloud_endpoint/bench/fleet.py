@@ -103,13 +103,13 @@ def _batch(device_id: str, first_visit: int, visits: int, berths: int) -> bytes:
 
 
 def ingest_rate(engine: Engine, port: int, poles: int = 64, batches: int = 300) -> float:
-    """Return events per second of many poles that deliver batches of 99."""
+    """Return events per second of many poles, known with their berths, that deliver batches of 99."""
     _enrol(engine, "ingest", poles)
     visits = 33
-    warm = [_batch(f"ingest-pole-{n}", 0, 1, 8) for n in range(poles)]
+    warm = [_batch(f"ingest-pole-{n}", 0, 8, 8) for n in range(poles)]
     asyncio.run(fire(port, warm, 16))
     messages = [
-        _batch(f"ingest-pole-{n % poles}", 1 + n // poles * visits, visits, 8) for n in range(batches)
+        _batch(f"ingest-pole-{n % poles}", 8 + n // poles * visits, visits, 8) for n in range(batches)
     ]
     shots, took_s = asyncio.run(fire(port, messages, 16))
     accepted = sum(shot.body.count(b'"accepted"') for shot in shots)
