@@ -43,6 +43,18 @@ class Part:
         return self.address + self.register.size
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Slot:
+    """Where one register of one channel stands among the values of a reply."""
+
+    register: Register
+    channel: int
+    first: int
+
+    def raw(self, values: Sequence[int]) -> int:
+        return raw_value(self.register, values[self.first : self.first + self.register.size])
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Block:
     """Registers that are read together. `requests` all bring them in different shapes, tightest first."""
@@ -82,18 +94,17 @@ def plan_blocks(sensor: SensorSettings, timing: LinkTiming) -> tuple[Block, ...]
     return tuple(blocks)
 
 
-def read_parts(
-    sensor: SensorSettings, request: Request, values: Sequence[int]
-) -> Iterator[tuple[Register, int, int]]:
-    """Every (register, channel, raw value) that a read brought whole."""
-    profile = sensor.profile
+def slots_of(sensor: SensorSettings, request: Request) -> "tuple[Slot, ...]":
+    """Every register of every used channel that a read brings whole."""
+    profile, found = sensor.profile, []
     for register in profile.registers.values():
         if register.table.read_function != request.function:
             continue
         for channel in sensor.used_channels:
             at = profile.address(register, channel) - request.address
             if at >= 0 and at + register.size <= request.count:
-                yield register, channel, raw_value(register, values[at : at + register.size])
+                found.append(Slot(register=register, channel=channel, first=at))
+    return tuple(found)
 
 
 def raw_value(register: Register, words: Sequence[int]) -> int:

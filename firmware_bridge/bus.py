@@ -23,6 +23,7 @@ _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
 _MOST_QUESTIONS = 8
+_JUST_NOW_S = 0.0002  # looked at so recently, the line need not be looked at again
 
 
 class Tap(Protocol):
@@ -43,7 +44,7 @@ class Line(Protocol):
 
     def send(self, frame: bytes) -> None: ...
 
-    def read(self, until_s: float) -> bytes: ...
+    def read(self, until_s: float, not_before_s: float = 0.0) -> bytes: ...
 
 
 class SensorBus:
@@ -72,9 +73,11 @@ class SensorBus:
         self._port_error: PortError | None = None
         self._port_losses = 0
         self._questions: deque[tuple[Request, float, Future[Outcome]]] = deque()
+        self._unsettled: tuple[Turn, Outcome, float] | None = None
         self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
         self._heard_s = 0.0
+        self._looked_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Poll until `stop` is set. Port errors are retried with growing delay; anything else propagates."""
@@ -134,58 +137,74 @@ class SensorBus:
             raise BridgeError(f"bus {self.settings.name} is not running") from exc
 
     def _poll(self, line: Line, stop: threading.Event) -> None:
+        ahead: Turn | None = None
         while not stop.is_set():
             now_s = self._clock()
             self.last_progress_s = now_s
-            self._answer_question(line)
-            turn = self._master.next(self._clock())
+            if self._questions:
+                self._settle()
+                self._answer_question(line)
+                ahead, now_s = None, self._clock()
+            if ahead is None:
+                self._settle()
+            turn = ahead or self._master.next(now_s)
             if isinstance(turn, Rest):
                 self._learn(now_s)
                 # what arrives now answers nothing
                 until_s = min(turn.until_s, now_s + _LONGEST_WAIT_S)
                 self._master.noise_bytes += len(self._read(line, until_s))
                 continue
-            outcome = self._exchange(line, turn.request, turn.response_timeout_s)
-            now_s = self._clock()
-            self._master.settle(turn, outcome, now_s)
-            self._unread.append((turn, outcome, now_s))
+            transaction = self._ask(line, turn.request, turn.response_timeout_s)
+            # While the request is on the wire the last reply is read and the next question chosen: the line
+            # never waits for either.
+            self._settle()
+            self._learn(self._clock())
+            ahead = self._master.ahead(turn, self._clock())
+            outcome = self._hear(line, transaction)
+            self._unsettled = (turn, outcome, self._looked_s)
+        self._settle()
         self._learn(self._clock())
 
-    def _exchange(self, line: Line, request: Request, response_timeout_s: float) -> Outcome:
+    def _settle(self) -> None:
+        if self._unsettled is not None:
+            self._master.settle(*self._unsettled)
+            self._unread.append(self._unsettled)
+            self._unsettled = None
+
+    def _ask(self, line: Line, request: Request, response_timeout_s: float) -> Transaction:
         self._drain(line)
         frame, sent_at_s = request.encode(), self._clock()
         line.send(frame)
         if self.tap is not None:
             self.tap.sent(frame, sent_at_s)
-        transaction = Transaction(
+        return Transaction(
             request,
             sent_at_s=sent_at_s,
             timing=self.settings.timing,
             response_timeout_s=response_timeout_s,
             echoes=self._master.echoes,
         )
-        # The last reply is read while this request is on the wire: the line never waits for it.
-        self._learn(self._clock())
-        looked_s = sent_at_s
+
+    def _hear(self, line: Line, transaction: Transaction) -> Outcome:
+        looked_s = self._looked_s
         while True:
-            data = self._read(line, transaction.wake_s)
-            now_s = self._clock()
-            transaction.receive(data, now_s, since_s=looked_s)
-            looked_s = now_s
-            outcome = transaction.conclude(now_s)
+            data = self._read(line, transaction.wake_s, transaction.idle_until_s)
+            transaction.receive(data, self._looked_s, since_s=looked_s)
+            looked_s = self._looked_s
+            outcome = transaction.conclude(looked_s)
             if outcome is not None:
                 if self.tap is not None:
-                    self.tap.ended(outcome, now_s)
+                    self.tap.ended(outcome, looked_s)
                 return outcome
 
     def _answer_question(self, line: Line) -> None:
-        if not self._questions:
-            return
         request, timeout_s, answer = self._questions.popleft()
         if not answer.set_running_or_notify_cancel():
             return  # whoever asked has gone
         self._read(line, self._master.free_s(request))
-        outcome = self._exchange(line, request, timeout_s)
+        transaction = self._ask(line, request, timeout_s)
+        self._learn(self._clock())
+        outcome = self._hear(line, transaction)
         self._master.note_question(outcome, self._clock())
         answer.set_result(outcome)
 
@@ -208,19 +227,19 @@ class SensorBus:
     def _drain(self, line: Line) -> None:
         """Before a request the line must have been silent for t3.5; what still arrives is thrown away."""
         gap_s = self.settings.timing.gap_s
-        patience_s = self._clock() + self.settings.timing.wire_s(256)
-        stale = self._read(line, 0.0)
-        while True:
-            self._master.noise_bytes += len(stale)
-            now_s = self._clock()
-            if now_s >= min(self._heard_s + gap_s, patience_s):
-                return
-            stale = self._read(line, self._heard_s + gap_s)
+        now_s = self._clock()
+        patience_s = now_s + self.settings.timing.wire_s(256)
+        if now_s > self._looked_s + _JUST_NOW_S:
+            self._master.noise_bytes += len(self._read(line, 0.0))
+        while self._looked_s < min(self._heard_s + gap_s, patience_s):
+            until_s = self._heard_s + gap_s
+            self._master.noise_bytes += len(self._read(line, until_s, until_s))
 
-    def _read(self, line: Line, until_s: float) -> bytes:
-        data = line.read(until_s)
+    def _read(self, line: Line, until_s: float, not_before_s: float = 0.0) -> bytes:
+        data = line.read(until_s, not_before_s)
+        self._looked_s = self._clock()
         if data:
-            self._heard_s = self._clock()
+            self._heard_s = self._looked_s
             if self.tap is not None:
                 self.tap.heard(data, self._heard_s)
         return data

@@ -4,7 +4,7 @@ pymodbus knows how every request is written and every reply is read. What its fr
 reply with the request it answers; `Request.answer_at` does that (docs/decisions/0010).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -52,6 +52,9 @@ class Request:
     address: int
     count: int = 1
     value: int | None = None
+    payload_bytes: int = field(init=False, repr=False, compare=False)
+    reply_bytes: int = field(init=False, repr=False, compare=False)
+    """Length of the one reply that fits; an exception has EXCEPTION_BYTES."""
 
     def __post_init__(self) -> None:
         most = _MOST_BITS if self.function in (1, 2) else _MOST_REGISTERS
@@ -70,6 +73,9 @@ class Request:
             raise FrameError(
                 f"function {self.function} with value {self.value}: only writes carry one, 0 to 65535"
             )
+        payload_bytes = (self.count + 7) // 8 if self.function in (1, 2) else 2 * self.count
+        object.__setattr__(self, "payload_bytes", payload_bytes)
+        object.__setattr__(self, "reply_bytes", 8 if is_write else 5 + payload_bytes)
 
     @property
     def is_write(self) -> bool:
@@ -78,15 +84,6 @@ class Request:
     @property
     def is_broadcast(self) -> bool:
         return self.device_id == _BROADCAST
-
-    @property
-    def payload_bytes(self) -> int:
-        return (self.count + 7) // 8 if self.function in (1, 2) else 2 * self.count
-
-    @property
-    def reply_bytes(self) -> int:
-        """Length of the one reply that fits; an exception has EXCEPTION_BYTES."""
-        return 8 if self.is_write else 5 + self.payload_bytes
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -107,6 +104,11 @@ class Request:
         except (ModbusException, ValueError) as exc:
             raise FrameError(str(exc)) from exc
         return body + crc_bytes(body)
+
+    def is_head(self, start: bytes) -> bool:
+        """Whether a reply may begin with `start` (up to three characters)."""
+        third = self.address >> 8 if self.is_write else self.payload_bytes
+        return bytes((self.device_id, self.function, third)).startswith(start)
 
     def header_hits(self, frame: bytes) -> int:
         """How many of the reply's first three characters are as they must be (0 to 3)."""

@@ -5,10 +5,11 @@ in-memory bench all drive this same object.
 from collections import Counter
 from collections.abc import Iterable
 
-from firmware_bridge.blocks import read_parts, signals_of
+from firmware_bridge.blocks import Slot, signals_of, slots_of
 from firmware_bridge.channels import ChannelState, ChannelWatch, Observation
 from firmware_bridge.frames import Request
-from firmware_bridge.schedule import Lane, Rest, Schedule, Turn
+from firmware_bridge.lane import Lane
+from firmware_bridge.schedule import Rest, Schedule, Turn
 from firmware_bridge.settings import BusSettings, SensorSettings, check_sensors
 from firmware_bridge.statistics import ChannelSnapshot, SensorSnapshot, SensorStatistics
 from firmware_bridge.transaction import Cause, Outcome
@@ -44,6 +45,7 @@ class BusMaster:
             for sensor in sensors
             for channel in sensor.used_channels
         }
+        self._slots: dict[Request, tuple[Slot, ...]] = {}
         self._last_cause: dict[str, str] = {}
         self._rewrites: dict[tuple[int, int], tuple[int, float]] = {}
         self._round_mark: tuple[str, float] | None = None
@@ -54,6 +56,11 @@ class BusMaster:
 
     def next(self, now_s: float) -> Turn | Rest:
         return self._schedule.next(now_s)
+
+    def ahead(self, turn: Turn, now_s: float) -> Turn | None:
+        """What to ask after `turn`, whatever comes of it; None if that depends on it, or nothing is due."""
+        following = self._schedule.next(now_s, in_flight=turn.lane)
+        return following if isinstance(following, Turn) else None
 
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Take the end of a turn into account for what is asked next."""
@@ -108,17 +115,27 @@ class BusMaster:
     def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         sensor, signals = lane.sensor, dict[int, dict[str, float | None]]()
         statistics, profile = self._statistics[sensor.name], sensor.profile
-        for register, channel, raw in read_parts(sensor, outcome.request, outcome.values):
-            signals.setdefault(channel, {}).update(signals_of(register, raw))
+        for slot in self._slots_of(sensor, outcome.request):
+            register, channel, raw = slot.register, slot.channel, slot.raw(outcome.values)
+            found = signals_of(register, raw)
+            signals.setdefault(channel, {}).update(found)
             label = register.name if len(sensor.used_channels) == 1 else f"{register.name}[{channel}]"
-            statistics.readings[label] = signals[channel][register.name]
+            statistics.readings[label] = found[register.name]
             if profile.counter is not None and register.name == profile.counter.register:
                 self._channels[sensor.name, channel].count(raw, now_s)
-            self._check_setting(lane, register.name, profile.address(register, channel), raw, now_s)
-        found = [
+            if profile.reapply:
+                self._check_setting(lane, register.name, profile.address(register, channel), raw, now_s)
+        seen = (
             self._channels[sensor.name, channel].read(values, now_s) for channel, values in signals.items()
-        ]
-        return [observation for observation in found if observation is not None]
+        )
+        return [observation for observation in seen if observation is not None]
+
+    def _slots_of(self, sensor: SensorSettings, request: Request) -> tuple[Slot, ...]:
+        """As blocks.slots_of, worked out once for each of the few requests that are sent for years."""
+        slots = self._slots.get(request)
+        if slots is None:
+            slots = self._slots[request] = slots_of(sensor, request)
+        return slots
 
     def _check_setting(self, lane: Lane, register: str, address: int, raw: int, now_s: float) -> None:
         for rule in lane.sensor.profile.reapply:

@@ -21,8 +21,7 @@ from firmware_bridge.errors import PortError
 from firmware_bridge.settings import BusSettings, Rs485Mode
 
 _CHUNK_BYTES = 4096
-# poll() counts in milliseconds; the rest of a wait is slept, which is exact to some 60 us.
-_SLEPT_S = 0.004
+_WAKING_S = 0.00004  # a sleep ends at least so much too late
 
 
 class SerialLine:
@@ -43,19 +42,18 @@ class SerialLine:
         if written != len(frame):
             raise PortError(f"{self._name} took {written} of {len(frame)} characters", "check the adapter")
 
-    def read(self, until_s: float) -> bytes:
-        """What has arrived; waits for it until `until_s` (monotonic).
+    def read(self, until_s: float, not_before_s: float = 0.0) -> bytes:
+        """What has arrived; waits for it until `until_s` (monotonic), and sleeps until `not_before_s` first.
 
         Empty if nothing came. Raises PortError.
         """
+        wait_s = not_before_s - time.monotonic()
+        if wait_s > 0:
+            time.sleep(max(0.0, wait_s - _WAKING_S))
+            while time.monotonic() < not_before_s:
+                pass
         wait_s = until_s - time.monotonic()
-        if wait_s > _SLEPT_S:
-            ready = self._poll.poll(int(wait_s * 1000))
-        else:
-            if wait_s > 0:
-                time.sleep(wait_s)
-            ready = self._poll.poll(0)
-        return self._take() if ready else b""
+        return self._take() if self._poll.poll(max(0.0, 1000 * wait_s)) else b""
 
     def _take(self) -> bytes:
         try:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from firmware_bridge.blocks import Purpose, plan_blocks, read_parts, signals_of
+from firmware_bridge.blocks import Purpose, plan_blocks, signals_of, slots_of
 from firmware_bridge.bus import SensorBus
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
@@ -145,6 +145,6 @@ def _is_fitting(ask: Ask, profile: SensorProfile, device_id: int) -> bool:
         outcome = ask(block.requests[0], profile.link.response_timeout_ms / 1000)
         if outcome.cause is not Cause.OK:
             return False
-        for register, _, raw in read_parts(sensor, outcome.request, outcome.values):
-            signals |= signals_of(register, raw)
+        for slot in slots_of(sensor, outcome.request):
+            signals |= signals_of(slot.register, slot.raw(outcome.values))
     return signals.get(profile.occupancy.signal) is not None

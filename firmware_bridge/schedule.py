@@ -2,8 +2,8 @@
 
 Occupancy blocks are asked in turn, the one that waited longest first. A sensor that failed is asked again as
 soon as nothing can be mistaken any more, but never twice in a row while another one is due, and after
-several failures it is quarantined: one cheap probe a period, the period growing to ten seconds. Settings,
-counters and diagnostics come at most once a round, or when nothing else is due.
+several failures it is quarantined (see `lane`): one cheap probe a period, the period growing to ten seconds.
+Settings, counters and diagnostics come at most once a round, or when nothing else is due.
 
 After an unanswered request its shape (unit, function, length of the reply) is barred until a reply that is
 late by the profile's `max_reply_delay_ms` cannot arrive any more. Another shape of the block may be asked at
@@ -11,35 +11,23 @@ once: the late reply does not fit it.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from firmware_bridge.blocks import Block, Purpose, plan_blocks
 from firmware_bridge.frames import Request
+from firmware_bridge.lane import NEVER, Lane
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.settings import SensorSettings
 from firmware_bridge.transaction import Cause, Outcome
 
-# A lost request on a noisy line is no dead sensor: so many in a row before its first real pause.
-_SILENCES_BEFORE_QUARANTINE = 6
-_FIRST_PERIOD_S = 0.5
-_LONGEST_PERIOD_S = 10.0
-_BUSY_PAUSE_S = 0.2  # after exceptions 5 (acknowledge) and 6 (busy)
-_DEGRADED_PAUSE_S = 1.0  # after exception 4 (device failure)
-_UNAVAILABLE_PAUSE_S = 10.0  # after exceptions 1 to 3: no such register
-# A sensor that always answers in 5 ms need not be waited for 100 ms when a request was lost: its own slowest
-# recent answer, with room to spare, is patience enough. After some failures the profile's timeout counts.
-_PATIENCE_FACTOR = 3.0
-_LEAST_PATIENCE_S = 0.02  # an FTDI adapter holds characters back for up to 16 ms
-_SLOWEST_FADES = 0.995
-_IMPATIENT_SILENCES = 2
-_NEVER = float("-inf")
+_BACKGROUND = (Purpose.SETTING, Purpose.COUNTER, Purpose.DIAGNOSTIC)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Turn:
-    """One request to be sent now."""
+    """One request to be sent now. `block` is None for a write."""
 
-    lane: "Lane"
+    lane: Lane
     block: Block | None
     request: Request
     response_timeout_s: float
@@ -53,83 +41,35 @@ class Rest:
     until_s: float
 
 
-@dataclass(slots=True, kw_only=True, eq=False)
-class Lane:
-    """One sensor's place in the schedule."""
-
-    sensor: SensorSettings
-    blocks: list[Block]
-    failures: int = 0  # in a row, of any kind
-    silences: int = 0  # in a row, without a sign of life
-    quarantined: bool = False
-    degraded: bool = False
-    held_until_s: float = _NEVER
-    period_s: float = 0.0
-    slowest_s: float | None = None
-    asked_s: dict[Block, float] = field(default_factory=dict)
-    paused_s: dict[Block, float] = field(default_factory=dict)
-    refused_shapes: set[tuple[int, int, int]] = field(default_factory=set)
-    barred_s: dict[tuple[int, int, int], float] = field(default_factory=dict)
-    failed_shape: tuple[int, int, int] | None = None
-    writes: list[Request] = field(default_factory=list)
-
-    @property
-    def longest_s(self) -> float:
-        """The profile's response timeout."""
-        return self.sensor.profile.link.response_timeout_ms / 1000
-
-    @property
-    def patience_s(self) -> float:
-        """How long to wait for the next reply's turnaround."""
-        if self.slowest_s is None or self.silences > _IMPATIENT_SILENCES:
-            return self.longest_s
-        return min(self.longest_s, max(_LEAST_PATIENCE_S, _PATIENCE_FACTOR * self.slowest_s))
-
-    def note_turnaround(self, turnaround_s: float) -> None:
-        self.slowest_s = max(turnaround_s, (self.slowest_s or 0.0) * _SLOWEST_FADES)
-
-    def due_s(self, block: Block, poll_interval_s: float) -> float:
-        every_s = poll_interval_s if block.purpose is Purpose.OCCUPANCY else block.every_s
-        return max(self.asked_s.get(block, _NEVER) + every_s, self.paused_s.get(block, _NEVER))
-
-    def free_request(self, block: Block, now_s: float) -> Request | None:
-        """The block in a shape that no late reply can answer; one that did not just fail, if there is."""
-        barred_s, refused = self.barred_s, self.refused_shapes
-        free = [
-            r for r in block.requests if r.shape not in refused and barred_s.get(r.shape, _NEVER) <= now_s
-        ]
-        fresh = (r for r in free if r.shape != self.failed_shape)
-        return next(fresh, free[0] if free else None)
-
-    def free_s(self, block: Block) -> float:
-        """When the block has a free shape."""
-        if not self.barred_s:
-            return _NEVER
-        usable = (r.shape for r in block.requests if r.shape not in self.refused_shapes)
-        return min(self.barred_s.get(shape, _NEVER) for shape in usable)
-
-
 class Schedule:
     """The turns of one bus."""
 
     def __init__(
         self, sensors: Iterable[SensorSettings], *, timing: LinkTiming, poll_interval_s: float
     ) -> None:
-        self.lanes = [Lane(sensor=sensor, blocks=list(plan_blocks(sensor, timing))) for sensor in sensors]
+        self.lanes = [_lane(sensor, timing) for sensor in sensors]
         self._timing = timing
         self._poll_interval_s = poll_interval_s
         self._others_first = False
         self._turns_since_background = 0
 
-    def next(self, now_s: float) -> Turn | Rest:
-        """The next request, or how long there is none."""
-        ready = [lane for lane in self.lanes if lane.held_until_s <= now_s]
-        regular = self._oldest([lane for lane in ready if not lane.failures], Purpose.OCCUPANCY, now_s)
-        retry = self._retry([lane for lane in ready if lane.failures], now_s)
-        if retry is not None and (regular is None or not self._others_first):
+    def next(self, now_s: float, *, in_flight: Lane | None = None) -> Turn | Rest:
+        """The next request, or how long there is none.
+
+        `in_flight`: who is being asked right now. The choice is among the others and holds however that ends.
+        """
+        living: list[Lane] = []
+        failing: list[Lane] = []
+        for lane in self.lanes:
+            if lane.held_until_s <= now_s and lane is not in_flight:
+                (failing if lane.failures else living).append(lane)
+        regular = self._regular(living, now_s)
+        retry = self._retry(failing, now_s) if failing else None
+        others_first = self._others_first or (in_flight is not None and in_flight.failures > 0)
+        if retry is not None and (regular is None or not others_first):
             return retry
         if regular is None or self._turns_since_background >= self._round_length():
-            background = self._background([lane for lane in ready if not lane.failures], now_s)
+            background = self._background(living, now_s)
             if background is not None:
                 self._turns_since_background = 0
                 return background
@@ -140,32 +80,26 @@ class Schedule:
 
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Note how a turn ended."""
-        lane, link = turn.lane, turn.lane.sensor.profile.link
-        lane.held_until_s = now_s + link.min_gap_ms / 1000
-        lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
+        lane, block = turn.lane, turn.block
+        lane.held_until_s = now_s + lane.sensor.profile.link.min_gap_ms / 1000
+        if lane.barred_s:
+            lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
         if outcome.outstanding:
             self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
             lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
-        if outcome.heard:
-            self._others_first = False
-            lane.failures = lane.silences = 0
-            lane.quarantined, lane.period_s, lane.failed_shape = False, 0.0, None
-            if outcome.cause is Cause.EXCEPTION:
-                self._take_exception(turn, outcome.exception_code, now_s)
-            elif not turn.is_probe:
-                lane.degraded = False
-                self._mark_asked(turn, now_s)
+        if block is None:
+            lane.note_written(turn.request)
+        if not outcome.heard:
+            self._others_first = True
+            lane.note_failed(block, turn.request, outcome.cause, now_s)
             return
-        self._others_first = True
-        lane.failures += 1
-        lane.failed_shape = turn.request.shape
-        # A reply that only its CRC spoils is a bad line, not a dead sensor, and costs no timeout.
-        lane.silences = 0 if outcome.cause is Cause.GARBLED else lane.silences + 1
-        if lane.silences >= _SILENCES_BEFORE_QUARANTINE:
-            lane.quarantined = True
-            lane.period_s = min(max(_FIRST_PERIOD_S, 2 * lane.period_s), _LONGEST_PERIOD_S)
-            lane.held_until_s = max(lane.held_until_s, now_s + lane.period_s)
+        self._others_first = False
+        lane.note_heard(block)
+        if block is not None and outcome.cause is Cause.EXCEPTION:
+            lane.note_exception(block, turn.request, outcome.exception_code, now_s)
+        elif block is not None and not turn.is_probe:
+            lane.note_answered(block, now_s)
 
     def bar(self, lane: Lane, request: Request, deadline_s: float) -> None:
         """A reply to `request` was not there by `deadline_s` but may still come: ask nothing like it."""
@@ -177,42 +111,13 @@ class Schedule:
         if request not in lane.writes:
             lane.writes.append(request)
 
-    def _mark_asked(self, turn: Turn, now_s: float) -> None:
-        if turn.block is not None:
-            turn.lane.asked_s[turn.block] = now_s
-            return
-        if turn.request in turn.lane.writes:
-            turn.lane.writes.remove(turn.request)
-        for block in turn.lane.blocks:
-            if block.purpose is Purpose.SETTING:  # read it back next
-                turn.lane.asked_s.pop(block, None)
-
-    def _take_exception(self, turn: Turn, code: int, now_s: float) -> None:
-        lane, block = turn.lane, turn.block
-        self._mark_asked(turn, now_s)
-        if block is None:
-            return
-        if code in (5, 6):
-            lane.paused_s[block] = now_s + _BUSY_PAUSE_S
-        elif code not in (1, 2, 3):
-            lane.degraded = True
-            lane.paused_s[block] = now_s + _DEGRADED_PAUSE_S
-        elif not turn.is_probe and turn.request is not block.requests[0]:
-            lane.refused_shapes.add(turn.request.shape)
-        elif len(block.parts) > 1:
-            at = lane.blocks.index(block)
-            lane.blocks[at : at + 1] = block.split()
-        else:
-            lane.paused_s[block] = now_s + _UNAVAILABLE_PAUSE_S
-
-    def _oldest(self, lanes: list[Lane], purpose: Purpose, now_s: float) -> Turn | None:
+    def _regular(self, lanes: list[Lane], now_s: float) -> Turn | None:
+        """The occupancy block that waited longest of those that are due."""
         interval_s, oldest_s = self._poll_interval_s, now_s
         found: tuple[Lane, Block] | None = None
         for lane in lanes:
-            for block in lane.blocks:
-                if block.purpose is not purpose:
-                    continue
-                asked_s = lane.asked_s.get(block, _NEVER)
+            for block in lane.fast:
+                asked_s = lane.asked_s(block)
                 if found is not None and asked_s >= oldest_s:
                     continue
                 if lane.due_s(block, interval_s) <= now_s and lane.free_s(block) <= now_s:
@@ -222,16 +127,15 @@ class Schedule:
     def _retry(self, lanes: list[Lane], now_s: float) -> Turn | None:
         waiting = []
         for order, lane in enumerate(lanes):
-            fast = [block for block in lane.blocks if block.purpose is Purpose.OCCUPANCY]
-            block = min(fast, key=lambda block: lane.asked_s.get(block, _NEVER))
-            waiting.append((lane.quarantined, lane.asked_s.get(block, _NEVER), order, lane, block))
+            block = lane.retried_block()
+            waiting.append((lane.quarantined, lane.asked_s(block), order, lane, block))
         # Whoever has not been heard for longest goes first, probes of the quarantined last.
         for quarantined, _, _, lane, block in sorted(waiting, key=lambda item: item[:3]):
             if not quarantined:
                 request = lane.free_request(block, now_s)
                 if request is not None:
                     return self._turn(lane, block, request)
-            elif lane.barred_s.get(block.probe.shape, _NEVER) <= now_s:
+            elif lane.barred_s.get(block.probe.shape, NEVER) <= now_s:
                 is_part = block.probe != block.requests[0]
                 return self._turn(lane, block, block.probe, is_probe=is_part)
         return None
@@ -239,12 +143,20 @@ class Schedule:
     def _background(self, lanes: list[Lane], now_s: float) -> Turn | None:
         for lane in lanes:
             for write in lane.writes:
-                if lane.barred_s.get(write.shape, _NEVER) <= now_s:
+                if lane.barred_s.get(write.shape, NEVER) <= now_s:
                     return self._turn(lane, None, write)
-        for purpose in (Purpose.SETTING, Purpose.COUNTER, Purpose.DIAGNOSTIC):
-            turn = self._oldest(lanes, purpose, now_s)
-            if turn is not None:
-                return turn
+        for purpose in _BACKGROUND:
+            due = [
+                (lane.asked_s(block), order, lane, block)
+                for order, lane in enumerate(lanes)
+                for block in lane.slow
+                if block.purpose is purpose
+                and lane.due_s(block, block.every_s) <= now_s
+                and lane.free_s(block) <= now_s
+            ]
+            if due:
+                _, _, lane, block = min(due, key=lambda item: item[:2])
+                return self._ask(lane, block, now_s)
         return None
 
     def _ask(self, lane: Lane, block: Block, now_s: float) -> Turn | None:
@@ -257,17 +169,17 @@ class Schedule:
         )
 
     def _round_length(self) -> int:
-        living = (lane for lane in self.lanes if not lane.quarantined)
-        return sum(block.purpose is Purpose.OCCUPANCY for lane in living for block in lane.blocks)
+        return sum(len(lane.fast) for lane in self.lanes if not lane.quarantined)
 
     def _next_s(self, now_s: float) -> float:
-        times = [
-            max(
-                lane.held_until_s,
-                lane.free_s(block),
-                0.0 if lane.failures else lane.due_s(block, self._poll_interval_s),
-            )
-            for lane in self.lanes
-            for block in lane.blocks
-        ]
+        times = [lane.next_s(self._poll_interval_s) for lane in self.lanes]
         return max(min(times, default=now_s + 1.0), now_s + 0.001)
+
+
+def _lane(sensor: SensorSettings, timing: LinkTiming) -> Lane:
+    blocks = plan_blocks(sensor, timing)
+    return Lane(
+        sensor=sensor,
+        fast=[block for block in blocks if block.purpose is Purpose.OCCUPANCY],
+        slow=[block for block in blocks if block.purpose is not Purpose.OCCUPANCY],
+    )

@@ -80,19 +80,21 @@ class Transaction:
         self._sent = request.encode()
         self._sent_at_s = sent_at_s
         self._gap_s = timing.gap_s
+        self._least_char_s = timing.char_s * 10 / timing.bits
         self._end_s = self.deadline_s + timing.wire_s(_LONGEST_FRAME)
         self._echoes = echoes
         self._echoed = False
         self._data = bytearray()
         self._last_s = sent_at_s
-        self._answer: tuple[int, int] | None = None
+        self._answer: Outcome | None = None  # how it ends if the line stays silent
         self._answered_at_s = 0.0
+        self._whole_s = 0.0
         self._strangers: list[int] = []
 
     @property
-    def wanted_bytes(self) -> int:
-        """How many more characters make the answer whole, were nothing else on the line."""
-        return max(1, self.request.reply_bytes - len(self._data))
+    def idle_until_s(self) -> float:
+        """Until when looking at the line is no use: the rest of a reply, or its gap, has to pass first."""
+        return self.wake_s if self._answer else self._whole_s
 
     @property
     def wake_s(self) -> float:
@@ -116,27 +118,39 @@ class Transaction:
         self._last_s = now_s
         self._data += data
         self._drop_echo()
+        if len(self._data) == len(data):
+            self._whole_s = self._expected_s(now_s)
         if len(self._data) > 4 * _LONGEST_FRAME:  # babble: keep the end, where an answer would be
             del self._data[: -2 * _LONGEST_FRAME]
+        if len(self._data) < EXCEPTION_BYTES:
+            return
+        # What looked like the answer may turn out to be part of a longer frame of another unit.
+        was_answered, at = self._answer is not None, self._find()
+        if at is None:
             self._answer = None
-        if self._answer is None:
-            self._answer, self._answered_at_s = self._find(), now_s
+        else:
+            self._answered_at_s = self._answered_at_s if was_answered else now_s
+            self._answer = self._accept(*at)
 
     def conclude(self, now_s: float) -> Outcome | None:
         """The outcome, once nothing can change it any more."""
         if now_s < self.wake_s:
             return None
-        if self._answer and self._answer == self._find():
-            return self._accept(now_s)
-        if self._answer:  # what looked like the answer was part of a longer frame of another unit
-            self._answer = None
-            if now_s < self.wake_s:
-                return None
+        if self._answer:
+            is_silent = now_s >= self._last_s + self._gap_s
+            return self._answer if is_silent else self._outcome(Cause.MERGED, outstanding=True)
         if self._garbled_at() is not None:
             return self._outcome(Cause.GARBLED, outstanding=not self._is_just_the_reply())
         if self.request.device_id in self._strangers:
             return self._outcome(Cause.WRONG_REPLY, outstanding=True)
         return self._outcome(Cause.WRONG_UNIT if self._strangers else Cause.TIMEOUT, outstanding=True)
+
+    def _expected_s(self, now_s: float) -> float:
+        """When the reply that has begun can be nearly whole, were its characters as short as they can be."""
+        missing = self.request.reply_bytes - len(self._data)
+        if missing < 2 or not self.request.is_head(bytes(self._data[:3])):
+            return 0.0
+        return min(now_s + (missing - 1) * self._least_char_s, self.deadline_s)
 
     def _drop_echo(self) -> None:
         if self._echoed or not self._could_be_echo():
@@ -166,14 +180,12 @@ class Transaction:
                 start += 1
         return None
 
-    def _accept(self, now_s: float) -> Outcome:
-        assert self._answer is not None
-        start, size = self._answer
+    def _accept(self, start: int, size: int) -> Outcome:
+        """What the frame found there says, if the line stays silent now."""
         frame = bytes(self._data[start : start + size])
         trailing = bytes(self._data[start + size :])
-        never_silent = now_s < self._last_s + self._gap_s
         own_start = bytes([self.request.device_id, self.request.function])
-        if never_silent or len(trailing) > _TRAILING_NOISE_BYTES or own_start in trailing:
+        if len(trailing) > _TRAILING_NOISE_BYTES or own_start in trailing:
             return self._outcome(Cause.MERGED, outstanding=True)
         reply_s = self._answered_at_s - self._sent_at_s
         noise = start + len(trailing)
@@ -184,6 +196,8 @@ class Transaction:
     def _garbled_at(self) -> int | None:
         """Where a reply of the right length with a wrong CRC begins; None where there is none."""
         last = len(self._data) - self.request.reply_bytes
+        if last < 0:
+            return None
         first = max(0, last - _NOISE_AROUND_BYTES)
         hits = (
             at

@@ -49,8 +49,8 @@ class _Witness(SimulatedDevice):
     def answer(self, pdu: bytes) -> bytes:
         self.serial += 1
         if self.profile.name == "ld120":  # the upper byte of the status register is free
-            for bit in range(8):
-                self._write_masked("status", 1, 1 << 8 + bit, (self.serial >> bit & 1) << 8 + bit)
+            status = self.profile.registers["status"]
+            self._poke(status, 1, self.peek("status") & 0x00FF | (self.serial & 0xFF) << 8)
         else:
             away = 0.1 * (self.serial % 200)
             self.write_signal("distance", 1, (100.0 if self.occupied else 260.0) + away)

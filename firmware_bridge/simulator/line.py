@@ -82,11 +82,12 @@ class SimulatedLine:
         """Characters that the master can read by `now_s`."""
         if self._incoming and now_s >= self._incoming_end_s + self._timing.gap_s:
             self._take_request(self._incoming_end_s)
-        count = sum(1 for when_s, _ in self._air if when_s <= now_s)
+        if not self._air or self._air[0][0] > now_s:
+            return b""
+        count = sum(when_s <= now_s for when_s, _ in self._air)
         delivered = bytes(character for _, character in self._air[:count])
         del self._air[:count]
-        if delivered:
-            self._quiet_since_s = max(self._quiet_since_s, now_s)
+        self._quiet_since_s = max(self._quiet_since_s, now_s)
         return delivered
 
     def device(self, device_id: int) -> SimulatedDevice | None:

@@ -27,15 +27,17 @@ class VirtualLine:
         self.traffic.advance(self.now_s)
         self.line.receive(frame, self.now_s)
 
-    def read(self, until_s: float) -> bytes:
+    def read(self, until_s: float, not_before_s: float = 0.0) -> bytes:
+        data = b""
         while True:
             next_s = self.line.next_s()
-            if next_s is None or next_s > until_s:
-                self._go(until_s)
-                return self.line.collect(self.now_s)
+            enough_s = not_before_s if data else max(until_s, not_before_s)
+            if next_s is None or next_s > enough_s:
+                self._go(enough_s)
+                return data + self.line.collect(self.now_s)
             self._go(next_s)
-            data = self.line.collect(self.now_s)
-            if data:
+            data += self.line.collect(self.now_s)
+            if data and self.now_s >= not_before_s:
                 return data
 
     def _go(self, when_s: float) -> None:
