@@ -7,10 +7,11 @@ from edged.settings import BusSettings, Complaint, Settings
 from firmware_bridge import (
     BridgeError,
     Observation,
+    ProfilesFound,
     Rs485Mode,
     SensorBus,
     SensorProfile,
-    load_profiles,
+    find_profiles,
 )
 from firmware_bridge import BusSettings as BridgeBusSettings
 from firmware_bridge import SensorSettings as BridgeSensorSettings
@@ -18,9 +19,9 @@ from firmware_bridge import SensorSettings as BridgeSensorSettings
 _PARITY_LETTER = {"none": "N", "even": "E", "odd": "O"}
 
 
-def sensor_profiles(settings: Settings) -> dict[str, SensorProfile]:
-    """Return the known profiles by name; the first folder to name one wins. Raises ProfileError."""
-    return dict(load_profiles(folders("sensors", settings.profiles)))
+def sensor_profiles(settings: Settings) -> Mapping[str, SensorProfile]:
+    """Return the usable profiles by name; the first folder to name one wins."""
+    return _found(settings).profiles
 
 
 def sensor_buses(settings: Settings, on_observation: Callable[[Observation], None]) -> list[SensorBus]:
@@ -34,25 +35,44 @@ def sensor_buses(settings: Settings, on_observation: Callable[[Observation], Non
 
 def complaints(settings: Settings) -> Iterator[Complaint]:
     """Yield what only shows with the profiles at hand: unknown profiles, channels, thresholds, ids."""
-    try:
-        profiles = sensor_profiles(settings)
-    except BridgeError as error:
-        yield Complaint(key="profiles", got="", remedy=str(error))
-        return
+    found = _found(settings)
+    profiles = found.profiles
     unknown = [sensor for sensor in settings.sensor if sensor.profile not in profiles]
     for sensor in unknown:
         number = settings.sensor.index(sensor) + 1
-        remedy = f"no profile has this name; there are {', '.join(sorted(profiles))}"
+        known = ", ".join(sorted(profiles)) or "none"
+        remedy = f"no profile has this name; there are {known}"
+        if sensor.profile in found.spoilt:
+            remedy = "the profile of this name is faulty, see below"
         key = f'sensor[{number}] "{sensor.name}": profile'
         yield Complaint(key=key, got=repr(sensor.profile), remedy=remedy)
     if unknown:
+        yield from spoilt_profiles(settings)
         return
     yield from _missing_channels(settings, profiles)
     for bus in settings.bus:
-        try:
-            SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), lambda _observation: None)
-        except BridgeError as error:
-            yield Complaint(key=f'bus "{bus.name}"', got="", remedy=str(error))
+        yield from _refused(bus, settings, profiles)
+
+
+def spoilt_profiles(settings: Settings) -> Iterator[Complaint]:
+    """Yield what is wrong with profile files. The daemon runs without those that no sensor names."""
+    for error in _found(settings).errors:
+        for fault in error.faults:
+            key = f"profile {error.file}: {fault.key}"
+            yield Complaint(key=key, got=repr(fault.got), remedy=fault.remedy)
+
+
+def _found(settings: Settings) -> ProfilesFound:
+    return find_profiles(folders("sensors", settings.profiles))
+
+
+def _refused(
+    bus: BusSettings, settings: Settings, profiles: Mapping[str, SensorProfile]
+) -> Iterator[Complaint]:
+    try:
+        SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), lambda _observation: None)
+    except BridgeError as error:
+        yield Complaint(key=f'bus "{bus.name}"', got="", remedy=str(error))
 
 
 def _missing_channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Complaint]:

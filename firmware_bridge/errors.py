@@ -20,10 +20,16 @@ class Fault:
 
 
 class ProfileError(BridgeError):
-    """A sensor profile that cannot be used; carries all of the file's faults at once."""
+    """A sensor profile that cannot be used; carries all of the file's faults at once.
 
-    def __init__(self, file: str, faults: list[Fault]) -> None:
+    `name` is what the file calls the profile, or its own name where that cannot be read.
+    `is_double`: all that is wrong is that another file of the folder has the name too.
+    """
+
+    def __init__(self, file: str, faults: list[Fault], *, name: str, is_double: bool = False) -> None:
         self.file = file
+        self.name = name
+        self.is_double = is_double
         self.faults = tuple(faults)
         super().__init__("\n".join(f"{file}: {fault}" for fault in faults))
 

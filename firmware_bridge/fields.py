@@ -73,8 +73,7 @@ class Fields:
         value = self._take(key, default)
         # 1 == True == 1.0 in Python, not in TOML
         if not any(
-            value == item and isinstance(value, type(item)) | isinstance(item, type(value))
-            for item in allowed
+            value == item and isinstance(value, str) | (type(value) is type(item)) for item in allowed
         ):
             if value is not None or key in self._table:
                 choices = ", ".join(

@@ -1,7 +1,8 @@
 """Reading sensor profiles from TOML files: every fault of a file is found and told at once."""
 
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,41 +37,80 @@ _MODICON_BASE = {
 _NUMBERINGS = ("modicon", "one_based", "wire")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProfilesFound:
+    """What some folders hold: usable profiles by name, and what is wrong with the other files.
+
+    A faulty file takes the name that it claims out of use (`spoilt`) and harms no other: another folder's
+    profile of that name is not what the site meant.
+    """
+
+    profiles: Mapping[str, SensorProfile]
+    errors: tuple[ProfileError, ...]
+    spoilt: frozenset[str]
+
+
 def load_profile(path: Path) -> SensorProfile:
     """Read and check one profile. Raises ProfileError with all faults of the file."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
         raise ProfileError(
-            str(path), [Fault(key="file", got=exc.strerror, remedy="make it readable")]
+            str(path), [Fault(key="file", got=exc.strerror, remedy="make it readable")], name=path.stem
         ) from exc
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
-        raise ProfileError(str(path), [Fault(key="file", got=str(exc), remedy="correct the TOML")]) from exc
+        fault = Fault(key="file", got=str(exc), remedy="correct the TOML")
+        raise ProfileError(str(path), [fault], name=path.stem) from exc
     faults: list[Fault] = []
     profile = _profile(Fields(document, "", faults))
     if faults or profile is None:
-        raise ProfileError(str(path), faults)
+        name = document.get("name")
+        raise ProfileError(str(path), faults, name=name if isinstance(name, str) else path.stem)
     return profile
 
 
-def load_profiles(directories: Iterable[Path]) -> dict[str, SensorProfile]:
-    """All profiles of the given directories by name; a name in an earlier directory wins.
-
-    Missing directories are passed over. Raises ProfileError for the first faulty file.
-    """
-    found: dict[str, SensorProfile] = {}
+def find_profiles(directories: Iterable[Path]) -> ProfilesFound:
+    """All profiles of the given directories; a name in an earlier one wins. Missing ones are passed over."""
+    profiles: dict[str, SensorProfile] = {}
+    errors: list[ProfileError] = []
+    spoilt: set[str] = set()
     for directory in directories:
-        here: dict[str, Path] = {}
-        for path in sorted(directory.glob("*.toml")):
+        good, faulty = _folder(directory)
+        errors += faulty
+        # Two good files of one name: nobody can tell which one is meant. A good one outweighs a faulty one.
+        doubtful = {error.name for error in faulty if error.name not in good or error.is_double}
+        for name in sorted(good.keys() | doubtful):
+            if name in doubtful and name not in profiles:
+                spoilt.add(name)
+            elif name not in spoilt:
+                profiles.setdefault(name, good[name])
+    return ProfilesFound(profiles=profiles, errors=tuple(errors), spoilt=frozenset(spoilt))
+
+
+def _folder(directory: Path) -> tuple[dict[str, SensorProfile], list[ProfileError]]:
+    good: dict[str, SensorProfile] = {}
+    files: dict[str, Path] = {}
+    faulty: list[ProfileError] = []
+    for path in sorted(directory.glob("*.toml")):
+        try:
             profile = load_profile(path)
-            if profile.name in here:
-                fault = Fault(
-                    key="name", got=profile.name, remedy=f"{here[profile.name]} has that name already"
-                )
-                raise ProfileError(str(path), [fault])
-            here[profile.name] = path
-            found.setdefault(profile.name, profile)
-    return found
+        except ProfileError as error:
+            faulty.append(error)
+            continue
+        if profile.name in good:
+            remedy = f"{files[profile.name]} has that name already: rename one"
+            fault = Fault(key="name", got=profile.name, remedy=remedy)
+            faulty.append(ProfileError(str(path), [fault], name=profile.name, is_double=True))
+        good[profile.name], files[profile.name] = profile, path
+    return good, faulty
+
+
+def load_profiles(directories: Iterable[Path]) -> dict[str, SensorProfile]:
+    """As `find_profiles`, where nothing may be wrong. Raises ProfileError for the first faulty file."""
+    found = find_profiles(directories)
+    if found.errors:
+        raise found.errors[0]
+    return dict(found.profiles)
 
 
 def _profile(fields: Fields) -> SensorProfile | None:
@@ -97,6 +137,9 @@ def _profile(fields: Fields) -> SensorProfile | None:
     if fields.faults:
         return None
     _check_block_limits(fields, registers.values(), link)
+    _check_last_addresses(fields, registers.values(), channels[-1] * stride)
+    if fields.faults:
+        return None
     return SensorProfile(
         name=name,
         title=title,
@@ -138,6 +181,10 @@ def _link(fields: Fields) -> LinkProfile:
         max_registers=fields.integer("max_registers", low=1, high=125, default=125),
         max_bits=fields.integer("max_bits", low=1, high=2000, default=2000),
     )
+    if not link.first_device_id <= link.default_device_id <= link.last_device_id:
+        fields.fault(
+            "default_device_id", link.default_device_id, f"must lie in device_ids ({ids[0]} to {ids[1]})"
+        )
     fields.refuse_unknown()
     return link
 
@@ -193,6 +240,8 @@ def _register(fields: Fields, name: str, numbering: str) -> Register:
         bits={bit: bits.integer(bit, low=0, high=16 * kind.words - 1) for bit in bits.names()},
         every_s=fields.number("every_s", low=0.1) if fields.has("every_s") else None,
     )
+    if register.scale == 0:
+        fields.fault("scale", register.scale, "every value would be 0: write another factor")
     fields.refuse_unknown()
     return register
 
@@ -296,3 +345,11 @@ def _check_block_limits(fields: Fields, registers: Iterable[Register], link: Lin
         if not register.table.holds_bits and register.size > link.max_registers:
             remedy = f"takes {register.size} registers, but link.max_registers is {link.max_registers}"
             fields.fault(f"registers.{register.name}.type", register.type, remedy)
+
+
+def _check_last_addresses(fields: Fields, registers: Iterable[Register], last_channel: int) -> None:
+    for register in registers:
+        end = register.address + last_channel + register.size
+        if end > 0x10000:
+            remedy = f"its last channel would end at wire address {end - 1}: 65535 is the highest"
+            fields.fault(f"registers.{register.name}.number", register.address, remedy)

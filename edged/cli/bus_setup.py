@@ -83,11 +83,11 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
     from edged.cli.bus_desk import ask_through, open_desk
     from edged.data_files import folders
     from edged.sensor_buses import bus_of, sensor_profiles
-    from firmware_bridge import load_profiles
+    from firmware_bridge import find_profiles
     from firmware_bridge.scan import LinkSettings, bare_bus, likely_links
 
     if port is not None:
-        profiles = load_profiles(folders("sensors"))
+        profiles = find_profiles(folders("sensors")).profiles
     else:
         settings = checked_settings(config)
         profiles = sensor_profiles(settings)

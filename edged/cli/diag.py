@@ -54,7 +54,7 @@ def _as_table(config: Path) -> list["Finding"]:
 
 def _found(config: Path) -> "Iterator[Finding]":
     from edged.diagnosis import Finding, Light, diagnose
-    from edged.sensor_buses import complaints
+    from edged.sensor_buses import complaints, spoilt_profiles
     from edged.settings import SettingsError, load_settings
 
     try:
@@ -68,4 +68,7 @@ def _found(config: Path) -> "Iterator[Finding]":
         )
     if settings is not None and not wrong:
         yield Finding(part="config", light=Light.GREEN, cause=f"{len(settings.berth)} berths, no complaint")
+        for complaint in spoilt_profiles(settings):
+            action = "no sensor names it, so all work; correct it or take it away: edged check-config"
+            yield Finding(part="profiles", light=Light.YELLOW, cause=str(complaint), next_action=action)
         yield from diagnose(settings)

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, checked_settings
+from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, checked_settings, plainly
 
 
 def run(
@@ -13,14 +13,23 @@ def run(
 ) -> None:
     """Run the daemon, until SIGTERM."""
     from edged import app, logs
+    from edged.sensor_buses import spoilt_profiles
 
     settings = checked_settings(config)
+    for complaint in spoilt_profiles(settings):
+        typer.echo(f"not used: {complaint}", err=True)
     logs.configure(verbose=verbose)
     raise typer.Exit(app.run(settings))
 
 
 def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Check a settings file and the sensor profiles it names; say all that is wrong at once."""
+    """Check a settings file and all sensor profiles at hand; say all that is wrong at once."""
+    from edged.sensor_buses import spoilt_profiles
+    from edged.settings import SettingsError
+
     settings = checked_settings(config)
+    with plainly():
+        if spoilt := tuple(spoilt_profiles(settings)):
+            raise SettingsError(config, spoilt)
     berths = ", ".join(berth.berth_no for berth in settings.berth)
     typer.echo(f"{config}: good. {settings.site.device_id} watches berths {berths}.")

@@ -8,6 +8,7 @@ import select
 import termios
 import threading
 import time
+import tty
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from random import Random
@@ -110,7 +111,8 @@ class BusSimulator:
     def _plug(self) -> None:
         self._master, self._slave = os.openpty()
         # The other end stays open here too: a pty whose last reader goes away reports an error, a real port
-        # does not. tty.setraw(self._slave)
+        # does not.
+        tty.setraw(self._slave)
         self._link.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._link.with_name(self._link.name + ".new")
         fresh.unlink(missing_ok=True)

@@ -126,3 +126,22 @@ def test_without_a_port_the_tools_say_why(pole: Path) -> None:
     done = edged(pole, "replay", str(pole / "none.jsonl"))
     assert done.exit_code == 1
     assert "cannot be read" in done.output
+
+
+def test_a_faulty_profile_that_no_sensor_names_is_told_and_stops_nothing(pole: Path) -> None:
+    config = pole / "edged.toml"
+    text = config.read_text(encoding="utf-8")
+    config.write_text('profiles = "profiles"\n' + text, encoding="utf-8")
+    (pole / "profiles").mkdir()
+    bad = pole / "profiles" / "new.toml"
+    bad.write_text('format = 1\nname = "new"\n[link]\nbaudrate = "fast"\n', encoding="utf-8")
+    checked = edged(pole, "check-config")
+    assert checked.exit_code == 78
+    assert f"profile {bad}: link.baudrate" in checked.output
+    assert "'fast'" in checked.output
+    assert edged(pole, "bus", "list", "--json").exit_code == 0
+    config.write_text(config.read_text(encoding="utf-8").replace('"ld120"', '"new"'), encoding="utf-8")
+    refused = edged(pole, "bus", "list", "--json")
+    assert refused.exit_code == 78
+    assert "the profile of this name is faulty" in refused.output
+    assert "link.baudrate" in refused.output

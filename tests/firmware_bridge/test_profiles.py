@@ -12,6 +12,7 @@ from firmware_bridge import (
     SensorProfile,
     SensorSettings,
     SettingsError,
+    find_profiles,
     load_profile,
     load_profiles,
 )
@@ -70,6 +71,32 @@ def test_shipped_profiles_fit_their_json_schema(path: Path) -> None:
         ("format = 1", "format = 2", "format", "1"),
         ("[link]", "[[link]]", "link", "table"),
         ("format = 1", "format = 1\n= broken", "file", "TOML"),
+        ("format = 1", "format = true", "format", "1"),
+        ("stop_bits = 1", "stop_bits = true", "link.stop_bits", "1, 2"),
+        ("default_device_id = 0x0F", "default_device_id = 250", "link.default_device_id", "1 to 247"),
+        ("scale = 0.1", "scale = 0", "registers.distance.scale", "every value would be 0"),
+        ("vacant_at = 220", "", "occupancy.vacant_at", "is missing"),
+        ("max_registers = 8", "max_registers = 126", "link.max_registers", "1 to 125"),
+        ("scale = 0.1", 'type = "float"', "registers.distance.type", "uint32"),
+        ("[[readable]]", "[channels]\ncount = 2\n[[readable]]", "channels.stride", "addresses"),
+        (
+            "[[readable]]",
+            "[channels]\ncount = 250\nstride = 500\n[[readable]]",
+            "registers.distance.number",
+            "65535 is the highest",
+        ),
+        (
+            "[identity]",
+            '[[faults]]\nsignal = "tilt"\ncause = "tilted"\n[identity]',
+            "faults[0].signal",
+            "temperature",
+        ),
+        (
+            "[identity]",
+            '[[faults]]\nsignal = "product"\nmask = 1\nequals = 2\ncause = "x"\n[identity]',
+            "faults[0].equals",
+            "outside mask",
+        ),
     ],
 )
 def test_a_wrong_profile_names_key_value_and_remedy(
@@ -92,6 +119,34 @@ def test_all_faults_of_a_file_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(ProfileError) as error:
         load_profile(path)
     assert {fault.key for fault in error.value.faults} >= {"link.baudrate", "occupancy.vacant_at", "sensing"}
+
+
+def test_a_value_larger_than_a_read_may_be_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "wrong.toml"
+    text = GOOD.replace("max_registers = 8", "max_registers = 1").replace("scale = 0.1", 'type = "uint32"', 1)
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ProfileError, match=r"takes 2 registers, but link\.max_registers is 1"):
+        load_profile(path)
+
+
+def test_a_faulty_file_harms_no_other_profile(tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text(GOOD.replace("baudrate = 19200", "baudrate = 1"), encoding="utf-8")
+    (tmp_path / "note.toml").write_text("not = a profile = at all", encoding="utf-8")
+    (tmp_path / "extra.toml").write_text(GOOD.replace('"urm15"', '"extra"'), encoding="utf-8")
+    found = find_profiles([tmp_path, SENSORS])
+    # The site's own urm15 is faulty: the shipped one is not what the site meant.
+    assert set(found.profiles) == {"extra", "ld120", "sen0492", "apg_mnu", "dx80_mgage"}
+    assert found.spoilt == {"urm15", "note"}
+    assert [Path(error.file).name for error in found.errors] == ["mine.toml", "note.toml"]
+
+
+def test_of_two_files_with_one_name_neither_is_guessed_but_a_faulty_copy_does_no_harm(tmp_path: Path) -> None:
+    for name in ("a.toml", "b.toml"):
+        (tmp_path / name).write_text(GOOD, encoding="utf-8")
+    assert "urm15" in find_profiles([tmp_path, SENSORS]).spoilt
+    assert "urm15" in find_profiles([SENSORS, tmp_path]).profiles  # decided before
+    (tmp_path / "a.toml").write_text(GOOD.replace("format = 1", "format = 2"), encoding="utf-8")
+    assert "urm15" in find_profiles([tmp_path]).profiles
 
 
 def test_a_missing_file_and_a_name_taken_twice_are_profile_errors(tmp_path: Path) -> None:
