@@ -93,6 +93,12 @@ class Lane:
         fresh = (r for r in free if r.shape != self._failed_shape)
         return next(fresh, free[0] if free else None)
 
+    def awaits_another(self, request: Request, asked_s: float) -> bool:
+        """Whether an earlier request of the same function could still be answered when this one was asked."""
+        return any(
+            shape[1] == request.function and until_s > asked_s for shape, until_s in self.barred_s.items()
+        )
+
     def free_s(self, block: Block) -> float:
         """When the block has a free shape."""
         if not self.barred_s:

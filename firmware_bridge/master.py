@@ -68,13 +68,15 @@ class BusMaster:
         self.echoes = self.echoes or outcome.echoed
 
     def free_s(self, request: Request) -> float:
-        """From when on nothing but the answer can look like the answer to `request`."""
+        """From when on nothing but the answer can look like the answer to `request`, exceptions included."""
         lane = self.lane(request.device_id)
-        return lane.barred_s.get(request.shape, 0.0) if lane else 0.0
+        bars = lane.barred_s.items() if lane else ()
+        return max((until_s for shape, until_s in bars if shape[1] == request.function), default=0.0)
 
     def note_question(self, outcome: Outcome, now_s: float) -> None:
         """A technician's question went unanswered: the schedule must not be fooled by its late reply."""
         lane = self.lane(outcome.request.device_id)
+        self.echoes = self.echoes or outcome.echoed
         if lane is not None and outcome.outstanding:
             self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
 

@@ -96,6 +96,7 @@ def scan(
 
 def identify(ask: Ask, link: LinkSettings, device_id: int, profiles: Mapping[str, SensorProfile]) -> Found:
     """Which profiles a present device fits."""
+    ask = _patient(ask)
     threading.Event().wait(_LATE_S)  # a reply to the probe may still be on its way
     identified, fitting = [], []
     for profile in profiles.values():
@@ -107,6 +108,18 @@ def identify(ask: Ask, link: LinkSettings, device_id: int, profiles: Mapping[str
         elif _is_fitting(ask, profile, device_id):
             fitting.append(profile.name)
     return Found(link=link, device_id=device_id, identified=tuple(identified), fitting=tuple(fitting))
+
+
+def _patient(ask: Ask) -> Ask:
+    """After silence the next question waits, so that a late answer is not taken for its own."""
+
+    def patient(request: Request, timeout_s: float) -> Outcome:
+        outcome = ask(request, timeout_s)
+        if not outcome.heard:
+            threading.Event().wait(_LATE_S)
+        return outcome
+
+    return patient
 
 
 def _probes(device_id: int, profiles: Iterable[SensorProfile]) -> list[Request]:

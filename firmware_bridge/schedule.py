@@ -81,16 +81,20 @@ class Schedule:
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Note how a turn ended."""
         lane, block = turn.lane, turn.block
+        # An exception names its function only: while an earlier request may still be answered, it may be that
+        # one's, and this one's reply is still to come.
+        asked_s = now_s - (outcome.reply_s or 0.0) - self._timing.gap_s
+        is_doubtful = outcome.cause is Cause.EXCEPTION and lane.awaits_another(turn.request, asked_s)
         lane.held_until_s = now_s + lane.sensor.profile.link.min_gap_ms / 1000
         if lane.barred_s:
             lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
-        if outcome.outstanding:
+        if outcome.outstanding or is_doubtful:
             self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
             lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
         if block is None:
             lane.note_written(turn.request)
-        if not outcome.heard:
+        if not outcome.heard or is_doubtful:
             self._others_first = True
             lane.note_failed(block, turn.request, outcome.cause, now_s)
             return

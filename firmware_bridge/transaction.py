@@ -89,7 +89,7 @@ class Transaction:
         self._answer: Outcome | None = None  # how it ends if the line stays silent
         self._answered_at_s = 0.0
         self._whole_s = 0.0
-        self._strangers: list[int] = []
+        self._strangers: list[int] | None = []
 
     @property
     def idle_until_s(self) -> float:
@@ -120,12 +120,11 @@ class Transaction:
         self._drop_echo()
         if len(self._data) == len(data):
             self._whole_s = self._expected_s(now_s)
+        self._strangers = None
         if len(self._data) > 4 * _LONGEST_FRAME:  # babble: keep the end, where an answer would be
             del self._data[: -2 * _LONGEST_FRAME]
-        if len(self._data) < EXCEPTION_BYTES:
-            return
         # What looked like the answer may turn out to be part of a longer frame of another unit.
-        was_answered, at = self._answer is not None, self._find()
+        was_answered, at = self._answer is not None, self._find() if self._may_hold_answer() else None
         if at is None:
             self._answer = None
         else:
@@ -141,9 +140,10 @@ class Transaction:
             return self._answer if is_silent else self._outcome(Cause.MERGED, outstanding=True)
         if self._garbled_at() is not None:
             return self._outcome(Cause.GARBLED, outstanding=not self._is_just_the_reply())
-        if self.request.device_id in self._strangers:
+        strangers = self._others()
+        if self.request.device_id in strangers:
             return self._outcome(Cause.WRONG_REPLY, outstanding=True)
-        return self._outcome(Cause.WRONG_UNIT if self._strangers else Cause.TIMEOUT, outstanding=True)
+        return self._outcome(Cause.WRONG_UNIT if strangers else Cause.TIMEOUT, outstanding=True)
 
     def _expected_s(self, now_s: float) -> float:
         """When the reply that has begun can be nearly whole, were its characters as short as they can be."""
@@ -160,13 +160,25 @@ class Transaction:
             self._echoed = True
 
     def _could_be_echo(self) -> bool:
-        # Only where the reply cannot look like the request, unless the adapter is known to echo.
-        return self._echoes or self.request.reply_bytes != len(self._sent)
+        # A write is answered by its own echo: there the adapter must be known for it.
+        return self._echoes or not self.request.is_write
+
+    def _may_hold_answer(self) -> bool:
+        """A quick look: most of what babbles is not worth a search."""
+        device_id, function = self.request.device_id, self.request.function
+        heads = (bytes((device_id, function)), bytes((device_id, function | 0x80)))
+        return len(self._data) >= EXCEPTION_BYTES and any(head in self._data for head in heads)
+
+    def _others(self) -> list[int]:
+        """Unit ids of whole frames that are not the answer."""
+        if self._strangers is None:
+            self._find()
+        return self._strangers or []
 
     def _find(self) -> tuple[int, int] | None:
         """Start and length of the answer in what was heard; whole frames of others are stepped over."""
         data = bytes(self._data)
-        self._strangers.clear()
+        self._strangers = strangers = []
         start = 0
         while start < len(data):
             size = self.request.answer_at(data, start)
@@ -174,7 +186,7 @@ class Transaction:
                 return start, size
             other = frame_length(data, start)
             if other and start + other <= len(data) and crc_fits(data[start : start + other]):
-                self._strangers.append(data[start])
+                strangers.append(data[start])
                 start += other  # whole: nothing inside it is a frame
             else:
                 start += 1
@@ -199,15 +211,15 @@ class Transaction:
         if last < 0:
             return None
         first = max(0, last - _NOISE_AROUND_BYTES)
-        hits = (
-            at
-            for at in range(first, last + 1)
-            if self.request.header_hits(bytes(self._data[at : at + 3])) >= 2
-        )
-        return None if self._strangers else next(hits, None)
+        for at in range(first, last + 1):
+            if self.request.header_hits(bytes(self._data[at : at + 3])) >= 2:
+                return None if self._others() else at
+        return None
 
     def _is_just_the_reply(self) -> bool:
-        return self._garbled_at() == 0 and len(self._data) == self.request.reply_bytes
+        # With another id it may be a neighbour's late reply, and ours is still to come.
+        is_own = self._data[:1] == bytes((self.request.device_id,))
+        return is_own and len(self._data) == self.request.reply_bytes and self._garbled_at() == 0
 
     def _outcome(
         self,
@@ -227,6 +239,6 @@ class Transaction:
             reply_s=reply_s,
             outstanding=outstanding,
             noise_bytes=len(self._data) if noise_bytes is None else noise_bytes,
-            strangers=tuple(self._strangers),
+            strangers=tuple(self._others()),
             echoed=self._echoed,
         )

@@ -2,15 +2,17 @@
 
 import itertools
 from collections import Counter
+from pathlib import Path
 
 import pytest
 
-from firmware_bridge import SensorProfile, SensorSettings
+from firmware_bridge import SensorProfile, SensorSettings, load_profile
 from firmware_bridge.blocks import Purpose
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.schedule import Rest, Schedule, Turn
 from firmware_bridge.transaction import Cause, Outcome
+from tests.firmware_bridge.conftest import SENSORS
 
 Profiles = dict[str, SensorProfile]
 TIMING = LinkTiming(baudrate=9600)
@@ -23,6 +25,8 @@ class Clockwork:
     def __init__(self, schedule: Schedule, dead: set[int] | None = None) -> None:
         self.schedule = schedule
         self.dead = dead or set()
+        self.garbling: set[int] = set()
+        self.mute: set[tuple[int, int]] = set()  # unit id and function
         self.now_s = 0.0
         self.asked: list[tuple[float, Request]] = []
 
@@ -31,7 +35,9 @@ class Clockwork:
             assert step.until_s > self.now_s
             self.now_s = step.until_s
         device_id = step.request.device_id
-        silent = device_id in self.dead
+        silent = device_id in self.dead or (device_id, step.request.function) in self.mute
+        if device_id in self.garbling:
+            cause = Cause.GARBLED
         self.asked.append((self.now_s, step.request))
         self.now_s += step.response_timeout_s if silent else TURN_S
         outcome = Outcome(
@@ -39,7 +45,7 @@ class Clockwork:
             cause=Cause.TIMEOUT if silent else cause,
             outstanding=silent,
             exception_code=exception_code,
-            reply_s=None if silent else TURN_S,
+            reply_s=None if silent or device_id in self.garbling else TURN_S,
         )
         self.schedule.settle(step, outcome, self.now_s)
         return step
@@ -176,3 +182,99 @@ def test_a_forgotten_setting_is_written_before_other_background_work(profiles: P
     asked = [works.turn().request for _ in range(5)]
     assert write in asked
     assert works.schedule.lanes[0].writes == []
+
+
+def test_a_block_that_is_never_answered_does_not_take_its_sensor_off_the_bus(
+    profiles: dict[str, SensorProfile],
+) -> None:
+    """The loop answers its status and stays mute about its counter."""
+    works = clockwork(profiles, "ld120", 4)
+    works.mute = {(1, 3)}
+    works.run(60.0)
+    start = len(works.asked)
+    asked = works.run(60.0)
+    assert not works.schedule.lanes[0].quarantined
+    assert asked[1] == pytest.approx(asked[2], rel=0.1)
+    mute = [request for _, request in works.asked[start:] if (request.device_id, request.function) == (1, 3)]
+    assert 4 <= len(mute) <= 8
+
+
+def test_a_mute_occupancy_block_does_not_hide_the_other_one(tmp_path: Path) -> None:
+    text = (SENSORS / "ld120.toml").read_text(encoding="utf-8")
+    text = text.replace(
+        "[registers.count]", '[registers.alarm]\ntable = "discrete_inputs"\nnumber = 10001\n[registers.count]'
+    )
+    text += '[[faults]]\nsignal = "alarm"\ncause = "alarm"\n'
+    path = tmp_path / "two.toml"
+    path.write_text(text.replace('"ld120"', '"two"'), encoding="utf-8")
+    works = clockwork({"two": load_profile(path)}, "two", 2)
+    assert len(works.schedule.lanes[0].fast) == 2
+    works.mute = {(1, 2)}
+    works.run(60.0)
+    start = len(works.asked)
+    asked = works.run(60.0)
+    mute = [request for _, request in works.asked[start:] if (request.device_id, request.function) == (1, 2)]
+    assert len(mute) <= 8
+    assert asked[1] > 0.3 * asked[2]
+    works.mute.clear()
+    works.run(11.0)
+    assert works.run(20.0)[1] == pytest.approx(works.run(20.0)[2], rel=0.1)
+
+
+def test_a_sensor_that_only_garbles_costs_the_others_next_to_nothing(profiles: Profiles) -> None:
+    healthy = clockwork(profiles, "sen0492", 16).run(60.0)[1]
+    works = clockwork(profiles, "sen0492", 16)
+    works.garbling = {3}
+    works.run(20.0)
+    assert works.run(60.0)[1] >= healthy / 1.10
+    works.garbling.clear()
+    works.run(11.0)
+    assert not works.schedule.lanes[2].quarantined
+
+
+def test_a_refused_wider_shape_leaves_other_blocks_theirs(tmp_path: Path) -> None:
+    """One register read as two has the shape of a 32-bit value: refusing one must not bar the other."""
+    text = (SENSORS / "urm15.toml").read_text(encoding="utf-8")
+    total = '[registers.total]\ntable = "holding_registers"\nnumber = 0x40\ntype = "uint32"\nevery_s = 1\n'
+    text = text.replace("[[readable]]", total + "[[readable]]")
+    path = tmp_path / "wide.toml"
+    path.write_text(text.replace('"urm15"', '"wide"'), encoding="utf-8")
+    works = clockwork({"wide": load_profile(path)}, "wide", 1)
+    works.dead = {1}
+    works.turn()  # the tightest shape is lost
+    works.dead = set()
+    wider = works.turn(Cause.EXCEPTION, 2)
+    assert wider.request.count == 2
+    works.dead = {1}
+    works.run(3.0)
+    works.dead = set()
+    works.run(30.0)
+    assert any(request.address == 0x40 for _, request in works.asked)
+
+
+def test_a_divided_block_is_asked_whole_again_after_a_while(profiles: Profiles) -> None:
+    gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1, 2))
+    works = Clockwork(Schedule([gateway], timing=TIMING, poll_interval_s=0.5))
+    whole = works.turn(Cause.EXCEPTION, 2).request
+    works.run(590.0)
+    assert sum(request == whole for _, request in works.asked) == 1
+    works.run(20.0)
+    assert sum(request == whole for _, request in works.asked) > 10
+
+
+def test_an_exception_is_not_believed_while_an_earlier_request_may_still_be_answered(
+    profiles: Profiles,
+) -> None:
+    works = clockwork(profiles, "urm15", 1, dead={1})
+    lost = works.turn().request
+    works.dead.clear()
+    doubtful = works.turn(Cause.EXCEPTION, 2).request
+    assert doubtful.shape != lost.shape
+    lane = works.schedule.lanes[0]
+    assert lane.failures == 2
+    assert doubtful.shape in lane.barred_s  # its own reply may follow
+    later = works.turn()
+    assert later.request.shape not in (lost.shape, doubtful.shape)
+    works.run(1.0)
+    works.turn(Cause.EXCEPTION, 6)
+    assert lane.failures == 0

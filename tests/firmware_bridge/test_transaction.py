@@ -83,6 +83,8 @@ NEIGHBOUR = frame("51 03 02 00 64")
         pytest.param([], Cause.TIMEOUT, True, id="silence"),
         pytest.param([(0.03, GOLDEN[:-1] + b"\x00")], Cause.GARBLED, False, id="wrong crc"),
         pytest.param([(0.03, b"\x50\x03\x02\x07\x0c\x06\x7f")], Cause.GARBLED, False, id="wrong data"),
+        # It may be a neighbour's late reply: then this one's is still to come.
+        pytest.param([(0.03, b"\x51" + GOLDEN[1:])], Cause.GARBLED, True, id="wrong id"),
         pytest.param([(0.03, NEIGHBOUR)], Cause.WRONG_UNIT, True, id="neighbour"),
         pytest.param([(0.03, frame("50 04 02 00 64"))], Cause.WRONG_REPLY, True, id="wrong function"),
         pytest.param([(0.03, frame("50 03 04 00 64 00 64"))], Cause.WRONG_REPLY, True, id="wrong count"),
@@ -147,6 +149,16 @@ def test_a_frame_inside_another_units_frame_is_not_an_answer(cut: int) -> None:
     hidden = frame("51 03 08" + (b"\x00" + GOLDEN).hex())
     assert play((0.03, hidden)).cause is Cause.WRONG_UNIT
     assert play((0.03, hidden[:cut]), (0.031, hidden[cut:])).cause is Cause.WRONG_UNIT
+
+
+def test_an_echo_that_would_be_a_valid_reply_is_still_an_echo() -> None:
+    """Function 2, address 0x03xx, 17 to 24 bits: request and reply are alike in length, head and CRC."""
+    request = Request(device_id=1, function=2, address=0x0310, count=20)
+    assert request.answer_at(request.encode(), 0) == 8
+    assert play((0.01, request.encode()), request=request).cause is Cause.TIMEOUT
+    reply = frame("01 02 03 FF 00 0F")
+    outcome = play((0.01, request.encode() + reply), request=request)
+    assert (outcome.cause, outcome.echoed, sum(outcome.values)) == (Cause.OK, True, 12)
 
 
 def test_a_broken_reply_does_not_burn_the_whole_timeout() -> None:
