@@ -17,7 +17,7 @@ from cloud_endpoint.database import insert
 from cloud_endpoint.ids import new_id
 from cloud_endpoint.ingest import visit_of, write_visit
 from cloud_endpoint.settings import PoleSettings
-from cloud_endpoint.tables import captures, devices, readings, visits
+from cloud_endpoint.tables import CAPTURE_ASKED, captures, devices, readings, visits
 from cloud_endpoint.visits import Visit, with_reading
 from edged.wire import BerthState, CaptureRequest, Snapshot
 from edged.wire.signing import verify
@@ -100,7 +100,7 @@ def on_its_way(connection: Connection, order: Any) -> bool:
             c.site_id == order.site_id,
             c.order_id == order.order_id,
             c.submission == order.submissions,
-            c.state == "asked",
+            CAPTURE_ASKED,
         )
     )
     return found.first() is not None
@@ -118,7 +118,7 @@ def carried(connection: Connection, site_id: str, device_id: str, now_ms: int) -
         .where(
             c.site_id == site_id,
             c.device_id == device_id,
-            c.state == "asked",
+            CAPTURE_ASKED,
             c.expires_ms > now_ms,
             devices.c.snapshot_url.is_(None) | (c.attempts > 0),
         )
@@ -141,7 +141,7 @@ def close(connection: Connection, capture: Any, state: str, error: str | None = 
     c = captures.c
     result = connection.execute(
         update(captures)
-        .where(c.site_id == capture.site_id, c.request_id == capture.request_id, c.state == "asked")
+        .where(c.site_id == capture.site_id, c.request_id == capture.request_id, CAPTURE_ASKED)
         .values(state=state, error=error[:300] if error else None)
     )
     return bool(result.rowcount)

@@ -72,6 +72,9 @@ def decide(claim: Claim, sight: Sight | None, *, now_ms: int, rules: Rules) -> D
     if not sight.fresh:
         return _look_again(claim, "differs_unconfirmed", rules)
     if _doubted(claim.plate, sight.plate, sight.characters, rules.doubt_below):
+        # The next picture may show it better.
+        if claim.captures < rules.max_captures:
+            return _wait(claim, "differs_where_doubted", more=True)
         return Decision(event=OrderEvent.DOUBT, reason="differs_where_doubted")
     if claim.modifications >= rules.max_modifications:
         return Decision(event=OrderEvent.GIVE_UP, reason="too_many_modifications")

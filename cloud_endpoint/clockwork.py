@@ -17,8 +17,8 @@ from cloud_endpoint import captures, checks, evidence, orders, pulls, webhooks
 from cloud_endpoint.database import writing
 from cloud_endpoint.errors import DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
+from cloud_endpoint.tables import CAPTURE_ASKED, ORDER_OPEN, devices, wanted_pictures
 from cloud_endpoint.tables import captures as captures_table
-from cloud_endpoint.tables import devices, wanted_pictures
 from cloud_endpoint.tables import orders as orders_table
 
 log = logging.getLogger(__name__)
@@ -118,7 +118,7 @@ def claim_pulls(cloud: Cloud, most: int) -> list[Any]:
     with writing(cloud.engine) as connection:
         due = connection.execute(
             select(captures_table)
-            .where(c.state == "asked", c.due_ms <= now_ms)
+            .where(CAPTURE_ASKED, c.due_ms <= now_ms)
             .order_by(c.due_ms)
             .limit(most)
             .with_for_update(skip_locked=True)
@@ -171,7 +171,7 @@ def _pull_later(cloud: Cloud, capture: Any, error: str) -> None:
     with writing(cloud.engine) as connection:
         connection.execute(
             update(captures_table)
-            .where(c.site_id == capture.site_id, c.request_id == capture.request_id, c.state == "asked")
+            .where(c.site_id == capture.site_id, c.request_id == capture.request_id, CAPTURE_ASKED)
             .values(due_ms=min(due_ms, capture.expires_ms), error=error[:300])
         )
 
@@ -180,11 +180,10 @@ def due_orders(cloud: Cloud) -> int:
     """Do what the clock demands of orders: expiry, the next look; returns how many were due."""
     now_ms = cloud.clock()
     o = orders_table.c
-    open_states = o.state.not_in(("paid", "expired", "cancelled", "review"))
     with writing(cloud.engine) as connection:
         due = connection.execute(
             select(orders_table)
-            .where(open_states, o.due_ms <= now_ms)
+            .where(ORDER_OPEN, o.due_ms <= now_ms)
             .order_by(o.due_ms)
             .limit(ORDERS_AT_ONCE)
             .with_for_update(skip_locked=True)

@@ -5,9 +5,10 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select
 
-from cloud_endpoint import checks, reviews
+from cloud_endpoint import reviews
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.messages import ReviewView
+from cloud_endpoint.scenes import latest_visit
 from cloud_endpoint.tables import berths, holds, orders, sites, visits
 from edged.domain.plate import mask
 
@@ -54,7 +55,7 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
             b.berth_no, b.in_service, b.state, v.visit_id, v.ended_ms, v.plate, o.state.label("order_state")
         )
         .select_from(berths)
-        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == checks.latest_visit()))
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
         .outerjoin(holds, (h.site_id == b.site_id) & (h.berth_id == b.berth_id) & (h.until_ms > now_ms))
         .outerjoin(orders, (o.site_id == h.site_id) & (o.order_id == h.order_id))
         .where(b.site_id == site_id)

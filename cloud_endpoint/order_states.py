@@ -90,6 +90,7 @@ TABLE: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.PLATE_MODIFICATION, E.SUBMIT): S.SUBMITTED,
     (S.PLATE_MODIFICATION, E.CANCEL): S.CANCELLED,
     (S.PLATE_MODIFICATION, E.EXPIRE): S.EXPIRED,
+    (S.REVIEW, E.MATCH): S.CONFIRMED,  # a later picture, before an operator had decided
     (S.REVIEW, E.APPROVE): S.CONFIRMED,
     (S.REVIEW, E.REFUSE): S.CANCELLED,
     (S.REVIEW, E.CANCEL): S.CANCELLED,

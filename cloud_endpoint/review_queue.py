@@ -1,11 +1,14 @@
 """Opening a review: what is known is copied beside the order, and the picture is asked for."""
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, select, update
 
+from cloud_endpoint import audit
 from cloud_endpoint.database import insert
 from cloud_endpoint.ids import new_id
 from cloud_endpoint.orders import Order
 from cloud_endpoint.tables import evidence, readings, reviews, visits, wanted_pictures
+
+BY_ITSELF = "service"  # decided a review, where operators have their names
 
 
 def open_review(connection: Connection, order: Order, *, kind: str, reason: str, now_ms: int) -> str:
@@ -37,6 +40,32 @@ def open_review(connection: Connection, order: Order, *, kind: str, reason: str,
     if sha256 is not None:
         _want(connection, order.site_id, sha256, order.visit_id, now_ms)
     return review_id
+
+
+def settle(connection: Connection, order: Order, *, decision: str, reason: str, now_ms: int) -> None:
+    """Close the order's open review without an operator: nothing is left to decide."""
+    r = reviews.c
+    closed = connection.execute(
+        update(reviews)
+        .where(r.site_id == order.site_id, r.order_id == order.order_id, r.decision.is_(None))
+        .values(
+            decision=decision,
+            decision_reason=reason,
+            decided_by=BY_ITSELF,
+            decided_ms=now_ms,
+        )
+        .returning(r.review_id)
+    )
+    for review_id in closed.scalars().all():
+        audit.append(
+            connection,
+            order.site_id,
+            actor=BY_ITSELF,
+            action=f"review_{decision}",
+            subject=review_id,
+            now_ms=now_ms,
+            order_id=order.order_id,
+        )
 
 
 def _want(connection: Connection, site_id: str, sha256: str, visit_id: str | None, now_ms: int) -> None:

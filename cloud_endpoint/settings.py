@@ -48,6 +48,7 @@ class OrderSettings(_Section):
     candidate_lifetime_s: Seconds = 600
     hold_s: Seconds = 900
     look_again_s: Seconds = 5  # how often a pending order is looked at without any news
+    review_look_s: Seconds = 60  # how often the pole looks on while an order waits for an operator
 
 
 class CheckSettings(_Section):

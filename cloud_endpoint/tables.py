@@ -18,6 +18,7 @@ from sqlalchemy import (
     String,
     Table,
     UniqueConstraint,
+    literal_column,
     text,
 )
 from sqlalchemy.sql.schema import SchemaItem
@@ -264,14 +265,14 @@ orders = _by_site(
         "orders_berth",
         "site_id",
         "berth_id",
-        sqlite_where=text("state IN ('pending', 'confirmed')"),
-        postgresql_where=text("state IN ('pending', 'confirmed')"),
+        sqlite_where=text("state IN ('pending', 'review', 'confirmed')"),
+        postgresql_where=text("state IN ('pending', 'review', 'confirmed')"),
     ),
     Index(
         "orders_due",
         "due_ms",
-        sqlite_where=text("state NOT IN ('paid', 'expired', 'cancelled', 'review')"),
-        postgresql_where=text("state NOT IN ('paid', 'expired', 'cancelled', 'review')"),
+        sqlite_where=text("state NOT IN ('paid', 'expired', 'cancelled')"),
+        postgresql_where=text("state NOT IN ('paid', 'expired', 'cancelled')"),
     ),
     Index("orders_created", "site_id", "created_ms"),
 )
@@ -408,3 +409,14 @@ audit_heads = Table(
     Column("first_number", BigInteger, nullable=False),
     Column("first_previous_sha256", String(64), nullable=False),
 )
+
+# The conditions of the partial indices, with their values written out: a prepared statement is planned
+# without its parameters, and the index would not be known to apply.
+_PAID, _EXPIRED, _CANCELLED, _PENDING, _REVIEW, _CONFIRMED, _ASKED, _WAITING = (
+    literal_column(f"'{state}'", String)
+    for state in ("paid", "expired", "cancelled", "pending", "review", "confirmed", "asked", "waiting")
+)
+ORDER_OPEN = orders.c.state.not_in([_PAID, _EXPIRED, _CANCELLED])
+ORDER_WATCHED = orders.c.state.in_([_PENDING, _REVIEW, _CONFIRMED])
+CAPTURE_ASKED = captures.c.state == _ASKED
+WEBHOOK_WAITING = webhooks.c.state == _WAITING

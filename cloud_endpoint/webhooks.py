@@ -14,7 +14,7 @@ from cloud_endpoint.ids import new_id
 from cloud_endpoint.order_states import INSTRUCTIONS
 from cloud_endpoint.orders import Order, answer
 from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import credentials, webhooks
+from cloud_endpoint.tables import WEBHOOK_WAITING, credentials, webhooks
 
 log = logging.getLogger(__name__)
 
@@ -62,7 +62,7 @@ def claim(connection: Connection, most: int, now_ms: int) -> list[Any]:
     due = connection.execute(
         select(webhooks, c.webhook_url, c.signing_secret)
         .join(credentials, c.credential_id == w.credential_id)
-        .where(w.state == "waiting", w.due_ms <= now_ms)
+        .where(WEBHOOK_WAITING, w.due_ms <= now_ms)
         .order_by(w.due_ms)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)

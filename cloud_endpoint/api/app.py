@@ -18,6 +18,7 @@ from cloud_endpoint.database import open_engine
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import ENVIRONMENT_PREFIX, CloudSettings, load_settings
 
+KEEP_ALIVE_S = 75  # longer than a proxy in front keeps an idle connection: only it may close one
 CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 
 
@@ -78,4 +79,5 @@ def serve(settings: CloudSettings, config: Path | None) -> None:
         workers=settings.server.workers,
         access_log=False,  # its lines carry tokens of pages and order ids
         log_level="info",
+        timeout_keep_alive=KEEP_ALIVE_S,
     )

@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine, text
 
+from cloud_endpoint.api.app import KEEP_ALIVE_S
 from cloud_endpoint.bench import fleet
 from cloud_endpoint.bench.city import City, build, checks
 from cloud_endpoint.bench.load import Shot, fire, json_request, percentile
@@ -107,6 +108,7 @@ def served(cluster: Cluster, **settings: object) -> Iterator[int]:
     }
     command = [sys.executable, "-m", "uvicorn", "cloud_endpoint.bench.app:app_from_environment", "--factory"]
     command += ["--port", str(port), "--workers", str(WORKERS), "--no-access-log", "--log-level", "warning"]
+    command += ["--timeout-keep-alive", str(KEEP_ALIVE_S)]
     with subprocess.Popen(command, env=environment) as process:
         try:
             _wait_ready(port, process)

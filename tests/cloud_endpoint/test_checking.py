@@ -99,14 +99,21 @@ def sight(plate: str | None, **changes: object) -> Sight:
 
 def test_one_differing_character_that_the_model_doubts_is_a_humans_to_judge() -> None:
     doubted = (0.999, 0.999, 0.999, 0.999, 0.999, 0.999, 0.9)
-    claim = Claim(plate="京A12345")
+    claim = Claim(plate="京A12345", captures=RULES.max_captures)
     assert decided(claim, sight("京A12346", characters=doubted)).event is OrderEvent.DOUBT
     assert decided(claim, sight("京A12346", characters=doubted[::-1])).event is OrderEvent.MISMATCH
     assert decided(claim, sight("京A12367", characters=doubted)).event is OrderEvent.MISMATCH
 
 
+def test_a_doubt_is_looked_at_again_before_a_human_is_asked() -> None:
+    doubted = sight("京A12346", characters=(0.999,) * 6 + (0.9,))
+    for captures in range(1, RULES.max_captures):
+        again = decided(Claim(plate="京A12345", captures=captures), doubted)
+        assert (again.event, again.recapture) == (OrderEvent.WAIT, True)
+
+
 def test_a_green_plate_that_lost_a_doubted_character_is_a_humans_to_judge() -> None:
-    claim = Claim(plate="京AD12345")
+    claim = Claim(plate="京AD12345", captures=RULES.max_captures)
     assert decided(claim, sight("京AD1234", characters=(0.9,) * 7)).event is OrderEvent.DOUBT
     assert decided(claim, sight("京AD1234")).event is OrderEvent.MISMATCH
 

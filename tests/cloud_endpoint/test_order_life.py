@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 import requests
-from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Fault, Pole, Street, wait_until
+from cloud_street import POLE_CODE, RIGHT, SITE, SURE, WRONG, Fault, Pole, Street, wait_until
 from sqlalchemy import func, select, update
 
 from cloud_endpoint import audit
 from cloud_endpoint.callbacks import is_signed, sign
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import audit as audit_table
-from cloud_endpoint.tables import credentials, holds, order_events, orders
+from cloud_endpoint.tables import captures, credentials, holds, order_events, orders
 
 
 def slug(answer: requests.Response) -> str:
@@ -434,6 +434,39 @@ def test_an_operator_cannot_approve_a_plate_that_differs(street: Street) -> None
         refused = decide(street, review["review_id"], decision="approve", operator_plate=plate, reason="ok")
         assert slug(refused) == "plates-differ"
     assert street.view(order_id)["state"] == "review"
+
+
+def test_an_order_in_review_is_confirmed_by_a_later_picture_and_leaves_the_queue(street: Street) -> None:
+    pole, order_id, review = reviewed(street)
+    pole.standing["1003"].plate, pole.standing["1003"].characters = RIGHT, SURE
+    assert street.view(order_id)["state"] == "review"
+    street.clock.advance(street.cloud.settings.orders.review_look_s)
+    wait_until(lambda: street.view(order_id)["state"] == "confirmed", "the pole looks on")
+    assert street.call("GET", "/v1/reviews", token=street.operator).json() == []
+    late = decide(street, review["review_id"], decision="refuse", reason="too late")
+    assert (late.status_code, slug(late)) == (409, "review-closed")
+
+
+def test_what_a_later_picture_shows_otherwise_leaves_a_review_to_the_operator(street: Street) -> None:
+    pole, order_id, _ = reviewed(street)
+    pole.standing["1003"].characters = SURE  # another plate, read for sure
+    looked = len(pole.pulled)
+    street.clock.advance(street.cloud.settings.orders.review_look_s)
+    wait_until(lambda: len(pole.pulled) > looked, "the pole looks on")
+    wait_until(lambda: captures_open(street) == 0, "the picture is judged")
+    assert street.view(order_id)["state"] == "review"
+
+
+def captures_open(street: Street) -> int:
+    with reading(street.cloud.engine) as connection:
+        asked = select(func.count()).select_from(captures).where(captures.c.state == "asked")
+        return int(connection.execute(asked).scalar_one())
+
+
+def test_cancelling_takes_the_review_out_of_the_queue(street: Street) -> None:
+    _, order_id, _ = reviewed(street)
+    assert street.call("POST", f"/v1/orders/{order_id}/cancel").json()["state"] == "cancelled"
+    assert street.call("GET", "/v1/reviews", token=street.operator).json() == []
 
 
 def test_a_review_of_a_cancelled_order_is_closed(street: Street) -> None:
