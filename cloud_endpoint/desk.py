@@ -8,12 +8,14 @@ from sqlalchemy import Connection, select
 from cloud_endpoint import reviews
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.messages import ReviewView
+from cloud_endpoint.outages import SILENT_MS
 from cloud_endpoint.scenes import latest_visit
-from cloud_endpoint.tables import berths, holds, orders, sites, visits
+from cloud_endpoint.tables import berths, devices, holds, orders, sites, visits
 from edged.domain.plate import mask
 
 MOST_BERTHS = 500
 MOST_ORDERS = 50
+MOST_POLES = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +25,7 @@ class BerthLine:
     berth_no: str
     state: str
     plate: str
+    since: datetime | None  # of the vehicle that stands there
     order: str | None
 
 
@@ -37,22 +40,46 @@ class OrderLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PoleLine:
+    """A pole as it was last heard of; `health` is `offline` when that is too long ago."""
+
+    device_id: str
+    heard_at: datetime | None
+    health: str
+    problems: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Desk:
     """One page for one site."""
 
+    site: str
     time_zone: str
     reviews: list[ReviewView]
     berths: list[BerthLine]
     orders: list[OrderLine]
+    poles: list[PoleLine]
+
+    @property
+    def occupied(self) -> int:
+        """How many of the berths shown have a vehicle."""
+        return sum(berth.state == "occupied" for berth in self.berths)
 
 
 def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
     """Return what the desk shows."""
     b, o, v, h = berths.c, orders.c, visits.c, holds.c
-    zone = connection.execute(select(sites.c.time_zone).where(sites.c.site_id == site_id)).scalar_one()
+    site = connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
     live = connection.execute(
         select(
-            b.berth_no, b.in_service, b.state, v.visit_id, v.ended_ms, v.plate, o.state.label("order_state")
+            b.berth_no,
+            b.in_service,
+            b.state,
+            v.visit_id,
+            v.seen_ms,
+            v.ended_ms,
+            v.plate,
+            o.state.label("order_state"),
         )
         .select_from(berths)
         .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
@@ -71,13 +98,15 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
         .limit(MOST_ORDERS)
     )
     return Desk(
-        time_zone=zone,
+        site=site.name,
+        time_zone=site.time_zone,
         reviews=reviews.waiting(connection, site_id),
         berths=[
             BerthLine(
                 berth_no=row.berth_no,
                 state=_state(row.in_service, row.state, row.visit_id is not None and row.ended_ms is None),
                 plate=mask(row.plate) if row.plate and row.ended_ms is None else "",
+                since=from_ms(row.seen_ms) if row.visit_id is not None and row.ended_ms is None else None,
                 order=row.order_state,
             )
             for row in live
@@ -91,7 +120,29 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
             )
             for row in recent
         ],
+        poles=_poles(connection, site_id, now_ms),
     )
+
+
+def _poles(connection: Connection, site_id: str, now_ms: int) -> list[PoleLine]:
+    d = devices.c
+    rows = connection.execute(
+        select(d.device_id, d.last_sync_ms, d.health, d.problems)
+        .where(d.site_id == site_id)
+        .order_by(d.last_sync_ms, d.device_id)  # the silent ones first
+        .limit(MOST_POLES)
+    )
+    return [
+        PoleLine(
+            device_id=row.device_id,
+            heard_at=from_ms(row.last_sync_ms) if row.last_sync_ms is not None else None,
+            health=row.health or "unknown"
+            if row.last_sync_ms is not None and now_ms - row.last_sync_ms < SILENT_MS
+            else "offline",
+            problems=list(row.problems or ()),
+        )
+        for row in rows
+    ]
 
 
 def _state(in_service: bool, reported: str, occupied: bool) -> str:

@@ -28,6 +28,7 @@ from cloud_endpoint.orders import Order, advance
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import berths, credentials, order_candidates
 
+OFFERED = "offered"
 NEARBY_BERTHS = 1000  # more than any place needs; bounds the work of one request
 
 
@@ -63,11 +64,13 @@ def zone_of(connection: Connection, site_id: str, place: Place, near_m: float) -
     return nearby(connection, site_id, place, near_m)[0].zone_id or "none"
 
 
-def offer(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> CandidateBerths:
+def offer(
+    connection: Connection, order: Order, settings: CloudSettings, now_ms: int, *, elsewhere: bool = False
+) -> CandidateBerths:
     """Offer the order's candidate berths, with new tokens; raises Problem, IllegalEvent.
 
-    Asked again at once, an order with more berths near it sees the next ones; asked to correct a plate, it
-    sees the same.
+    Asked again at once, or for berths `elsewhere`, an order with more of them near it sees the next ones;
+    asked to correct a plate, it sees the same.
     """
     if order.offers >= settings.limits.offers_per_order:
         raise Problem(
@@ -76,7 +79,7 @@ def offer(connection: Connection, order: Order, settings: CloudSettings, now_ms:
             f"this order has been offered berths {order.offers} times",
             remedy="choose one of the berths offered, or open a new order",
         )
-    changed = advance(order, OrderEvent.OFFER, now_ms=now_ms, reason="offered", offers=order.offers + 1)
+    changed = advance(order, OrderEvent.OFFER, now_ms=now_ms, reason=OFFERED, offers=order.offers + 1)
     place = Place.model_validate(order.place)
     near = nearby(connection, order.site_id, place, settings.limits.near_m)
     of_order = (order_candidates.c.site_id == order.site_id) & (order_candidates.c.order_id == order.order_id)
@@ -86,7 +89,7 @@ def offer(connection: Connection, order: Order, settings: CloudSettings, now_ms:
         # In a zone nothing tells where the driver is: each order begins somewhere else.
         first=crc32(order.order_id.encode()) if place.zone is not None else 0,
         shown=shown,
-        further=order.state is OrderState.OFFERED,
+        further=elsewhere or order.reason == OFFERED,
     )
     expires_ms = min(now_ms + round(settings.orders.candidate_lifetime_s * 1000), order.expires_ms)
     secret = _secret_of(connection, order)

@@ -23,7 +23,6 @@ from cloud_endpoint import (
     outages,
     payments,
     reviews,
-    submissions,
 )
 from cloud_endpoint.access import Credential, Role, authenticate, authenticate_device
 from cloud_endpoint.checking import Sight
@@ -44,11 +43,11 @@ from cloud_endpoint.messages import (
     ReviewView,
 )
 from cloud_endpoint.once import is_repeated, once
-from cloud_endpoint.order_states import Instruction
-from cloud_endpoint.orders import Order, answer
+from cloud_endpoint.order_states import Instruction, OrderEvent
+from cloud_endpoint.orders import Order, advance, answer
 from cloud_endpoint.pulls import PullFailed, latest
 from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import berths, devices, sites
+from cloud_endpoint.tables import berths, devices
 from cloud_endpoint.tables import captures as captures_table
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, Snapshot, SnapshotTaken, SyncAnswer, SyncRequest
 
@@ -224,14 +223,16 @@ class Cloud:
     ) -> OrderAnswer:
         return once(connection, who, key, request, OrderAnswer, act, self.clock())
 
-    def offer(self, token: str, order_id: str, key: str | None = None) -> CandidateBerths:
-        """候选泊位号 for an order."""
+    def offer(
+        self, token: str, order_id: str, key: str | None = None, *, elsewhere: bool = False
+    ) -> CandidateBerths:
+        """候选泊位号 for an order; `elsewhere` looks for others than those of before."""
         with writing(self.engine) as connection:
             who = authenticate(connection, token, Role.TERMINAL)
 
             def act() -> CandidateBerths:
                 order = self._own(connection, who, order_id)
-                return offers.offer(connection, order, self.settings, self.clock())
+                return offers.offer(connection, order, self.settings, self.clock(), elsewhere=elsewhere)
 
             return once(connection, who, key, f"offer {order_id}", CandidateBerths, act, self.clock())
 
@@ -242,7 +243,7 @@ class Cloud:
         with writing(self.engine) as connection:
 
             def act() -> OrderAnswer:
-                order = submissions.submit(connection, token, order_id, request, self.settings, self.clock())
+                order = checks.submit(connection, token, order_id, request, self.settings, self.clock())
                 return answer(order, self.settings)
 
             if key is None:
@@ -262,7 +263,8 @@ class Cloud:
 
             def act() -> OrderAnswer:
                 order = self._own(connection, who, order_id)
-                return answer(checks.cancel(connection, order, self.clock()), self.settings)
+                changed = advance(order, OrderEvent.CANCEL, now_ms=self.clock(), reason="cancelled_by_driver")
+                return answer(orders.save(connection, changed), self.settings)
 
             return self._once(connection, who, key, f"cancel {order_id}", act)
 
@@ -288,37 +290,6 @@ class Cloud:
                 connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
             )
         return answer(order, self.settings)
-
-    def view_with_zone(self, token: str, order_id: str) -> tuple[OrderAnswer, str]:
-        """Return an order as it stands, and the time zone of its street."""
-        told = self.view(token, order_id)
-        with reading(self.engine) as connection:
-            site_id = authenticate(connection, token, Role.TERMINAL).site_id
-            zone = connection.execute(select(sites.c.time_zone).where(sites.c.site_id == site_id))
-            return told, zone.scalar_one()
-
-    def check_account(self, token: str, order_id: str, account_id: str | None) -> None:
-        """Raise Problem unless the order is this account's; a stranger's looks like none at all."""
-        with reading(self.engine) as connection:
-            who = authenticate(connection, token, Role.TERMINAL)
-            order = orders.load(
-                connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
-            )
-            if order.account_id != account_id:
-                raise orders.unknown()
-
-    def charge_address(self, token: str, address: str) -> None:
-        """Count an order of the driver's page against the address it came from; raises Problem."""
-        with writing(self.engine) as connection:
-            limits.charge(
-                connection,
-                authenticate(connection, token, Role.TERMINAL).site_id,
-                "address",
-                address[:64],
-                most=self.settings.limits.orders_per_address_per_hour,
-                window_ms=limits.HOUR_MS,
-                now_ms=self.clock(),
-            )
 
     def _own(self, connection: Connection, who: Credential, order_id: str) -> Order:
         return orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=True)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
 from cloud_endpoint.checking import Rules
 from cloud_endpoint.errors import ConfigError
@@ -95,9 +95,24 @@ class PoleSettings(_Section):
 
 
 class PagesSettings(_Section):
-    """The driver's page orders with this terminal's token; empty: there is no page."""
+    """The driver's page orders with these terminals' tokens, one a site; none: there is no page."""
 
-    terminal_token: str = ""
+    terminal_tokens: tuple[str, ...] = ()
+
+    @field_validator("terminal_tokens", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """The environment gives them in one line, with spaces or commas between."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("terminal_tokens")
+    @classmethod
+    def _each_a_token(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for token in value:
+            name, dot, secret = token.partition(".")
+            if not (name and dot and secret):
+                raise ValueError("a token looks like NAME.SECRET, as edged-cloud terminal add printed it")
+        return value
 
 
 class RetentionSettings(_Section):

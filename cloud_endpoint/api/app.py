@@ -10,8 +10,9 @@ from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import edged
-from cloud_endpoint.api import cds, operators, pages, poles, problems, terminals
+from cloud_endpoint.api import cds, desk, driver, operators, poles, problems, terminals
 from cloud_endpoint.api.bodies import BodyBounds
+from cloud_endpoint.api.rendering import STATIC
 from cloud_endpoint.clock import Clock, system_clock
 from cloud_endpoint.clockwork import Clockwork
 from cloud_endpoint.database import open_engine
@@ -54,10 +55,11 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
         terminals.callbacks,
         operators.router,
         cds.router,
-        pages.router,
+        driver.router,
+        desk.router,
     ):
         app.include_router(router)
-    app.mount("/static", StaticFiles(directory=pages.STATIC))
+    app.mount("/static", StaticFiles(directory=STATIC))
     return app
 
 

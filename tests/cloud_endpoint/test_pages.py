@@ -1,16 +1,20 @@
-"""The driver's page and the operator's desk, as a phone's browser uses them: forms, cookies, redirects."""
+"""The driver's page and the operator's desk without scripts: forms, cookies, redirects."""
 
 import re
 from collections.abc import Callable
 
 import pytest
 import requests
-from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street, wait_until
-from sqlalchemy import insert
+from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street, registry_of, wait_until
+from sqlalchemy import insert, select
 
-from cloud_endpoint.database import writing
+from cloud_endpoint.api.words import CHINESE, ENGLISH
+from cloud_endpoint.database import reading, writing
+from cloud_endpoint.front import network_of
 from cloud_endpoint.ids import fingerprint
-from cloud_endpoint.tables import credentials
+from cloud_endpoint.order_states import OrderState
+from cloud_endpoint.registry import RegistryFile, load_registry
+from cloud_endpoint.tables import credentials, orders
 
 TOKEN = "page.0123456789abcdef"
 
@@ -18,7 +22,7 @@ TOKEN = "page.0123456789abcdef"
 @pytest.fixture
 def town(street_with: Callable[..., Street]) -> Street:
     """A street whose service shows the driver's page."""
-    street = street_with(pages={"terminal_token": TOKEN})
+    street = street_with(pages={"terminal_tokens": [TOKEN]})
     with writing(street.cloud.engine) as connection:
         connection.execute(
             insert(credentials).values(
@@ -43,19 +47,37 @@ class Phone(requests.Session):
         self.order_id = ""
 
     def open(self, code: str = POLE_CODE, lang: str = "en") -> requests.Response:
-        answer = self.post(f"{self.street.url}/pay", data={"code": code, "lang": lang}, timeout=10)
+        first = self.get(f"{self.street.url}/pay?code={code}&lang={lang}", timeout=10)
+        return self.start(self.once_of(first.text), code, lang)
+
+    def start(self, once: str, code: str = POLE_CODE, lang: str = "en") -> requests.Response:
+        body = {"code": code, "lang": lang, "once": once}
+        answer = self.post(f"{self.street.url}/pay", data=body, timeout=10)
         self._take(answer)
         return answer
 
+    @staticmethod
+    def once_of(page: str) -> str:
+        found = re.search(r'name="once" value="([0-9a-f]{32})"', page)
+        assert found is not None
+        return found[1]
+
+    def tokens(self) -> dict[str, str]:
+        found = re.findall(
+            r'name="berth_token" value="([^"]+)" required[^>]*><span>([^<]+)</span>', self.page
+        )
+        return {number: token for token, number in found}
+
     def choose(self, berth_no: str, plate: str) -> str:
-        tokens = dict(re.findall(r'value="([^"]+)" required><span>([^<]+)</span>', self.page))
-        token = {number: token for token, number in tokens.items()}[berth_no]
+        return self.submit(self.tokens()[berth_no], plate)
+
+    def submit(self, token: str, plate: str) -> str:
         body = {"berth_token": token, "plate": plate, "minutes": "60", "lang": "en"}
         return self._take(self.post(f"{self.street.url}/pay/{self.order_id}/submit", data=body, timeout=10))
 
-    def press(self, action: str) -> str:
+    def press(self, action: str, **more: str) -> str:
         url = f"{self.street.url}/pay/{self.order_id}/{action}"
-        return self._take(self.post(url, data={"lang": "en"}, timeout=10))
+        return self._take(self.post(url, data={"lang": "en", **more}, timeout=10))
 
     def reload(self) -> str:
         return self._take(self.get(f"{self.street.url}/pay/{self.order_id}?lang=en", timeout=10))
@@ -79,7 +101,7 @@ def test_a_driver_pays_from_a_phone_and_corrects_a_typing_error(town: Street) ->
     page = wait_until(lambda: "Checking" not in phone.reload() and phone.page, "the check ends")
     assert "Please correct the plate" in page
     assert RIGHT not in page
-    phone.press("candidates")
+    assert f'value="{WRONG}"' in page  # what the driver entered, to be corrected
     assert "Order confirmed" in phone.choose("1003", "京A·12345")
     assert "Order cancelled" in phone.press("cancel")
 
@@ -89,15 +111,19 @@ def test_an_impossible_plate_is_shown_again_with_what_is_wrong(town: Street) -> 
     phone.open()
     page = phone.choose("1001", "<b>1234")
     assert "first character must be a province" in page
+    assert page.count(" checked") == 2  # the berth and the duration are still chosen
     assert "<b>1234" not in page
     assert "&lt;b&gt;1234" in page
 
 
 def test_the_page_speaks_chinese_unless_asked_for_english(town: Street) -> None:
     phone = Phone(town)
-    assert 'lang="zh"' in phone.get(f"{town.url}/pay", timeout=10).text
+    assert 'lang="zh-CN"' in phone.get(f"{town.url}/pay", timeout=10).text
     assert "选择您的泊位" in phone.open(lang="zh").text
-    wrong = phone.open(code="nowhere")
+    english = phone.get(f"{town.url}/pay", headers={"Accept-Language": "en-GB,en"}, timeout=10)
+    assert 'lang="en"' in english.text
+    wrong = phone.open(code="nowhere", lang="zh")
+    assert "没有找到这个灯杆编号" in wrong.text
     assert wrong.status_code == 404
     assert 'role="alert"' in wrong.text
 
@@ -112,7 +138,7 @@ def test_an_order_page_is_for_the_phone_that_opened_it(town: Street) -> None:
 
 
 def test_dropping_the_cookie_does_not_lift_the_limit(street_with: Callable[..., Street]) -> None:
-    street = street_with(pages={"terminal_token": TOKEN}, limits={"orders_per_address_per_hour": 2})
+    street = street_with(pages={"terminal_tokens": [TOKEN]}, limits={"orders_per_address_per_hour": 2})
     with writing(street.cloud.engine) as connection:
         connection.execute(
             insert(credentials).values(
@@ -127,15 +153,137 @@ def test_dropping_the_cookie_does_not_lift_the_limit(street_with: Callable[..., 
     assert [Phone(street).open().status_code for _ in range(3)] == [200, 200, 429]
 
 
+@pytest.mark.parametrize(
+    ("address", "counted_as"),
+    [
+        ("192.0.2.7", "192.0.2.7"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "192.0.2.7"),
+        ("not an address", "unknown"),
+    ],
+)
+def test_an_address_is_counted_as_its_network(address: str, counted_as: str) -> None:
+    assert network_of(address) == counted_as
+
+
 def test_pages_are_closed_to_scripts_and_frames_of_others(town: Street) -> None:
     answer = requests.get(f"{town.url}/pay", timeout=10)
     assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
     assert answer.headers["Cache-Control"] == "no-store"
-    phone = Phone(town)
-    cookie = phone.open().headers["Set-Cookie"]
+    cookie = answer.headers["Set-Cookie"]
     assert "HttpOnly" in cookie
-    assert "SameSite=strict" in cookie
+    assert "SameSite=lax" in cookie  # the phone's camera is another site, and leads here
     assert requests.get(f"{town.url}/static/page.css", timeout=10).status_code == 200
+
+
+def test_a_form_of_another_site_is_refused(town: Street) -> None:
+    phone = Phone(town)
+    phone.open()
+    token = phone.tokens()["1001"]
+    body = {"berth_token": token, "plate": RIGHT, "minutes": "60"}
+    for path in (
+        "",
+        f"/{phone.order_id}/submit",
+        f"/{phone.order_id}/cancel",
+        f"/{phone.order_id}/candidates",
+    ):
+        refused = phone.post(
+            f"{town.url}/pay{path}", data=body, headers={"Sec-Fetch-Site": "cross-site"}, timeout=10
+        )
+        assert (refused.status_code, refused.json()["type"].rsplit("/", 1)[1]) == (403, "cross-site")
+    phone.reload()
+    assert phone.tokens()["1001"] == token
+
+
+def test_a_form_sent_twice_opens_one_order_and_a_reload_spends_nothing(town: Street) -> None:
+    phone = Phone(town)
+    once = phone.once_of(phone.get(f"{town.url}/pay?code={POLE_CODE}", timeout=10).text)
+    phone.start(once)
+    first, tokens = phone.order_id, phone.tokens()
+    phone.start(once)
+    assert (phone.order_id, phone.tokens()) == (first, tokens)
+    for _ in range(6):
+        phone.reload()
+        assert phone.tokens() == tokens
+    pole = town.enrol()
+    pole.arrive("1003", RIGHT)
+    assert "Order confirmed" in phone.submit(tokens["1003"], RIGHT)
+    assert "Order confirmed" in phone.submit(tokens["1003"], RIGHT)
+    assert "Order confirmed" in phone.submit(tokens["1001"], WRONG)  # an old page from the history
+    assert "Order cancelled" in phone.press("cancel")
+    assert "Order cancelled" in phone.press("cancel")
+
+
+def test_an_empty_form_is_told_what_is_missing(town: Street) -> None:
+    phone = Phone(town)
+    phone.open()
+    assert "Choose your berth first" in phone.submit("", RIGHT)
+    assert 'role="alert"' in phone.submit(phone.tokens()["1001"], "")
+    assert "Please choose yours again" in phone.submit("x" * 43, RIGHT)
+    assert phone.tokens()
+
+
+def test_other_berths_are_shown_on_request_within_the_orders_bound(town: Street) -> None:
+    phone = Phone(town)
+    phone.open()
+    pages = [phone.press("candidates") for _ in range(4)]
+    assert "You have seen all berths" in pages[-1]
+    assert "You have seen all berths" not in pages[-2]
+    assert len(phone.tokens()) == 5
+
+
+def test_an_objection_goes_to_the_desk(town: Street) -> None:
+    phone = Phone(town)
+    phone.open()
+    phone.press("cancel")
+    assert "looks at the picture again" in phone.press("appeal", reason="it is my car")
+    desk = requests.Session()
+    data = {"token": town.operator, "lang": "en"}
+    page = desk.post(f"{town.url}/desk/session", data=data, timeout=10).text
+    assert "it is my car" in page
+    assert "objection" in page
+
+
+def test_each_street_has_its_page_and_keeps_its_orders(street_with: Callable[..., Street]) -> None:
+    street = street_with(pages={"terminal_tokens": f"{TOKEN} other.0123456789abcdef"})
+    with writing(street.cloud.engine) as connection:
+        other = RegistryFile.model_validate(
+            registry_of() | {"sites": [{"site_id": "other", "name": "Other"}]}
+        )
+        berths = [
+            berth.model_copy(update={"site_id": "other", "pole_code": "X9"}) for berth in other.berths[:3]
+        ]
+        load_registry(connection, other.model_copy(update={"berths": tuple(berths)}), street.clock())
+        for name, site, token in (("page", SITE, TOKEN), ("other", "other", "other.0123456789abcdef")):
+            connection.execute(
+                insert(credentials).values(
+                    credential_id=name,
+                    site_id=site,
+                    role="terminal",
+                    token_sha256=fingerprint(token),
+                    signing_secret="s",
+                    created_ms=0,
+                )
+            )
+    phone = Phone(street)
+    phone.open("x9")
+    assert len(phone.tokens()) == 3
+    phone.choose("1002", RIGHT)
+    assert "Checking the plate" in phone.reload()
+    phone.open()
+    assert len(phone.tokens()) == 5
+    with reading(street.cloud.engine) as connection:
+        sites = connection.execute(select(orders.c.site_id).order_by(orders.c.created_ms)).scalars().all()
+    assert sites == ["other", SITE]
+
+
+def test_both_languages_say_everything() -> None:
+    for key, value in CHINESE.items():
+        if isinstance(value, dict) and key != "problems":
+            assert value.keys() == ENGLISH[key].keys(), key
+    assert CHINESE.keys() == ENGLISH.keys()
+    assert ENGLISH["problems"].keys() <= CHINESE["problems"].keys()
+    assert CHINESE["states"].keys() == {str(state) for state in OrderState}
 
 
 def test_without_a_terminal_of_its_own_there_is_no_page(street: Street) -> None:
@@ -157,7 +305,10 @@ def test_the_desk_shows_berths_orders_and_reviews_and_decides(town: Street) -> N
     assert review_id is not None
     assert RIGHT in page  # the review's columns: the operator must see them
     assert "京A·**346" in page  # the list of berths is masked
-    body = {"decision": "approve", "operator_plate": WRONG, "reason": "seen", "lang": "en"}
+    body = {"decision": "approve", "operator_plate": WRONG, "reason": "", "lang": "en"}
+    page = desk.post(f"{town.url}/desk/reviews/{review_id[1]}", data=body, timeout=10).text
+    assert "Write a reason" in page
+    body["reason"] = "seen"
     page = desk.post(f"{town.url}/desk/reviews/{review_id[1]}", data=body, timeout=10).text
     assert "is not the one ordered" in page
     page = desk.post(
