@@ -23,6 +23,7 @@ from cloud_endpoint import (
     outages,
     payments,
     reviews,
+    submissions,
 )
 from cloud_endpoint.access import Credential, Role, authenticate, authenticate_device
 from cloud_endpoint.checking import Sight
@@ -43,8 +44,8 @@ from cloud_endpoint.messages import (
     ReviewView,
 )
 from cloud_endpoint.once import is_repeated, once
-from cloud_endpoint.order_states import Instruction, OrderEvent
-from cloud_endpoint.orders import Order, advance, answer
+from cloud_endpoint.order_states import Instruction
+from cloud_endpoint.orders import Order, answer
 from cloud_endpoint.pulls import PullFailed, latest
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import berths, devices
@@ -243,7 +244,7 @@ class Cloud:
         with writing(self.engine) as connection:
 
             def act() -> OrderAnswer:
-                order = checks.submit(connection, token, order_id, request, self.settings, self.clock())
+                order = submissions.submit(connection, token, order_id, request, self.settings, self.clock())
                 return answer(order, self.settings)
 
             if key is None:
@@ -263,8 +264,7 @@ class Cloud:
 
             def act() -> OrderAnswer:
                 order = self._own(connection, who, order_id)
-                changed = advance(order, OrderEvent.CANCEL, now_ms=self.clock(), reason="cancelled_by_driver")
-                return answer(orders.save(connection, changed), self.settings)
+                return answer(checks.cancel(connection, order, self.clock()), self.settings)
 
             return self._once(connection, who, key, f"cancel {order_id}", act)
 
