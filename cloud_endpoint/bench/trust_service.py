@@ -1,14 +1,14 @@
 """The real service for `bench trust`: SQLite, a pole behind NAT that signs, and a clock that is turned."""
 
 import random
-from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_endpoint.access import Role, add_credential
+from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.clockwork import due_orders
@@ -22,9 +22,6 @@ from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import CloudSettings
 from edged.wire import EnrolmentRequest, ReadingView, Snapshot, SyncAnswer, SyncRequest
 from edged.wire.signing import signed
-
-if TYPE_CHECKING:
-    from cloud_endpoint.bench.trust import Story, Tally
 
 BERTHS = 5
 SETTINGS = {
@@ -74,21 +71,11 @@ class ServiceWorld:
     def __exit__(self, *_: object) -> None:
         self._cloud.engine.dispose()
 
-    def order(
-        self,
-        tale: "Story",
-        town: Town,
-        rng: random.Random,
-        tally: "Tally",
-        patience: int,
-        capture_s: tuple[float, float],
-        correlated: Callable[[Seen | None, "Story"], Seen | None],
-    ) -> None:
+    def order(self, tale: Story, town: Town, rng: random.Random, tally: Tally) -> None:
         """Take one story through the service and count what became of it."""
-        tally.orders += 1
-        tally.right_orders += tale.right
         berth_no = str(self._number % BERTHS)
         visit_id = f"visit-{self._number:08d}"
+        self._number += 1
         seen = tale.first
         if seen is not None:
             self._arrive(berth_no, visit_id, seen)
@@ -98,38 +85,39 @@ class ServiceWorld:
         token = next(c.token for c in offered if c.berth_no == berth_no)
         request = PrePaymentOrder(berth_token=token, plate=tale.typed, minutes=60)
         told = False
-        for _ in range(patience):
+        for _ in range(PATIENCE):
             answer = self._cloud.submit(self._terminal, order_id, request)
             waited_s = 0.0
             if answer.state is OrderState.PENDING and seen is None:
-                waited_s += self._pass(rng.uniform(0.5, 6.0))
+                waited_s += self._pass(rng.uniform(*SYNC_S))
                 seen = read(tale.standing, town.reader, rng)
                 self._arrive(berth_no, visit_id, seen)
                 answer = self._cloud.view(self._terminal, order_id)
             while answer.state is OrderState.PENDING:
-                waited_s += self._pass(rng.uniform(*capture_s))
-                seen = read(tale.standing, town.reader, rng, before=correlated(seen, tale))
-                self._answer_requests(berth_no, visit_id, seen)
-                due_orders(self._cloud)
-                answer = self._cloud.view(self._terminal, order_id)
-            if waited_s:
-                tally.pending += 1
-                tally.pending_late += waited_s > 20
+                assert seen is not None
+                waited_s += self._pass(rng.uniform(*CAPTURE_S))
+                seen = looked_again(seen, tale, town, rng)
+                answer = self._look(order_id, berth_no, visit_id, seen)
+            tally.waited(waited_s)
+            told = told or answer.state is OrderState.PLATE_MODIFICATION
             if answer.state is not OrderState.PLATE_MODIFICATION or not tale.right:
-                told = told or answer.state is OrderState.PLATE_MODIFICATION
                 break
-            told = True
-        self._count(answer, tale, tally, told)
+        if answer.state is OrderState.REVIEW:
+            tally.sent_to_review["review"] += 1
+        while answer.state is OrderState.REVIEW and seen is not None:
+            self._pass(self._cloud.settings.orders.review_look_s)
+            if self._now_ms >= round(answer.expires_at.timestamp() * 1000):
+                break
+            seen = looked_again(seen, tale, town, rng)
+            answer = self._look(order_id, berth_no, visit_id, seen)
+        tally.ended(tale, answer.state, told=told)
         self._sync(berth_no, visit_id, [{"kind": "drive_out", "cause": "sensor"}])
-        self._number += 1
 
-    def _count(self, answer: OrderAnswer, tale: "Story", tally: "Tally", told: bool) -> None:
-        tally.right_told_to_modify += told and tale.right
-        tally.ends[answer.state] += 1
-        tally.reviews += answer.state is OrderState.REVIEW
-        if answer.state is OrderState.CONFIRMED:
-            tally.confirmed += 1
-            tally.wrongly_confirmed += tale.typed != tale.standing
+    def _look(self, order_id: str, berth_no: str, visit_id: str, seen: Seen) -> OrderAnswer:
+        """The pole answers what it is asked, with this reading; returns where the order stands then."""
+        due_orders(self._cloud)
+        self._answer_requests(berth_no, visit_id, seen)
+        return self._cloud.view(self._terminal, order_id)
 
     def _pass(self, seconds: float) -> float:
         self._now_ms += round(seconds * 1000)
