@@ -28,6 +28,10 @@ _READS: dict[int, Any] = {
     3: ReadHoldingRegistersRequest,
     4: ReadInputRegistersRequest,
 }
+_WRITES = frozenset((5, 6, 15, 16))
+_EXCEPTIONS = range(0x81, 0x91)
+REPLY_FUNCTIONS = frozenset((*_READS, *_WRITES, *_EXCEPTIONS))
+"""What the second character of a reply can be."""
 _MOST_BITS = 2000
 _MOST_REGISTERS = 125
 _REPLIES = DecodePDU(False)
@@ -151,8 +155,8 @@ def frame_length(data: bytes, start: int) -> int:
     if len(data) - start < 3:
         return 0
     function = data[start + 1]
-    if 0x81 <= function <= 0x90:
+    if function in _EXCEPTIONS:
         return EXCEPTION_BYTES
     if function in _READS:
         return 5 + data[start + 2]
-    return 8 if function in (5, 6, 15, 16) else 0
+    return 8 if function in _WRITES else 0

@@ -10,7 +10,7 @@ two-wire adapter, glued frames.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firmware_bridge.frames import EXCEPTION_BYTES, Request, crc_fits, frame_length
+from firmware_bridge.frames import EXCEPTION_BYTES, REPLY_FUNCTIONS, Request, crc_fits, frame_length
 from firmware_bridge.link import LinkTiming
 
 # USB adapters hand characters over in chunks up to 16 ms apart: a shorter pause is not a frame's end.
@@ -164,10 +164,13 @@ class Transaction:
         return self._echoes or not self.request.is_write
 
     def _may_hold_answer(self) -> bool:
-        """A quick look: most of what babbles is not worth a search."""
-        device_id, function = self.request.device_id, self.request.function
-        heads = (bytes((device_id, function)), bytes((device_id, function | 0x80)))
-        return len(self._data) >= EXCEPTION_BYTES and any(head in self._data for head in heads)
+        """A quick look before a search: an answer or exception seems to begin, with room to be whole."""
+        data, device_id, function = self._data, self.request.device_id, self.request.function
+        at = data.find(bytes((device_id, function)))
+        if at >= 0 and len(data) - at >= self.request.reply_bytes:
+            return True
+        at = data.find(bytes((device_id, function | 0x80)))
+        return at >= 0 and len(data) - at >= EXCEPTION_BYTES
 
     def _others(self) -> list[int]:
         """Unit ids of whole frames that are not the answer."""
@@ -180,7 +183,10 @@ class Transaction:
         data = bytes(self._data)
         self._strangers = strangers = []
         start = 0
-        while start < len(data):
+        while start < len(data) - 1:
+            if data[start + 1] not in REPLY_FUNCTIONS:
+                start += 1
+                continue
             size = self.request.answer_at(data, start)
             if size:
                 return start, size

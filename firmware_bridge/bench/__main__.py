@@ -8,7 +8,10 @@ import argparse
 import json
 import statistics
 import sys
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +19,8 @@ from rich.console import Console
 from rich.table import Table
 
 from firmware_bridge.bench import wire
-from firmware_bridge.bench.torture import TortureResult, torture
+from firmware_bridge.bench.memory import memory_growth_kib
+from firmware_bridge.bench.torture import torture
 from firmware_bridge.profile_files import load_profiles
 from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.simulator.config import standard_profile_directories
@@ -35,12 +39,17 @@ _ORDER = (
 )
 _ROUNDS = 5
 _CPU_LIMITS = {9600: 5.0, 115200: 15.0}
+_SHARES = 10  # of the torture: one after the other on each processor, with a seed of its own
+_PROBE: dict[str, Any] = {"transactions": 10_000, "seed": 99, "cycle_s": 60.0, "good_cycle_s": 60.0}
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="firmware_bridge.bench", description=__doc__.splitlines()[0])
     parser.add_argument(
-        "--transactions", type=int, default=1_000_000, help="simulated ones on the rotten line"
+        "--transactions",
+        type=int,
+        default=1_000_000,
+        help="simulated ones on the rotten line, and cycles for the memory",
     )
     parser.add_argument("--seconds", type=float, default=4.0, help="length of each stretch on the wire")
     parser.add_argument("--profiles", type=Path, help="folder of sensor profiles")
@@ -103,46 +112,30 @@ def _torture(
     profiles: dict[str, SensorProfile], transactions: int, table: Table, result: dict[str, Any]
 ) -> None:
     # A cycle is what it is on this line: the mean time between two good readings of one sensor.
-    cycle_s = torture(profiles, transactions=10_000, seed=1, cycle_s=60.0).cycle_s
-    shares = 2
-    with ProcessPoolExecutor(shares) as pool:
+    shares = [transactions // _SHARES + (at < transactions % _SHARES) for at in range(_SHARES)]
+    with ProcessPoolExecutor() as pool:
+        calm = pool.submit(torture, profiles, **_PROBE, rotten=False).result()
+        rotten = pool.submit(torture, profiles, **_PROBE).result()
+        growth = pool.submit(memory_growth_kib, profiles, transactions)
+        run_share = partial(torture, profiles, cycle_s=rotten.cycle_s, good_cycle_s=calm.cycle_s)
         runs = [
-            pool.submit(torture_share, profiles, transactions // shares, seed, cycle_s)
-            for seed in range(1, shares + 1)
+            pool.submit(run_share, transactions=share, seed=seed)
+            for seed, share in enumerate(shares, start=1)
         ]
-        parts = [run.result() for run in runs]
-    results = [part for part, _ in parts]
-    result["wrong_values"] = sum(part.wrong_values for part in results)
-    result["missed_changes"] = sum(part.missed_changes for part in results)
-    count = sum(part.transactions for part in results)
-    changes = sum(part.changes for part in results)
-    result |= {
-        "transactions": count,
-        "changes": changes,
-        "memory_growth_kib": max(grown for _, grown in parts),
-    }
-    table.add_row(f"wrong values in {count} transactions", str(result["wrong_values"]), "0")
-    row = f"missed of {changes} changes longer than 2 cycles ({2 * cycle_s:.2f} s)"
-    table.add_row(row, str(result["missed_changes"]), "0")
-    table.add_row("memory grown after the first tenth", f"{result['memory_growth_kib']} KiB", "flat")
-
-
-def torture_share(
-    profiles: dict[str, SensorProfile], transactions: int, seed: int, cycle_s: float
-) -> tuple[TortureResult, int]:
-    """One process's share, and by how much its memory grew after its first tenth."""
-    early = torture(profiles, transactions=transactions // 10, seed=1000 + seed, cycle_s=cycle_s)
-    early_kib = wire.memory_kib()
-    late = torture(profiles, transactions=transactions - early.transactions, seed=seed, cycle_s=cycle_s)
-    total = TortureResult(
-        transactions=early.transactions + late.transactions,
-        answers=early.answers + late.answers,
-        wrong_values=early.wrong_values + late.wrong_values,
-        changes=early.changes + late.changes,
-        missed_changes=early.missed_changes + late.missed_changes,
-        cycle_s=late.cycle_s,
-    )
-    return total, wire.memory_kib() - early_kib
+        total = Counter[str]()
+        for run in runs:
+            total.update({key: int(value) for key, value in asdict(run.result()).items()})
+        memory_kib = growth.result()
+    counted = ("wrong_values", "missed_changes", "transactions", "changes")
+    result |= {key: total[key] for key in (*counted, "quick_changes", "missed_quick_changes")}
+    result |= {"memory_growth_kib": memory_kib, "memory_cycles": transactions}
+    table.add_row(f"wrong values in {total['transactions']} transactions", str(total["wrong_values"]), "0")
+    row = f"missed of {total['changes']} changes longer than 2 cycles ({2 * rotten.cycle_s:.2f} s)"
+    table.add_row(row, str(total["missed_changes"]), "0")
+    row = f"missed of {total['quick_changes']} quicker ones, down to 2 cycles of a good line"
+    table.add_row(f"{row} ({2 * calm.cycle_s:.2f} s)", str(total["missed_quick_changes"]), "")
+    row = f"memory grown over {transactions} cycles, after the first tenth"
+    table.add_row(row, f"{memory_kib} KiB", "flat")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """Poll cycles on a pty against a simulator in another process, paced at the real baud rate."""
 
 import asyncio
-import resource
 import subprocess
 import sys
 import tempfile
@@ -150,11 +149,6 @@ def pymodbus_async(bus: SimulatedBus, seconds: float) -> Measured:
             client.close()
 
     return asyncio.run(poll())
-
-
-def memory_kib() -> int:
-    """The most memory that this process has had."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
 
 def _loop(ask: Callable[[int], bool], seconds: float) -> Measured:

@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from firmware_bridge import SensorProfile
+from firmware_bridge.bench.memory import memory_growth_kib
 from firmware_bridge.bench.torture import torture
 from firmware_bridge.errors import BridgeError
 from firmware_bridge.frames import Request, crc_bytes, crc_fits
@@ -123,9 +124,13 @@ def test_on_a_rotten_line_nothing_wrong_is_read_and_no_change_is_missed(
     profiles: dict[str, SensorProfile],
 ) -> None:
     """1% of characters corrupted, 1 in 100 replies late by up to what the profile declares."""
-    calm = torture(profiles, transactions=1000, seed=1, cycle_s=60.0)
-    result = torture(profiles, transactions=3000, seed=7, cycle_s=calm.cycle_s)
+    calm = torture(profiles, transactions=1000, seed=1, cycle_s=60.0, good_cycle_s=60.0)
+    result = torture(profiles, transactions=3000, seed=7, cycle_s=calm.cycle_s, good_cycle_s=calm.cycle_s)
     assert result.wrong_values == 0
     assert result.missed_changes == 0
     assert result.changes > 150
     assert result.answers > 0.7 * result.transactions
+
+
+def test_memory_stays_flat(profiles: dict[str, SensorProfile]) -> None:
+    assert memory_growth_kib(profiles, 20_000) < 1024
