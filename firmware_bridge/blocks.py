@@ -17,7 +17,7 @@ from firmware_bridge.settings import SensorSettings
 
 # What one more transaction costs beside its payload: request, frame of the reply, and a usual turnaround.
 _OVERHEAD_BYTES = 13
-_USUAL_TURNAROUND_S = 0.005
+USUAL_TURNAROUND_S = 0.005
 _ALTERNATIVES = 2
 
 
@@ -157,7 +157,7 @@ def _belongs(run: list[Part], part: Part, sensor: SensorSettings, timing: LinkTi
     if part.end - run[0].address > most or not all(_readable(sensor.profile, table, at) for at in hole):
         return False
     hole_bytes = len(hole) / 8 if table.holds_bits else 2 * len(hole)
-    pause_s = max(_USUAL_TURNAROUND_S, timing.gap_s) + timing.gap_s
+    pause_s = max(USUAL_TURNAROUND_S, timing.gap_s) + timing.gap_s
     return hole_bytes <= _OVERHEAD_BYTES + pause_s / timing.char_s
 
 

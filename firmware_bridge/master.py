@@ -17,6 +17,7 @@ from firmware_bridge.transaction import Cause, Outcome
 _CYCLE_WEIGHT = 0.1
 _FIRST_REWRITE_PAUSE_S = 5.0
 _LONGEST_REWRITE_PAUSE_S = 3600.0
+_FAULT_AFTER_ROUNDS = 4
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
 
 
@@ -32,6 +33,8 @@ class BusMaster:
         self.echoes = False
         self.cycle_s: float | None = None
         self._schedule = Schedule(sensors, timing=settings.timing, poll_interval_s=settings.poll_interval_s)
+        # On a slow bus with many sensors a reading may be older than that and good.
+        fault_after_s = max(settings.fault_after_s, _FAULT_AFTER_ROUNDS * self._schedule.round_s)
         self._statistics = {sensor.name: SensorStatistics() for sensor in sensors}
         self._channels = {
             (sensor.name, channel): ChannelWatch(
@@ -40,7 +43,7 @@ class BusMaster:
                 channel=channel,
                 rule=sensor.occupancy,
                 faults=sensor.profile.faults,
-                fault_after_s=settings.fault_after_s,
+                fault_after_s=fault_after_s,
             )
             for sensor in sensors
             for channel in sensor.used_channels

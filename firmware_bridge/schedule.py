@@ -13,7 +13,7 @@ once: the late reply does not fit it.
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from firmware_bridge.blocks import Block, Purpose, plan_blocks
+from firmware_bridge.blocks import USUAL_TURNAROUND_S, Block, Purpose, plan_blocks
 from firmware_bridge.frames import Request
 from firmware_bridge.lane import NEVER, Lane
 from firmware_bridge.link import LinkTiming
@@ -77,6 +77,21 @@ class Schedule:
             self._turns_since_background += 1
             return regular
         return Rest(until_s=self._next_s(now_s))
+
+    @property
+    def round_s(self) -> float:
+        """How long one reading of all sensors takes at best."""
+        blocks = [block for lane in self.lanes for block in lane.fast]
+        gaps_s = max(
+            (lane.sensor.profile.link.min_gap_ms / 1000 * len(lane.fast) for lane in self.lanes), default=0.0
+        )
+        wire_s = sum(
+            self._timing.transaction_s(
+                request_bytes=8, reply_bytes=block.requests[0].reply_bytes, turnaround_s=USUAL_TURNAROUND_S
+            )
+            for block in blocks
+        )
+        return max(wire_s, gaps_s)
 
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Note how a turn ended."""

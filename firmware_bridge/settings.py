@@ -24,7 +24,7 @@ class BusSettings:
     """One RS-485 bus. `port` is best a /dev/serial/by-path name: ttyUSB numbers move.
 
     `poll_interval_s`: the least time between two readings of one sensor; 0 polls as fast as the wire allows.
-    `fault_after_s`: a channel that gave no good reading for so long is FAULT.
+    `fault_after_s`: a channel that gave no good reading for so long is FAULT; never less than four rounds.
     """
 
     name: str

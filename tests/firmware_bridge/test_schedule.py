@@ -1,16 +1,28 @@
 """Who is asked next: turns, retries, quarantine, bars against late replies, background work."""
 
 import itertools
+import threading
 from collections import Counter
 from pathlib import Path
+from random import Random
 
 import pytest
 
-from firmware_bridge import SensorProfile, SensorSettings, load_profile
+from firmware_bridge import (
+    BusSettings,
+    ChannelState,
+    Observation,
+    SensorBus,
+    SensorProfile,
+    SensorSettings,
+    load_profile,
+)
 from firmware_bridge.blocks import Purpose
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.schedule import Rest, Schedule, Turn
+from firmware_bridge.simulator import SimulatedDevice, SimulatedLine, VirtualLine
+from firmware_bridge.simulator.traffic import Action, Deed
 from firmware_bridge.transaction import Cause, Outcome
 from tests.firmware_bridge.conftest import SENSORS
 
@@ -278,3 +290,25 @@ def test_an_exception_is_not_believed_while_an_earlier_request_may_still_be_answ
     works.run(1.0)
     works.turn(Cause.EXCEPTION, 6)
     assert lane.failures == 0
+
+
+def test_a_slow_bus_with_many_berths_is_no_fault(profiles: Profiles) -> None:
+    """47 nodes at 1200 baud: one round takes longer than the time after which silence is a fault."""
+    gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"])
+    devices = [SimulatedDevice(profiles["dx80_mgage"], 1)]
+    line = VirtualLine(SimulatedLine(devices, timing=LinkTiming(baudrate=1200), rng=Random(1)))
+    seen: list[Observation] = []
+    stop = threading.Event()
+
+    def observe(observation: Observation) -> None:
+        seen.append(observation)
+        if line.now_s > 120:
+            stop.set()
+
+    settings = BusSettings(name="slow", port="virtual", baudrate=1200, poll_interval_s=0.0)
+    bus = SensorBus(settings, [gateway], observe, open_port=line.open, clock=line.clock)
+    line.traffic.start(0.0)
+    line.traffic.do(Deed(do=Action.FLAP, device=1, times=10, period_s=30.0), 1.0)
+    bus.run(stop)
+    assert len({observation.channel for observation in seen}) == 47
+    assert all(observation.state is not ChannelState.FAULT for observation in seen)
