@@ -48,7 +48,7 @@ check: setup-test
 bench: bench-plates bench-bus bench-cloud bench-trust
 
 bench-plates: setup-test
-	$(BIN)/python models/training/bench_plates.py
+	$(BIN)/python models/training/bench
 
 bench-bus: setup-test
 	$(BIN)/python -m firmware_bridge.bench

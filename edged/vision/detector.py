@@ -150,10 +150,10 @@ def decoded(
         return []
     centres = np.stack([x + 0.5, y + 0.5], axis=1)[:, None].astype(np.float32)
     quads = (_real(corners[0][y, x].reshape(-1, 4, 2), corners[1]) + centres) * stride * scale + origin
-    scores = _real(values[y, x], form)
+    scores = 1 / (1 + np.exp(-_real(values[y, x], form)))
     return [
-        Candidate(corners=quad, score=_sigmoid(float(plate)), two_rows=_sigmoid(float(rows)))
-        for quad, (plate, rows) in zip(quads.astype(np.float32), scores, strict=True)
+        Candidate(corners=quad, score=plate, two_rows=rows)
+        for quad, (plate, rows) in zip(quads.astype(np.float32), scores.tolist(), strict=True)
     ]
 
 

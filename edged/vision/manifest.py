@@ -22,6 +22,16 @@ class ModelFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Levels:
+    """A window's `dark` and `bright` shares of pixels are brought to grey levels `to`, at `largest_gain`."""
+
+    dark: float
+    bright: float
+    to: tuple[float, float]
+    largest_gain: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Framing:
     """How a plate is cut for the reader; shares are parts of the plate's (or window's) width and height.
 
@@ -37,6 +47,7 @@ class Framing:
     lower: tuple[float, float, float, float]
     upper_width_px: int
     two_rows_below: float
+    levels: Levels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,6 +156,7 @@ def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
                 lower=_box(two_rows["lower"]),
                 upper_width_px=int(two_rows["upper_width_px"]),
                 two_rows_below=float(framing["try_two_rows_below_aspect"]),
+                levels=_levels(framing["levels"]),
             ),
         ),
     )
@@ -155,6 +167,16 @@ def _file(entry: Mapping[str, Any], directory: Path) -> ModelFile:
     if Path(name).name != name:
         raise ValueError(f"file must be a name beside the manifest, got {name!r}")
     return ModelFile(path=directory / name, sha256=str(entry["sha256"]))
+
+
+def _levels(entry: Mapping[str, Any]) -> Levels:
+    (dark, bright), (low, high) = entry["shares"], entry["to"]
+    return Levels(
+        dark=float(dark),
+        bright=float(bright),
+        to=(float(low), float(high)),
+        largest_gain=float(entry["largest_gain"]),
+    )
 
 
 def _box(values: Any) -> tuple[float, float, float, float]:

@@ -1,6 +1,7 @@
 """From a frame to the plates on it: find, refine, rectify, read."""
 
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +30,8 @@ _FEWEST_CHARACTERS = 5
 # headlights, badges and the camera's own clock are unsure throughout. From 0.55 to 0.65 the stray entries on
 # plate-free pictures fell from 0.57 to 0.35 a picture, and no plate was lost.
 _LEGIBLE_FROM = 0.65
+# Below this a second look has never made a reading of it.
+_WORTH_ANOTHER_LOOK = 0.45
 # Rows that are at least this likely are tried; the surer reading is taken.
 _UNSURE_ROWS = 0.1
 
@@ -92,17 +95,19 @@ class PlateVision:
         return self._read_all(image, distinct(candidates))
 
     def read_crop(self, image: Image) -> PlateRead:
-        """Return what stands on a cut-out plate; its corners are the picture's. Raises BadFrame."""
+        """Return what stands on a cut-out plate; its corners are the picture's. Raises BadFrame.
+
+        Seen from the side a plate stands aslant in its cut-out: a doubtful one is read again by its own corners.
+        """
         _check(image)
         height, width = image.shape[:2]
         corners = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
         framing = self.manifest.reader.framing
+        whole = Candidate(corners=corners, score=1.0, two_rows=0.0)
         reads = []
         for rows in (1, 2) if width < framing.two_rows_below * height else (1,):
             cut = unstacked(image, framing, rows=rows, **self._window_size())
-            reads.append(
-                self._read_cut(image, cut, Candidate(corners=corners, score=1.0, two_rows=0.0), rows)
-            )
+            reads.append(self._read_cut(image, cut, whole, rows, lambda: self._own_corners(image, whole)))
         return max(reads, key=_sureness)
 
     def self_test(self) -> None:
@@ -126,23 +131,37 @@ class PlateVision:
         for rows, share in ((1, 1 - plate.two_rows), (2, plate.two_rows)):
             if share < _UNSURE_ROWS:
                 continue
-            cut = window(image, plate.corners, self.manifest.reader.framing, rows=rows, **self._window_size())
-            reads.append(self._read_cut(image, cut, plate, rows))
+            cut = self._cut(image, plate.corners, rows)
+            reads.append(self._read_cut(image, cut, plate, rows, lambda: _framings(plate.corners)))
         return max(reads, key=_sureness)
 
-    def _read_cut(self, image: Image, cut: Image, plate: Candidate, rows: int) -> PlateRead:
-        """Read a window; a doubtful one again, framed wider and tighter, all looks together."""
+    def _read_cut(
+        self,
+        image: Image,
+        cut: Image,
+        plate: Candidate,
+        rows: int,
+        further: Callable[[], list[Corners]],
+    ) -> PlateRead:
+        """Read a window; a doubtful plate again by `further` corners, all looks together."""
         looks = [self._reader.read(cut)]
         read = self._decided(looks[0], plate, sharpness(cut))
-        if read.reading.accepted:
+        if read.reading.accepted or _legibility(read) < _WORTH_ANOTHER_LOOK:
             return read
-        for margins in _SECOND_LOOKS:
-            quad = widened(plate.corners, *margins)
-            again = window(image, quad, self.manifest.reader.framing, rows=rows, **self._window_size())
-            looks.append(self._reader.read(again))
+        for corners in further():
+            looks.append(self._reader.read(self._cut(image, corners, rows)))
         # Looks at one picture are one witness: averaged, not multiplied.
         together = fuse(looks, [1.0] * len(looks), dependence=1.0)
         return self._decided(together, plate, read.sharpness)
+
+    def _own_corners(self, image: Image, cut_out: Candidate) -> list[Corners]:
+        """The corners of the plate in its cut-out, and the same framed wider and tighter."""
+        refined = self._refiner.refine(image, cut_out)
+        found = refined.score >= self.manifest.refiner.plate_from and _is_sound(refined.corners)
+        return [refined.corners, *_framings(refined.corners)] if found else _framings(cut_out.corners)
+
+    def _cut(self, image: Image, corners: Corners, rows: int) -> Image:
+        return window(image, corners, self.manifest.reader.framing, rows=rows, **self._window_size())
 
     def _decided(self, evidence: Evidence, plate: Candidate, sharp: float) -> PlateRead:
         kinds = {kind: p * plate.score for kind, p in evidence.kinds.items()}
@@ -158,6 +177,10 @@ class PlateVision:
 
     def _window_size(self) -> dict[str, int]:
         return {"width_px": self._reader.width_px, "height_px": self._reader.height_px}
+
+
+def _framings(corners: Corners) -> list[Corners]:
+    return [widened(corners, *margins) for margins in _SECOND_LOOKS]
 
 
 def _check(image: Image) -> None:

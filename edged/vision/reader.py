@@ -8,6 +8,7 @@ from edged.domain.reading import Evidence
 from edged.picture import Image
 from edged.vision.errors import ModelMismatch
 from edged.vision.manifest import ReaderSpec
+from edged.vision.rectifier import levelled
 from edged.vision.runtime import Model
 
 
@@ -29,7 +30,8 @@ class Reader:
 
     def read(self, window: Image) -> Evidence:
         """Return the calibrated evidence of one window."""
-        values = self._model.run(np.ascontiguousarray(window[:, :, ::-1]))  # taught on RGB
+        level = levelled(window, self._spec.framing.levels)
+        values = self._model.run(np.ascontiguousarray(level[:, :, ::-1]))  # taught on RGB
         slots = self._calibrated(values, self._slots, self._spec.temperature)
         (kinds,) = self._calibrated(values, self._kinds, 1.0)
         return Evidence(

@@ -5,7 +5,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.picture import Image
-from edged.vision.manifest import Framing
+from edged.vision.manifest import Framing, Levels
 
 Corners = NDArray[np.float32]  # 4 x 2, px, clockwise from top left
 
@@ -64,6 +64,21 @@ def unstacked(plate: Image, framing: Framing, *, rows: int, width_px: int, heigh
         part = plate[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
         parts.append(_resized(part, share_px, height_px))
     return np.hstack(parts)
+
+
+def levelled(window: Image, levels: Levels) -> Image:
+    """Return the window with its dark and bright parts brought to fixed levels, all channels alike.
+
+    Night, haze and glare are taken away before the network sees them. The darkest and brightest few pixels
+    are left aside: a lamp in a corner does not decide.
+    """
+    grey = cv2.cvtColor(window, cv2.COLOR_BGR2GRAY)
+    below = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
+    dark, bright = np.searchsorted(below, (levels.dark, levels.bright))
+    low, high = levels.to
+    gain = min(levels.largest_gain, (high - low) / max(1, bright - dark))
+    table = (np.arange(256) - (dark + bright) / 2) * gain + (low + high) / 2
+    return np.asarray(cv2.LUT(window, np.clip(table, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def warped(image: Image, quad: Corners, width_px: int, height_px: int) -> tuple[Image, NDArray[np.float64]]:

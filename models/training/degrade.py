@@ -203,18 +203,18 @@ def bodywork(width: int, height: int, rng: Rng) -> Picture:
 def exposed(picture: Picture, rng: Rng) -> Picture:
     """Light and white balance: day, dusk, sodium lamps, over- and underexposure, washed-out contrast."""
     mode = rng.random()
-    gain = float(np.exp(rng.normal(0, 0.3)))
-    balance = np.exp(rng.normal(0, 0.12, 3))
+    gain = float(np.exp(rng.normal(0, 0.25)))
+    balance = np.exp(rng.normal(0, 0.08, 3))
     lift, gamma = 0.0, float(np.exp(rng.normal(0, 0.2)))
-    if mode < 0.15:  # night
-        gain = float(rng.uniform(0.12, 0.5))
-        balance = np.exp(rng.normal(0, 0.25, 3))
-    elif mode < 0.25:  # sodium or warm lamps
+    if mode < 0.12:  # night
+        gain = float(rng.uniform(0.15, 0.5))
+        balance = np.exp(rng.normal(0, 0.18, 3))
+    elif mode < 0.18:  # sodium or warm lamps
         balance = np.asarray([rng.uniform(0.25, 0.8), rng.uniform(0.6, 1.0), rng.uniform(0.9, 1.5)])
-    elif mode < 0.37:  # haze, flare, a dirty lens
-        lift, gain = float(rng.uniform(30, 130)), float(rng.uniform(0.25, 0.6))
-    elif mode < 0.45:  # overexposed
-        gain = float(rng.uniform(1.5, 2.6))
+    elif mode < 0.25:  # haze, flare, a dirty lens
+        lift, gain = float(rng.uniform(30, 120)), float(rng.uniform(0.35, 0.7))
+    elif mode < 0.3:  # overexposed
+        gain = float(rng.uniform(1.4, 2.1))
     # Neither black nor white-out: nothing could be learnt from either.
     mean = float(picture.mean()) + 1
     gain = float(np.clip(gain, 30 / mean, max(1.0, 205 / mean)))
@@ -233,16 +233,16 @@ def filmed(picture: Picture, rng: Rng, strength: float = 1.0) -> Picture:
     out = picture
     if rng.random() < 0.5:
         out = np.asarray(
-            cv2.GaussianBlur(out, (0, 0), 0.2 + float(rng.gamma(1.3, 0.45)) * strength), np.uint8
+            cv2.GaussianBlur(out, (0, 0), 0.2 + float(rng.gamma(1.3, 0.38)) * strength), np.uint8
         )
     if rng.random() < 0.25:
-        out = _moved(out, float(rng.gamma(1.5, 1.6)) * strength + 1, rng)
+        out = _moved(out, float(rng.gamma(1.5, 1.3)) * strength + 1, rng)
     if rng.random() < 0.15:
         soft = cv2.GaussianBlur(out, (0, 0), 1.0)
         amount = float(rng.uniform(0.3, 1.5))
         out = np.asarray(cv2.addWeighted(out, 1 + amount, soft, -amount, 0), np.uint8)
     if rng.random() < 0.45:
-        out = _noisy(out, float(rng.gamma(1.5, 4.5)) * strength, rng)
+        out = _noisy(out, float(rng.gamma(1.5, 3.5)) * strength, rng)
     if rng.random() < 0.6:
         out = compressed(out, int(rng.integers(25, 96)))
     return out

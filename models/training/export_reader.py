@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import torch
 from reader_config import load_config
-from reader_net import GRID, Reader
+from reader_net import GRID, Reader, Residual
 from torch import nn
 
 Array = npt.NDArray[np.float32]
@@ -34,9 +34,12 @@ def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Array, Array]:
 def twin(reader: Reader) -> tf.Module:
     """The reader for one window as TensorFlow operations: float (1, 32, 128, 3) in -1..1 to both logits."""
     reader = reader.eval()
-    stem, lower, low, higher, high = reader.trunk
-    layers = [folded(block[0], block[1]) for block in (stem, lower, higher)]  # type: ignore[index, arg-type]
-    residuals = [folded(block.conv, block.norm) for block in (low, high)]  # type: ignore[arg-type]
+    trunk = [
+        (folded(block.conv, block.norm), None)
+        if isinstance(block, Residual)
+        else (folded(block[0], block[1]), block[0].stride)  # type: ignore[index, arg-type]
+        for block in reader.trunk
+    ]
     beside = folded(reader.beside, reader.beside_norm)
     mix = folded(reader.mix[0], reader.mix[1])  # type: ignore[arg-type]
     dense = {
@@ -61,11 +64,9 @@ def twin(reader: Reader) -> tf.Module:
     class Twin(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec((1, 32, 128, 3), tf.float32, name="window")])  # type: ignore
         def read(self, window: tf.Tensor) -> dict[str, tf.Tensor]:
-            x = tf.nn.relu(convolved(window, layers[0], (2, 2)))
-            x = tf.nn.relu(convolved(x, layers[1], (2, 2)))
-            x = tf.nn.relu(x + convolved(x, residuals[0], (1, 1)))
-            x = tf.nn.relu(convolved(x, layers[2], (2, 1)))
-            x = tf.nn.relu(x + convolved(x, residuals[1], (1, 1)))
+            x = window
+            for weights, stride in trunk:
+                x = tf.nn.relu(convolved(x, weights, stride) if stride else x + convolved(x, weights, (1, 1)))
             near = tf.nn.depthwise_conv2d(x, beside[0], (1, 1, 1, 1), "SAME") + beside[1]
             x = tf.nn.relu(x + near)
             x = tf.nn.relu(convolved(x, mix, (1, 1)))

@@ -26,6 +26,11 @@ UPPER_WIDTH: Final = 40
 # What the rectifier adds around the corners, as parts of the plate's width and height, on each side.
 MARGIN_X: Final = 0.02
 MARGIN_Y: Final = 0.06
+# Darkest and brightest shares of a window's pixels, the levels they are brought to, and the largest gain for
+# that: noise grows too.
+LEVEL_SHARES: Final = (0.03, 0.97)
+LEVELS: Final = (24.0, 224.0)
+LARGEST_GAIN: Final = 6.0
 # A cut-out plate squarer than this (width / height) is read both ways; the surer reading is taken.
 TWO_ROW_ASPECT: Final = 2.75
 
@@ -67,6 +72,21 @@ def windowed(plate: Picture, rows: int = 1) -> Picture:
         part = plate[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
         parts.append(_resized(part, share))
     return np.hstack(parts)
+
+
+def levelled(window: Picture) -> Picture:
+    """The window with its dark and its bright parts brought to fixed levels, all channels alike.
+
+    Night, haze and glare are taken away before the network sees them: it need not learn each letter in each
+    light. The darkest and brightest few pixels are left aside: a lamp in a corner does not decide.
+    """
+    grey = cv2.cvtColor(window, cv2.COLOR_BGR2GRAY)
+    below = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
+    dark, bright = np.searchsorted(below, LEVEL_SHARES)
+    gain = min(LARGEST_GAIN, (LEVELS[1] - LEVELS[0]) / max(1, bright - dark))
+    middle = (dark + bright) / 2
+    table = (np.arange(256) - middle) * gain + (LEVELS[0] + LEVELS[1]) / 2
+    return np.asarray(cv2.LUT(window, np.clip(table, 0, 255).astype(np.uint8)), np.uint8)
 
 
 def _resized(part: Picture, width: int) -> Picture:

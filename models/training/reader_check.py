@@ -56,7 +56,7 @@ def check_sets(folder: Path) -> list[CheckSet]:
 
 
 def _made(name: str, plates: list[RealPlate], cut: Callable[[RealPlate], framing.Picture]) -> CheckSet:
-    windows = np.stack([cut(plate)[:, :, ::-1] for plate in plates])
+    windows = np.stack([framing.levelled(cut(plate))[:, :, ::-1] for plate in plates])
     texts, kinds = [plate.text for plate in plates], [plate.kind for plate in plates]
     return CheckSet(name=name, windows=windows, texts=texts, kinds=kinds)
 

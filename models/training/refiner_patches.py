@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
 from typing import Final
 
 import cv2
@@ -9,6 +11,12 @@ import framing
 import numpy as np
 import numpy.typing as npt
 import street_scenes
+
+sys.path.append(str(Path(__file__).resolve().parents[2]))
+from edged.vision.detector import Detector
+from edged.vision.manifest import load_manifest
+from edged.vision.regions import Region
+from edged.vision.runtime import Model
 
 WIDTH: Final = 128
 HEIGHT: Final = 64
@@ -61,13 +69,14 @@ def patch_of(
 def patches(
     sample: street_scenes.Sample, rng: Rng
 ) -> list[tuple[street_scenes.Picture, npt.NDArray[np.float32]]]:
-    """Patches of one picture with their targets: each plate three times, and what is no plate."""
+    """Patches of one picture with their targets: each plate three times and cut out, and what is no plate."""
     out = []
     for quad, rows in zip(sample.quads, sample.rows, strict=True):
-        for _ in range(3):
-            patch, matrix = patch_of(sample.image, jittered(quad, rng))
+        views = [(sample.image, quad, jittered(quad, rng)) for _ in range(3)]
+        for image, corners, thought in [*views, cut_out(sample.image, quad, rng)]:
+            patch, matrix = patch_of(image, thought)
             places = cv2.perspectiveTransform(
-                (quad - 0.5).reshape(-1, 1, 2).astype(np.float32), matrix
+                (corners - 0.5).reshape(-1, 1, 2).astype(np.float32), matrix
             ).reshape(4, 2)
             places = (places + 0.5) / (WIDTH, HEIGHT)
             known = bool((places > -0.08).all() and (places < 1.08).all())
@@ -80,6 +89,38 @@ def patches(
         if quad is not None:
             out.append((patch_of(sample.image, quad)[0], np.zeros(12, np.float32)))
     return out
+
+
+def cut_out(image: street_scenes.Picture, quad: Quad, rng: Rng) -> tuple[street_scenes.Picture, Quad, Quad]:
+    """The picture cut to the plate's upright box as cut-out files are, the quad in it, its own corners."""
+    low, high = quad.min(0), quad.max(0)
+    size = high - low
+    low, high = low - rng.uniform(-0.03, 0.08, 2) * size, high + rng.uniform(-0.03, 0.08, 2) * size
+    left, top = np.clip(np.round(low), 0, None).astype(int)
+    right, bottom = np.maximum(np.round(high).astype(int), (left + 8, top + 4))
+    cut = image[top:bottom, left:right]
+    height, width = cut.shape[:2]
+    whole = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+    return cut, np.asarray(quad - (left, top), np.float32), whole
+
+
+def mistaken_for_plates(carriers: list[street_scenes.Carrier], models: Path) -> list[tuple[int, Quad]]:
+    """What the detector in `models` takes for plates on pictures without Chinese ones: carrier index, quad.
+
+    Headlights, badges, signs and foreign plates: the negatives that chance hardly ever hits.
+    """
+    spec = load_manifest(models).detector
+    detector = Detector(Model(spec.model.path, spec.model.sha256), spec)
+    found = []
+    for i, carrier in enumerate(carriers):
+        if not carrier.foreign:
+            continue
+        height, width = carrier.image.shape[:2]
+        whole = Region(left=0, top=0, right=width, bottom=height)
+        fitting = detector.fitting_scale(whole)
+        for scale in (fitting, min(2.0, 2 * fitting)):
+            found += [(i, candidate.corners) for candidate in detector.find(carrier.image, whole, scale)]
+    return found
 
 
 def anything(sample: street_scenes.Sample, rng: Rng) -> Quad | None:

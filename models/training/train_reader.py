@@ -63,9 +63,9 @@ def shake(windows: Tensor, grain: Tensor, rng: np.random.Generator) -> Tensor:
     throughout: this runs on the cores that train.
     """
     count = len(windows)
-    gain = np.exp(rng.normal(0, 0.12, (count, 1, 1, 1)) + rng.normal(0, 0.05, (count, 1, 1, 3))) / 255
+    gain = np.exp(rng.normal(0, 0.07, (count, 1, 1, 1)) + rng.normal(0, 0.05, (count, 1, 1, 3))) / 255
     out = windows.float().mul_(torch.from_numpy(gain).float())
-    out.add_(torch.from_numpy(rng.normal(0, 0.05, (count, 1, 1, 1))).float())
+    out.add_(torch.from_numpy(rng.normal(0, 0.03, (count, 1, 1, 1))).float())
     for i in np.flatnonzero(rng.random(count) < 0.1):
         x, y, wide, high = rng.integers((0, 0, 2, 3), (126, 29, 8, 12)).tolist()
         out[i, y : y + high, x : x + wide] = float(rng.random())

@@ -18,7 +18,16 @@ import numpy as np
 import street_scenes
 import torch
 import torch.multiprocessing as mp
-from refiner_patches import HEIGHT, MARGIN_X, MARGIN_Y, WIDTH, patches
+from refiner_patches import (
+    HEIGHT,
+    MARGIN_X,
+    MARGIN_Y,
+    WIDTH,
+    jittered,
+    mistaken_for_plates,
+    patch_of,
+    patches,
+)
 from torch import Tensor
 from torch.nn import functional
 
@@ -53,6 +62,7 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int) -> None:
         [c for c in carriers if c.foreign and not len(c.quads)],
     ]
     bank = street_scenes.PlateBank(config["plates"], rng)
+    mistaken = mistaken_for_plates(carriers, Path(__file__).resolve().parents[1])
     index = 0
     while True:
         if index > config["pool_before_start"] + config["compose_per_drawn"] * int(pool.drawn):
@@ -62,7 +72,12 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int) -> None:
         sample = street_scenes.compose(
             rng, group[int(rng.integers(len(group)))], bank, width_px=320, height_px=192, plate_px=(26, 230)
         )
-        for patch, target in patches(sample, rng):
+        made = patches(sample, rng)
+        if mistaken and rng.random() < config["share_mistaken"]:
+            carrier, quad = mistaken[int(rng.integers(len(mistaken)))]
+            patch, _ = patch_of(carriers[carrier].image, jittered(quad, rng))
+            made.append((street_scenes.spoil(rng, patch), np.zeros(12, np.float32)))
+        for patch, target in made:
             slot = index % len(pool.patches)
             pool.patches[slot] = torch.from_numpy(patch)
             pool.targets[slot] = torch.from_numpy(target)

@@ -51,7 +51,8 @@ class FileReader:
 
     def read(self, window: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         index = self.interpreter.get_input_details()[0]["index"]
-        self.interpreter.set_tensor(index, np.ascontiguousarray(window[None, :, :, ::-1]))
+        level = framing.levelled(window)
+        self.interpreter.set_tensor(index, np.ascontiguousarray(level[None, :, :, ::-1]))
         self.interpreter.invoke()
         real = {}
         for name, out in self.outputs.items():

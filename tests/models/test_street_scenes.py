@@ -11,7 +11,7 @@ from plate_art import Glyphs
 from street_scenes import Carrier, PlateBank, compose, is_held_out
 
 from edged.vision.manifest import find_models, load_manifest
-from edged.vision.rectifier import warped, widened, window
+from edged.vision.rectifier import levelled, warped, widened, window
 
 SIZE = {"width_px": 320, "height_px": 192}
 
@@ -78,6 +78,7 @@ def test_the_pole_cuts_plates_exactly_as_training_did() -> None:
         pole = window(picture, quad, told, rows=rows, width_px=framing.WIDTH, height_px=framing.HEIGHT)
         taught = framing.rectified(picture, framing.widened(quad, framing.MARGIN_X, framing.MARGIN_Y), rows)
         assert np.array_equal(pole, taught)
+        assert np.array_equal(levelled(pole, told.levels), framing.levelled(taught))
     told = dataclasses.replace(told, margin_x=0.1)
     other = window(picture, quad, told, rows=1, width_px=framing.WIDTH, height_px=framing.HEIGHT)
     assert not np.array_equal(other, framing.rectified(picture, quad))

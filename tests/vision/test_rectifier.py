@@ -6,9 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.vision.manifest import Framing
-from edged.vision.rectifier import ordered, unstacked, warped, widened, window
+from edged.vision.manifest import Framing, Levels
+from edged.vision.rectifier import levelled, ordered, unstacked, warped, widened, window
 
+LEVELS = Levels(dark=0.03, bright=0.97, to=(24, 224), largest_gain=6)
 TIGHT = Framing(
     margin_x=0.0,
     margin_y=0.0,
@@ -17,6 +18,7 @@ TIGHT = Framing(
     lower=(0.0, 0.36, 1.0, 1.0),
     upper_width_px=40,
     two_rows_below=2.75,
+    levels=LEVELS,
 )
 
 
@@ -79,3 +81,21 @@ def test_corners_come_clockwise_from_top_left_whatever_their_order(
     true = np.stack([x * np.cos(turn) - y * np.sin(turn), x * np.sin(turn) + y * np.cos(turn)], axis=1) + 500
     given_corners = np.roll(true[::-1] if mirrored else true, shift, axis=0).astype(np.float32)
     assert np.allclose(ordered(given_corners), true, atol=0.01)
+
+
+def test_a_plate_by_night_or_in_haze_reaches_the_reader_as_by_day() -> None:
+    day = np.tile(np.linspace(30, 220, 128, dtype=np.float32)[None, :, None], (32, 1, 3))
+    by_day = levelled(day.astype(np.uint8), LEVELS).astype(int)
+    night, haze = (0.3 * day).astype(np.uint8), (0.4 * day + 120).astype(np.uint8)
+    for other in (night, haze):
+        assert np.abs(levelled(other, LEVELS).astype(int) - by_day).max() <= 6
+
+
+def test_levelling_keeps_a_plates_colour_and_does_not_blow_up_noise() -> None:
+    blue = np.full((32, 128, 3), (150, 60, 20), np.uint8)
+    blue[8:24, ::4] = 230
+    level = levelled(blue, LEVELS)
+    ground = level[0, 1].astype(int)
+    assert ground[0] > ground[1] > ground[2]
+    dull = np.random.default_rng(1).integers(100, 104, (32, 128, 3)).astype(np.uint8)
+    assert levelled(dull, LEVELS).std() <= 6 * dull.std() + 1

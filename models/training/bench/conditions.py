@@ -1,0 +1,116 @@
+"""What a pole meets: several frames of one plate, plates far away, pictures without any."""
+
+from __future__ import annotations
+
+import zlib
+from pathlib import Path
+from typing import Final
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from sets import Image, Labelled, heading, interval, labelled, line, nearest, picture
+
+from edged.domain.reading import fuse_burst
+from edged.vision.pipeline import PlateVision
+
+Rng = np.random.Generator
+BURSTS_A_SCENE: Final = 4
+
+
+def burst(vision: PlateVision, folder: Path) -> None:
+    """Five frames of one scene with independent blur, noise and shift, against each frame alone."""
+    rng = np.random.default_rng(4)
+    spec = vision.manifest.reader
+    scenes = [plate for plate in labelled(folder) if plate.quad is not None]
+    single_wrong = fused_wrong = frames_read = bursts = 0
+    for plate in scenes * BURSTS_A_SCENE:
+        image, quad = around(picture(folder / plate.file), plate)
+        frames = [vision.read_frame(filmed(image, quad, rng)) for _ in range(5)]
+        at = Labelled(file=plate.file, text=plate.text, colour=plate.colour, quad=quad)
+        for reads in frames:
+            read = nearest(reads, at)
+            single_wrong += read is None or read.reading.text != plate.text
+            frames_read += 1
+        fused = nearest(fuse_burst(frames, labels=spec.labels, accept_from=spec.accept_from), at)
+        fused_wrong += fused is None or fused.reading.text != plate.text
+        bursts += 1
+    heading("Burst of five frames", "reading", "n", "wrong")
+    line("single frame", frames_read, interval(single_wrong, frames_read))
+    line("fused", bursts, interval(fused_wrong, bursts))
+
+
+def around(image: Image, plate: Labelled) -> tuple[Image, npt.NDArray[np.float32]]:
+    """The plate's surroundings at a scale where it is 90 px wide, and its corners there."""
+    assert plate.quad is not None
+    scale = 90 / float(np.linalg.norm(plate.quad[1] - plate.quad[0]))
+    small = cv2.resize(
+        image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    )
+    quad = plate.quad * scale
+    left, top = np.maximum(0, quad.mean(axis=0) - (260, 160)).astype(int)
+    return np.ascontiguousarray(small[top : top + 320, left : left + 520]), quad - np.asarray(
+        (left, top), np.float32
+    )
+
+
+def filmed(image: Image, quad: npt.NDArray[np.float32], rng: Rng) -> Image:
+    shift = np.asarray([[1, 0, rng.normal(0, 2)], [0, 1, rng.normal(0, 2)]], np.float32)
+    frame = cv2.warpAffine(image, shift, (image.shape[1], image.shape[0]), borderMode=cv2.BORDER_REPLICATE)
+    frame = cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(0.4, 1.8)))
+    noisy = frame + rng.normal(0, rng.uniform(2, 14), frame.shape)
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def far(vision: PlateVision, folder: Path) -> None:
+    """Scenes shrunk until the plate is so wide, somewhere in a 1920x1080 frame, by polygon and without."""
+    rng = np.random.default_rng(6)
+    scenes = [plate for plate in labelled(folder) if plate.quad is not None]
+    columns = ("plate width px", "n", "found with polygon", "right with polygon", "found without")
+    heading("Far away in a 1920x1080 frame", *columns)
+    for low, high in ((40, 60), (60, 80), (80, 120)):
+        found = right = without = n = 0
+        for plate in scenes:
+            frame, quad = far_off(picture(folder / plate.file), plate, float(rng.uniform(low, high)), rng)
+            at = Labelled(file=plate.file, text=plate.text, colour=plate.colour, quad=quad)
+            reach = float(np.ptp(quad[:, 0])) * np.asarray((2.5, 2.2))  # about a car around its plate
+            corners = (quad.mean(axis=0) + reach * np.asarray([[-1, -1], [1, -1], [1, 1], [-1, 1]])).round()
+            read = nearest(vision.read_frame(frame, [(int(x), int(y)) for x, y in corners]), at)
+            n, found = n + 1, found + (read is not None)
+            right += read is not None and read.reading.text == plate.text
+            without += nearest(vision.read_frame(frame), at) is not None
+        line(f"{low}-{high}", n, interval(found, n), interval(right, n), interval(without, n))
+
+
+def far_off(
+    image: Image, plate: Labelled, width_px: float, rng: Rng
+) -> tuple[Image, npt.NDArray[np.float32]]:
+    """The scene with the plate `width_px` wide, somewhere in a frame of asphalt, and the plate's corners."""
+    assert plate.quad is not None
+    scale = width_px / float(np.linalg.norm(plate.quad[1] - plate.quad[0]))
+    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+    small = cv2.resize(image, None, fx=scale, fy=scale, interpolation=method)
+    frame = np.clip(rng.normal(96, 10, (1080, 1920, 3)), 0, 255).astype(np.uint8)
+    quad = plate.quad * np.float32(scale)
+    if small.shape[0] > 1080 or small.shape[1] > 1920:
+        left, top = np.maximum(0, quad.mean(axis=0) - (960, 540)).astype(int)
+        small = small[top : top + 1080, left : left + 1920]
+        quad = quad - np.asarray((left, top), np.float32)
+    top = int(rng.integers(0, 1080 - small.shape[0] + 1))
+    left = int(rng.integers(0, 1920 - small.shape[1] + 1))
+    frame[top : top + small.shape[0], left : left + small.shape[1]] = small
+    return frame, quad + np.asarray((left, top), np.float32)
+
+
+def negatives(vision: PlateVision, folder: Path) -> None:
+    """Street pictures held back from training: foreign plates or none, so nothing may be accepted."""
+    paths = [p for p in sorted((folder / "street").rglob("*.jpg")) if zlib.crc32(p.name.encode()) % 4 == 0]
+    accepted = entries = 0
+    for path in paths:
+        reads = vision.read_picture(picture(path))
+        accepted += any(read.reading.accepted for read in reads)
+        entries += len(reads)
+    heading(
+        "Pictures without a Chinese plate", "pictures", "with an accepted plate", "rejected entries a picture"
+    )
+    line(len(paths), interval(accepted, len(paths)), f"{entries / max(1, len(paths)):.2f}")
