@@ -4,6 +4,7 @@ from prometheus_client import Counter, Gauge, Histogram
 
 ARRIVALS = Counter("edged_drive_in", "Drive-in instructions issued", ["cause"])
 DEPARTURES = Counter("edged_drive_out", "Drive-out instructions issued", ["cause"])
+UNSEEN = Counter("edged_unseen_arrivals", "Vehicles counted that came and left between two looks", ["berth"])
 READINGS = Counter("edged_readings", "Readings made of bursts", ["outcome"])  # accepted, doubtful, no_plate
 CAPTURE_ERRORS = Counter("edged_capture_errors", "Bursts that gave no picture", ["camera", "fault"])
 DROPS = Counter("edged_drops", "Work dropped because a bounded queue was full", ["queue"])

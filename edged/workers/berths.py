@@ -139,6 +139,15 @@ class BerthWorker:
         if berth_no is None:
             return  # a channel that watches no berth in service
         self._step(berth_no, signal_of(news, self._berths[berth_no]), news.at_monotonic_s)
+        if news.state is ChannelState.VACANT and news.counter_delta:
+            # No time, no picture, no plate: told, but no visit is made up (docs/decisions/0014).
+            metrics.UNSEEN.labels(berth_no).inc(news.counter_delta)
+            log.warning(
+                "came and left unseen",
+                berth_no=berth_no,
+                vehicles=news.counter_delta,
+                unobserved_s=round(news.blind_s, 1),
+            )
         component = f"berth {berth_no}"
         if news.state is ChannelState.FAULT:
             remedy = f"look at sensor {news.sensor} with `edged bus watch`: cable, power, its own fault lamp"

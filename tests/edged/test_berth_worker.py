@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from prometheus_client import REGISTRY
 from waiting import running as workers_running
 from waiting import until
 
@@ -181,3 +182,12 @@ def test_a_car_that_stays_is_seen_once(tmp_path: Path, delta: int | None) -> Non
         kerb.sees("1002", ChannelState.VACANT)
         until(lambda: kerb.state("1002") is BerthState.VACANT)
         assert len(kerb.visits()) == 1
+
+
+def test_who_came_and_left_unseen_is_counted_and_no_visit_is_made_up(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        kerb.sees("1001", ChannelState.VACANT, counter_delta=2)
+        kerb.sees("1002", ChannelState.VACANT)
+        until(lambda: kerb.state("1002") is BerthState.VACANT)
+        assert kerb.visits() == []
+        assert REGISTRY.get_sample_value("edged_unseen_arrivals_total", {"berth": "1001"}) == 2

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from random import Random
+from typing import Any
 
 import pytest
 
@@ -18,7 +20,7 @@ from firmware_bridge import (
     load_profiles,
 )
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.simulator import BusSimulator, SimulatedDevice
+from firmware_bridge.simulator import BusSimulator, LineFaults, SimulatedDevice, SimulatedLine, VirtualLine
 
 SENSORS = Path(__file__).parents[2] / "config" / "sensors"
 
@@ -87,3 +89,49 @@ def running(
         for thread in threads:
             thread.join(10)
             assert not thread.is_alive()
+
+
+class Rehearsal(VirtualLine):
+    """A bus and its sensors in virtual time: no machine is too slow for it."""
+
+    def __init__(self, line: SimulatedLine, sensors: Iterable[SensorSettings], **changes: float) -> None:
+        super().__init__(line)
+        self.seen: list[Observation] = []
+        fields: dict[str, Any] = {"poll_interval_s": 0.0, "baudrate": 9600} | changes
+        settings = BusSettings(name="kerb", port="virtual", **fields)
+        self.bus = SensorBus(settings, sensors, self.seen.append, open_port=self.open, clock=self.clock)
+        self._stop = threading.Event()
+        self._story: Iterator[Callable[[], bool]] = iter(())
+        self._until: Callable[[], bool] = lambda: True
+        self._end_s = 0.0
+
+    def states(self, sensor: str, channel: int = 1) -> list[str]:
+        return [str(o.state) for o in self.seen if (o.sensor, o.channel) == (sensor, channel)]
+
+    def play(self, story: Iterator[Callable[[], bool]], *, within_s: float = 120.0) -> None:
+        """Go on with the story whenever what it waits for holds; it must end within so much virtual time."""
+        self._story, self._end_s = story, self.now_s + within_s
+        self._until = next(story)
+        self.bus.run(self._stop)
+
+    def send(self, frame: bytes) -> None:
+        super().send(frame)
+        while not self._stop.is_set() and self._until():
+            following = next(self._story, None)
+            if following is None:
+                self._stop.set()
+            else:
+                self._until = following
+        if self.now_s > self._end_s:
+            pytest.fail(f"not so far in time; seen: {self.seen}")
+
+
+def rehearsal(
+    devices: Iterable[SimulatedDevice],
+    sensors: Iterable[SensorSettings],
+    faults: LineFaults | None = None,
+    **changes: float,
+) -> Rehearsal:
+    """A rehearsal with a seed of its own: it goes the same way each time."""
+    timing = LinkTiming(baudrate=int(changes.get("baudrate", 9600)))
+    return Rehearsal(SimulatedLine(devices, timing=timing, rng=Random(1), faults=faults), sensors, **changes)

@@ -3,6 +3,7 @@
 import errno
 import termios
 import threading
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -21,7 +22,7 @@ from firmware_bridge import (
 )
 from firmware_bridge.port import open_line, port_error
 from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
-from tests.firmware_bridge.conftest import running, wait_for
+from tests.firmware_bridge.conftest import rehearsal, running, wait_for
 
 Profiles = dict[str, SensorProfile]
 
@@ -137,15 +138,27 @@ def test_a_gateway_that_never_shows_its_setting_is_not_written_all_the_time(
         pytest.param(LineFaults(corrupt_byte_rate=0.02), id="corrupted bytes"),
     ],
 )
-def test_changes_are_seen_on_a_bad_line(tmp_path: Path, profiles: Profiles, faults: LineFaults) -> None:
+def test_changes_are_seen_on_a_bad_line(profiles: Profiles, faults: LineFaults) -> None:
     devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["ld120"], 2)]
-    sensors = [sensor(profiles, "ld120", 1), sensor(profiles, "ld120", 2)]
-    with running(tmp_path / "bus", devices, sensors) as rig:
-        rig.simulator.line.faults = faults
-        wait_for(lambda: len(rig.seen) == 2, "both are known")
-        rig.device(2).arrive()
-        wait_for(lambda: rig.states("ld120-2") == ["vacant", "occupied"], "the arrival is seen")
-        assert rig.states("ld120-1") == ["vacant"]
+    bus = rehearsal(devices, [sensor(profiles, "ld120", 1), sensor(profiles, "ld120", 2)], faults)
+
+    def story() -> Iterator[Callable[[], bool]]:
+        yield lambda: len(bus.seen) == 2
+        devices[1].arrive()
+        yield lambda: bus.states("ld120-2") == ["vacant", "occupied"]
+
+    bus.play(story())
+    assert bus.states("ld120-1") == ["vacant"]
+
+
+def test_an_echo_on_a_real_port_hides_nothing(tmp_path: Path, profiles: Profiles) -> None:
+    with running(
+        tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
+    ) as rig:
+        rig.simulator.line.faults = LineFaults(echo=True)
+        wait_for(lambda: rig.bus.snapshot().echoes, "the echo is noticed")
+        rig.device(1).arrive()
+        wait_for(lambda: rig.states("ld120-1") == ["vacant", "occupied"], "the arrival is seen")
 
 
 @pytest.mark.parametrize(
@@ -161,19 +174,25 @@ def test_changes_are_seen_on_a_bad_line(tmp_path: Path, profiles: Profiles, faul
         pytest.param(FaultPlan(exception_rate=0.5, exception_code=6), id="busy"),
     ],
 )
-def test_a_nasty_sensor_never_shows_a_wrong_state(
-    tmp_path: Path, profiles: Profiles, plan: FaultPlan
-) -> None:
+def test_a_nasty_sensor_never_shows_a_wrong_state(profiles: Profiles, plan: FaultPlan) -> None:
     nasty = SimulatedDevice(profiles["urm15"], 1, occupied=[1], faults=plan)
     # taken for the distance, this temperature would be a berth without a car
     nasty.write_signal("temperature", 1, 3000.0)
     devices = [nasty, SimulatedDevice(profiles["urm15"], 2)]
     sensors = [sensor(profiles, "urm15", 1), sensor(profiles, "urm15", 2)]
-    with running(tmp_path / "bus", devices, sensors, fault_after_s=30) as rig:
-        wait_for(lambda: len(rig.seen) == 2, "both are known", deadline_s=20)
-        nasty.leave()
-        wait_for(lambda: rig.states("urm15-1") == ["occupied", "vacant"], "it left", deadline_s=20)
-        assert rig.states("urm15-2") == ["vacant"]
+    bus = rehearsal(devices, sensors, fault_after_s=60.0)
+
+    def story() -> Iterator[Callable[[], bool]]:
+        yield lambda: len(bus.seen) == 2
+        for _ in range(20):
+            nasty.leave()
+            yield lambda: bus.states("urm15-1")[-1] == "vacant"
+            nasty.arrive()
+            yield lambda: bus.states("urm15-1")[-1] == "occupied"
+
+    bus.play(story(), within_s=1200)
+    assert bus.states("urm15-1") == ["occupied", *["vacant", "occupied"] * 20]
+    assert bus.states("urm15-2") == ["vacant"]
 
 
 def test_an_unplugged_adapter_is_found_again_without_restart(tmp_path: Path, profiles: Profiles) -> None:
