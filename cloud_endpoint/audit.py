@@ -89,6 +89,12 @@ def verify(connection: Connection, site_id: str) -> Verified:
     return Verified(lines=lines, last_number=number, last_sha256=previous)
 
 
+def latest(connection: Connection, site_id: str, most: int) -> list[Any]:
+    """Return the last lines of the site's chain, oldest first."""
+    query = select(audit).where(audit.c.site_id == site_id).order_by(audit.c.number.desc()).limit(most)
+    return list(reversed(connection.execute(query).all()))
+
+
 def prune(connection: Connection, site_id: str, before_ms: int) -> int:
     """Forget the lines before a time, keeping the chain verifiable from there; returns how many."""
     a = audit.c

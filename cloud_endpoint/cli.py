@@ -35,21 +35,25 @@ A mismatch is always answered `pending` first: the pole is asked for a new pictu
 `plate_modification` follows on the GET. Then the same order is submitted again, corrected.
 """
 
+import json
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from sqlalchemy import Engine
+from sqlalchemy import Connection, Engine, select
 
 from cloud_endpoint import access, audit, enrolment, registry, retention, schema
 from cloud_endpoint.api.app import serve as run_server
-from cloud_endpoint.clock import system_clock
+from cloud_endpoint.clock import from_ms, system_clock
 from cloud_endpoint.database import open_engine, reading, writing
-from cloud_endpoint.errors import CloudError, ConfigError, Problem
+from cloud_endpoint.errors import CloudError, ConfigError, DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import CloudSettings, load_settings
+from cloud_endpoint.tables import sites
 from edged.domain.plate import normalise
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The parking cloud endpoint.")
@@ -88,8 +92,21 @@ def main() -> None:
 def _open(config: Path | None) -> tuple[CloudSettings, Engine]:
     settings = load_settings(config)
     engine = open_engine(settings.database.url, settings.database.pool_size)
-    schema.prepare(engine)
+    with _explained(engine):
+        schema.prepare(engine)
     return settings, engine
+
+
+@contextmanager
+def _explained(engine: Engine) -> Iterator[None]:
+    """Say which database it is that does not answer; without its password."""
+    try:
+        yield
+    except DatabaseUnavailable as exc:
+        url = engine.url.render_as_string(hide_password=True)
+        raise ConfigError(
+            f"database.url {url}: {exc}; check that it runs, that its folder is writable, and the URL"
+        ) from exc
 
 
 @app.command()
@@ -104,7 +121,9 @@ def serve(config: Config = None) -> None:
 def migrate(config: Config = None) -> None:
     """Bring the database's schema to this version."""
     settings = load_settings(config)
-    before, after = schema.migrate(open_engine(settings.database.url, settings.database.pool_size))
+    engine = open_engine(settings.database.url, settings.database.pool_size)
+    with _explained(engine):
+        before, after = schema.migrate(engine)
     print(f"schema was {before or 'empty'}, is {after}")
 
 
@@ -116,8 +135,8 @@ def load(
     _, engine = _open(config)
     contents = registry.read_registry(file)
     with writing(engine) as connection:
-        sites, berths = registry.load_registry(connection, contents, system_clock())
-    print(f"loaded {sites} sites, {berths} berths from {file}")
+        named, berths = registry.load_registry(connection, contents, system_clock())
+    print(f"loaded {named} sites, {berths} berths from {file}")
 
 
 @app.command()
@@ -165,6 +184,9 @@ def operator_add(site: Site, name: Name, config: Config = None) -> None:
     _add_credential(config, site, access.Role.OPERATOR, name)
 
 
+operator.command("revoke")(terminal_revoke)
+
+
 @berth.command("renumber")
 def berth_renumber(
     site: Site,
@@ -205,10 +227,15 @@ def berth_service(
 
 
 @data.command("run")
-def retention_run(config: Config = None) -> None:
+def retention_run(
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count what would go")] = False,
+    config: Config = None,
+) -> None:
     """Delete what is older than its class is kept ([retention] in the config); run it daily."""
     settings, engine = _open(config)
-    gone = retention.run(engine, settings.retention, system_clock())
+    act = retention.count if dry_run else retention.run
+    gone = act(engine, settings.retention, system_clock())
+    print("would go: " if dry_run else "gone: ", end="")
     print(", ".join(f"{name} {count}" for name, count in asdict(gone).items()))
 
 
@@ -229,12 +256,43 @@ def retention_forget(
 
 
 @audit_log.command("verify")
-def audit_verify(site: Site, config: Config = None) -> None:
-    """Recompute the audit chain; prints its length and last hash, to be noted elsewhere."""
+def audit_verify(
+    site: Annotated[str | None, typer.Option("--site", help="site_id; all of them without it")] = None,
+    config: Config = None,
+) -> None:
+    """Recompute the audit chains; prints their lengths and last hashes, to be noted elsewhere."""
     _, engine = _open(config)
     with reading(engine) as connection:
-        verified = audit.verify(connection, site)
-    print(f"{verified.lines} lines hold; line {verified.last_number} has hash {verified.last_sha256}")
+        for site_id in _sites(connection, site):
+            verified = audit.verify(connection, site_id)
+            print(
+                f"{site_id}: {verified.lines} lines hold; "
+                f"line {verified.last_number} has hash {verified.last_sha256}"
+            )
+
+
+@audit_log.command("show")
+def audit_show(
+    site: Site,
+    last: Annotated[int, typer.Option(min=1, help="how many lines")] = 20,
+    config: Config = None,
+) -> None:
+    """Print the latest lines of a site's audit, oldest first; they hold no plates."""
+    _, engine = _open(config)
+    with reading(engine) as connection:
+        (known,) = _sites(connection, site)
+        for line in audit.latest(connection, known, last):
+            print(
+                f"{line.number:6} {from_ms(line.at_ms):%Y-%m-%d %H:%M:%S} {line.actor} "
+                f"{line.action} {line.subject} {json.dumps(line.detail, ensure_ascii=False)}"
+            )
+
+
+def _sites(connection: Connection, site: str | None) -> list[str]:
+    known = sorted(connection.execute(select(sites.c.site_id)).scalars())
+    if site is not None and site not in known:
+        raise ConfigError(f"unknown site {site!r}; known: {', '.join(known) or 'none'}")
+    return [site] if site is not None else known
 
 
 def _add_credential(

@@ -1,5 +1,6 @@
 """The database's schema and its versions (alembic, in `migrations/versions`)."""
 
+from functools import cache
 from pathlib import Path
 
 from alembic import command
@@ -27,7 +28,7 @@ def prepare(engine: Engine) -> None:
     A city's PostgreSQL is migrated on purpose, not because some worker was started with a newer version.
     """
     with writing(engine) as connection:
-        current, wanted = _current(connection), head()
+        current, wanted = version_of(connection), head()
         if current == wanted:
             return
         known = {script.revision for script in _scripts().walk_revisions()}
@@ -40,6 +41,7 @@ def prepare(engine: Engine) -> None:
     )
 
 
+@cache
 def head() -> str:
     """Return the schema version that this code needs."""
     found = _scripts().get_current_head()
@@ -50,14 +52,15 @@ def head() -> str:
 def _upgrade(connection: Connection) -> tuple[str | None, str]:
     if connection.dialect.name == "postgresql":
         connection.execute(text("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
-    before = _current(connection)
+    before = version_of(connection)
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
     return before, head()
 
 
-def _current(connection: Connection) -> str | None:
+def version_of(connection: Connection) -> str | None:
+    """Return the schema version of a database; None when it is empty."""
     return MigrationContext.configure(connection).get_current_revision()
 
 

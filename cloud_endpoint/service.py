@@ -305,13 +305,6 @@ class Cloud:
                 raise invalid(exc.errors()[0]) from exc
             return payments.report(connection, site_id, credential_id, payment, now_ms)
 
-    # -- operation -----------------------------------------------------------------------------------
-
-    def check_ready(self) -> None:
-        """Raise DatabaseUnavailable unless the database answers."""
-        with reading(self.engine) as connection:
-            connection.execute(select(1)).one()
-
     # -- operators -----------------------------------------------------------------------------------
 
     def reviews(self, token: str) -> list[ReviewView]:

@@ -4,6 +4,7 @@
 once, with file, key, value and remedy.
 """
 
+import ipaddress
 import os
 import tomllib
 from collections.abc import Mapping
@@ -32,6 +33,31 @@ class ServerSettings(_Section):
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     workers: Count = 1
     public_url: str = "http://127.0.0.1:8080"
+    # Whose X-Forwarded-For and -Proto are believed: addresses or networks of the proxies in front.
+    trusted_proxies: tuple[str, ...] = ("127.0.0.1", "::1")
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _several(cls, value: Any) -> Any:
+        """The environment gives them in one line, with spaces or commas between."""
+        return value.replace(",", " ").split() if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _each_a_network(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for network in value:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError as exc:
+                raise ValueError(f"{network!r} is no address or network such as 10.0.0.0/8") from exc
+        return value
+
+    @field_validator("public_url")
+    @classmethod
+    def _a_url(cls, value: str) -> str:
+        if not value.startswith(("http://", "https://")):
+            raise ValueError("give the URL that drivers open, such as https://parking.example")
+        return value.rstrip("/")
 
 
 class DatabaseSettings(_Section):
@@ -144,18 +170,30 @@ def load_settings(path: Path | None, environment: Mapping[str, str] = os.environ
     Raises ConfigError that lists everything wrong.
     """
     sections = _read_toml(path) if path else {}
+    given = {}  # where a value comes from, if not from the file
+    unknown = {name for name in environment if name.startswith(ENVIRONMENT_PREFIX)}
+    unknown -= {f"{ENVIRONMENT_PREFIX}CONFIG"}
     for name, field in CloudSettings.model_fields.items():
         section_type = field.annotation
         assert isinstance(section_type, type)
         assert issubclass(section_type, BaseModel)
         for key in section_type.model_fields:
-            value = environment.get(f"{ENVIRONMENT_PREFIX}{name}_{key}".upper())
-            if value is not None and isinstance(sections.setdefault(name, {}), dict):
-                sections[name][key] = value
+            variable = f"{ENVIRONMENT_PREFIX}{name}_{key}".upper()
+            unknown.discard(variable)
+            if variable in environment and isinstance(sections.setdefault(name, {}), dict):
+                sections[name][key] = environment[variable]
+                given[f"{name}.{key}"] = f"environment {variable}"
+    wrong = [
+        f"environment {variable}: no such setting; correct or unset it (names follow config/cloud.toml)"
+        for variable in sorted(unknown)
+    ]
     try:
-        return CloudSettings.model_validate(sections)
+        settings = CloudSettings.model_validate(sections)
     except ValidationError as exc:
-        raise ConfigError(_explain(str(path or "environment"), exc)) from exc
+        raise ConfigError("\n".join([*wrong, *_explain(str(path or "defaults"), given, exc)])) from exc
+    if wrong:
+        raise ConfigError("\n".join(wrong))
+    return settings
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -167,12 +205,15 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise ConfigError(f"{path}: not valid TOML: {exc}") from exc
 
 
-def _explain(source: str, exc: ValidationError) -> str:
+def _explain(file: str, given: Mapping[str, str], exc: ValidationError) -> list[str]:
     lines = []
     for error in exc.errors():
         key = ".".join(str(part) for part in error["loc"])
+        source = next((given[name] for name in given if f"{key}.".startswith(f"{name}.")), f"{file}: {key}")
         if error["type"] == "extra_forbidden":
-            lines.append(f"{source}: {key}: unknown key; remove it or correct its spelling")
+            lines.append(f"{source}: unknown key; remove it or correct its spelling")
         else:
-            lines.append(f"{source}: {key}: {error['msg']}, got {error['input']!r}")
-    return "\n".join(lines)
+            # A secret is not repeated where others may read it.
+            got = "" if key.startswith(("pages.", "database.")) else f", got {error['input']!r}"
+            lines.append(f"{source}: {error['msg']}{got}")
+    return lines

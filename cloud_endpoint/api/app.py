@@ -4,18 +4,22 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
 from fastapi import FastAPI
 from fastapi.staticfiles import StaticFiles
 
 import edged
+from cloud_endpoint import logs
 from cloud_endpoint.api import cds, desk, driver, operators, poles, problems, terminals
 from cloud_endpoint.api.bodies import BodyBounds
 from cloud_endpoint.api.rendering import STATIC
+from cloud_endpoint.api.watch import RouteNote, Watch
 from cloud_endpoint.clock import Clock, system_clock
 from cloud_endpoint.clockwork import Clockwork
 from cloud_endpoint.database import open_engine
+from cloud_endpoint.metrics import FOLDER_VARIABLE
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.settings import ENVIRONMENT_PREFIX, CloudSettings, load_settings
 
@@ -47,7 +51,8 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     app.state.cloud = cloud
     app.state.clockwork = clockwork
     app.state.turns = poles.Turns()
-    app.add_middleware(BodyBounds)
+    for layer in (RouteNote, BodyBounds, Watch):  # the last one is outermost
+        app.add_middleware(layer)
     problems.install(app)
     for router in (
         poles.router,
@@ -65,6 +70,7 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
 
 def app_from_environment() -> FastAPI:
     """What each worker process of `serve` builds."""
+    logs.configure()
     path = os.environ.get(CONFIG_VARIABLE)
     return create_app(load_settings(Path(path) if path else None))
 
@@ -73,13 +79,22 @@ def serve(settings: CloudSettings, config: Path | None) -> None:
     """Run until SIGTERM or SIGINT."""
     if config is not None:
         os.environ[CONFIG_VARIABLE] = str(config.resolve())
-    uvicorn.run(
-        "cloud_endpoint.api.app:app_from_environment",
-        factory=True,
-        host=settings.server.host,
-        port=settings.server.port,
-        workers=settings.server.workers,
-        access_log=False,  # its lines carry tokens of pages and order ids
-        log_level="info",
-        timeout_keep_alive=KEEP_ALIVE_S,
-    )
+    logs.configure()
+    server = settings.server
+    with TemporaryDirectory(prefix="edged-cloud-metrics-") as folder:
+        if server.workers > 1:  # their counters are added up through files
+            os.environ[FOLDER_VARIABLE] = folder
+        uvicorn.run(
+            "cloud_endpoint.api.app:app_from_environment",
+            factory=True,
+            host=server.host,
+            port=server.port,
+            workers=server.workers,
+            access_log=False,  # `Watch` writes those lines
+            log_config=None,
+            proxy_headers=bool(server.trusted_proxies),
+            forwarded_allow_ips=",".join(server.trusted_proxies),
+            server_header=False,
+            timeout_worker_healthcheck=60,  # a busy host takes more than the default 5 s to start one
+            timeout_keep_alive=75,  # longer than the proxy's, which then never meets a closed connection
+        )

@@ -1,14 +1,17 @@
 """Routes for operators, and for whoever watches the service."""
 
+from http import HTTPStatus
 from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import PlainTextResponse
-from prometheus_client import REGISTRY, generate_latest
 
+from cloud_endpoint import metrics as cloud_metrics
+from cloud_endpoint import schema
 from cloud_endpoint.api.context import OperatorToken, Service
 from cloud_endpoint.api.problems import documented
-from cloud_endpoint.errors import DatabaseUnavailable
+from cloud_endpoint.database import reading
+from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import ReviewDecision, ReviewView
 from edged.wire import Snapshot
 
@@ -57,14 +60,26 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", tags=["operation"], responses=documented())
 def readyz(request: Request, cloud: Service) -> dict[str, str]:
-    """The database answers and the clockwork runs: send requests here."""
-    cloud.check_ready()
+    """The database answers and is migrated, and the clockwork runs: send requests here."""
+    with reading(cloud.engine) as connection:
+        version = schema.version_of(connection)
+    if version != schema.head():
+        raise NotReady(f"the database's schema is {version}, not {schema.head()}", "run: edged-cloud migrate")
     if not request.app.state.clockwork.alive or request.app.state.clockwork.failed is not None:
-        raise DatabaseUnavailable("the clockwork has stopped; restart the service")
+        raise NotReady("the clockwork has stopped", "restart the service; its log says why")
     return {"status": "ready"}
 
 
-@router.get("/metrics", tags=["operation"], response_class=PlainTextResponse)
-def metrics() -> PlainTextResponse:
-    """Prometheus metrics of this process."""
-    return PlainTextResponse(generate_latest(REGISTRY), media_type="text/plain; version=0.0.4")
+class NotReady(Problem):
+    """The service runs, and must not be sent requests."""
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__("not-ready", HTTPStatus.SERVICE_UNAVAILABLE, detail, remedy=remedy, retry_after_s=2)
+
+
+@router.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=documented())
+def metrics(cloud: Service) -> PlainTextResponse:
+    """Prometheus metrics: of all workers of this host, and of what waits in the database."""
+    with reading(cloud.engine) as connection:
+        body = cloud_metrics.text(connection, cloud.clock())
+    return PlainTextResponse(body, media_type="text/plain; version=0.0.4")

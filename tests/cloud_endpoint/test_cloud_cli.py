@@ -56,6 +56,62 @@ def test_the_environment_overrides_the_file(tmp_path: Path) -> None:
         load_settings(config, {})
 
 
+def test_a_wrong_value_of_the_environment_is_told_by_its_variable_and_no_secret_is_repeated() -> None:
+    with pytest.raises(ConfigError) as caught:
+        load_settings(
+            None,
+            {
+                "EDGED_CLOUD_SERVER_WORKERS": "many",
+                "EDGED_CLOUD_SERVER_TRUSTED_PROXIES": "everybody",
+                "EDGED_CLOUD_PAGES_TERMINAL_TOKENS": "s3cret",
+                "EDGED_CLOUD_ORDER_HOLD_S": "5",
+            },
+        )
+    message = str(caught.value)
+    for part in (
+        "_SERVER_WORKERS: ",
+        "'many'",
+        "'everybody' is no address",
+        "NAME.SECRET",
+        "_ORDER_HOLD_S: no such",
+    ):
+        assert part in message
+    assert "s3cret" not in message
+
+
+def test_lists_can_come_from_the_environment() -> None:
+    settings = load_settings(
+        None,
+        {
+            "EDGED_CLOUD_PAGES_TERMINAL_TOKENS": "a.1, b.2",
+            "EDGED_CLOUD_SERVER_TRUSTED_PROXIES": "10.0.0.0/8 ::1",
+        },
+    )
+    assert settings.pages.terminal_tokens == ("a.1", "b.2")
+    assert settings.server.trusted_proxies == ("10.0.0.0/8", "::1")
+
+
+def test_a_database_that_is_not_there_is_named_without_its_password(tmp_path: Path) -> None:
+    for url, shown in (
+        (f"sqlite:///{tmp_path}/no/such/folder/cloud.db", "no/such/folder"),
+        ("postgresql+psycopg://edged:s3cret@127.0.0.1:1/edged", "edged:***@127.0.0.1"),
+    ):
+        config = tmp_path / "cloud.toml"
+        config.write_text(f'[database]\nurl = "{url}"\n')
+        for command in (["migrate"], ["audit", "verify"]):
+            with pytest.raises(ConfigError) as caught:
+                cli.app([*command, "--config", str(config)], standalone_mode=False)
+            assert shown in str(caught.value)
+            assert "s3cret" not in str(caught.value)
+
+
+def test_the_same_berth_twice_in_a_registry_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "berths.toml"
+    file.write_text(REGISTRY + '[[berths]]\nsite_id = "demo"\nberth_no = "1001"\n')
+    with pytest.raises(ConfigError, match="berth demo 1001 stands here more than once"):
+        read_registry(file)
+
+
 def test_a_wrong_registry_is_refused_with_file_and_field(tmp_path: Path) -> None:
     file = tmp_path / "berths.toml"
     file.write_text(REGISTRY + 'latt = 3\n[[sites]]\nsite_id = "x y"\nname = "n"\ntime_zone = "Mars"\n')
@@ -84,9 +140,15 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     with pytest.raises(ConfigError, match="taken"):
         edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "app")
     edged_cloud(tmp_path, "audit", "verify", "--site", "demo")
-    assert capsys.readouterr().out.startswith("3 lines hold")
+    assert capsys.readouterr().out.startswith("demo: 3 lines hold")
+    edged_cloud(tmp_path, "audit", "show", "--site", "demo")
+    assert "credential_added app" in capsys.readouterr().out
+    with pytest.raises(ConfigError, match="known: demo"):
+        edged_cloud(tmp_path, "audit", "verify", "--site", "dmeo")
     edged_cloud(tmp_path, "berth", "renumber", "--site", "demo", "--berth-no", "1001", "--new-no", "2001")
     edged_cloud(tmp_path, "berth", "service", "--site", "demo", "--berth-no", "2001", "--out")
+    edged_cloud(tmp_path, "retention", "run", "--dry-run")
+    assert capsys.readouterr().out.startswith("would go: pictures 0")
     edged_cloud(tmp_path, "retention", "run")
     assert "plates 0" in capsys.readouterr().out
     edged_cloud(tmp_path, "terminal", "revoke", "--name", "app")

@@ -2,13 +2,16 @@
 
 from pathlib import Path
 
+import pytest
 from cloud_street import RIGHT, SITE, WRONG, Street
-from sqlalchemy import func, select
+from sqlalchemy import func, insert, select
 
 from cloud_endpoint import audit, retention
-from cloud_endpoint.database import reading
+from cloud_endpoint.database import reading, writing
+from cloud_endpoint.errors import ConfigError
 from cloud_endpoint.settings import RetentionSettings
-from cloud_endpoint.tables import metadata, orders, readings, visits
+from cloud_endpoint.tables import audit as audit_table
+from cloud_endpoint.tables import berths, holds, metadata, orders, readings, visits
 
 
 def everything(street: Street) -> str:
@@ -63,6 +66,9 @@ def test_each_class_of_data_goes_at_its_own_age(street: Street) -> None:
         return retention.run(street.cloud.engine, keep, street.clock() + days * 86_400_000)
 
     assert (after(89).plates, after(89).orders) == (0, 0)
+    at_91 = street.clock() + 91 * 86_400_000
+    assert retention.count(street.cloud.engine, keep, at_91).plates == 3
+    assert RIGHT in everything(street)  # counting does nothing
     assert after(91).plates == 3
     assert RIGHT not in everything(street)
     with reading(street.cloud.engine) as connection:
@@ -78,3 +84,61 @@ def test_an_open_order_keeps_its_plate(street: Street) -> None:
     street.order("1001", RIGHT)
     retention.run(street.cloud.engine, RetentionSettings(), street.clock() + 1000 * 86_400_000)
     assert RIGHT in everything(street)
+
+
+def test_more_than_one_step_of_old_rows_goes_and_the_latest_visit_stays(street: Street) -> None:
+    count = retention.STEP_ROWS + 10
+    street.poles.clear()
+    with writing(street.cloud.engine) as connection:
+        berth_id = connection.execute(select(berths.c.berth_id).limit(1)).scalar_one()
+        connection.execute(
+            insert(visits),
+            [
+                {
+                    "site_id": SITE,
+                    "visit_id": f"v{i}",
+                    "berth_id": berth_id,
+                    "device_id": "pole-1",
+                    "seen_ms": i,  # none of them ever ended: each drive-out was lost
+                    "plate": WRONG,
+                }
+                for i in range(count)
+            ],
+        )
+    gone = retention.run(street.cloud.engine, RetentionSettings(), street.clock())
+    assert gone.visits == count - 1
+    with reading(street.cloud.engine) as connection:
+        (left,) = connection.execute(select(visits)).all()
+    assert (left.visit_id, left.plate) == (f"v{count - 1}", None)
+
+
+def test_a_picture_that_no_open_review_waits_for_is_not_asked_for_any_more(street: Street) -> None:
+    pole = street.enrol(reachable=False)
+    pole.picture_sha256 = "ab" * 32
+    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    order_id, _ = street.order("1003", RIGHT)
+    for _ in range(3):  # three pictures are taken before a human is asked
+        pole.answer_carried(pole.sync())
+    assert street.view(order_id, wait=5)["instruction"] == "review"
+    assert pole.sync()["wanted_evidence"] == ["ab" * 32]
+    retention.run(street.cloud.engine, RetentionSettings(), street.clock())
+    assert pole.sync()["wanted_evidence"] == ["ab" * 32]
+    street.call("POST", f"/v1/orders/{order_id}/cancel")
+    retention.run(street.cloud.engine, RetentionSettings(), street.clock() + 31 * 86_400_000)
+    assert pole.sync()["wanted_evidence"] == []
+
+
+def test_a_forgotten_order_lets_its_berth_go_and_the_audit_says_that_but_not_whose(street: Street) -> None:
+    pole = street.enrol()
+    pole.arrive("1001", RIGHT)
+    assert street.order("1001", RIGHT)[1]["state"] == "confirmed"
+    retention.forget(street.cloud.engine, SITE, street.clock(), plate=RIGHT, account_id="driver-1")
+    with reading(street.cloud.engine) as connection:
+        assert connection.execute(select(func.count()).select_from(holds)).scalar() == 0
+        lines = connection.execute(select(audit_table)).all()
+        audit.verify(connection, SITE)
+    assert lines[-1].action == "forgotten_on_request"
+    assert RIGHT not in str(lines)
+    assert "driver-1" not in str(lines)
+    with pytest.raises(ConfigError, match="unknown site"):
+        retention.forget(street.cloud.engine, "nowhere", street.clock(), plate=RIGHT)

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-UNITS = sorted((Path(__file__).parents[2] / "systemd").glob("*.service"))
+FOLDER = Path(__file__).parents[2] / "systemd"
+UNITS = sorted(FOLDER.glob("*.service"))
+TIMERS = sorted(FOLDER.glob("*.timer"))
 
 pytestmark = pytest.mark.skipif(
     shutil.which("systemd-analyze") is None, reason="systemd-analyze is missing (Debian package systemd)"
@@ -41,3 +43,17 @@ def test_the_unit_is_exposed_as_little_as_it_can_be(installed: Path) -> None:
     """systemd's own score, in tenths of 10 (worst); the unit says why it is not lower."""
     result = analyze("security", "--offline=true", "--threshold=19", str(installed))
     assert result.returncode == 0, result.stdout[-400:]
+
+
+@pytest.mark.parametrize("timer", TIMERS, ids=lambda timer: timer.name)
+def test_a_timer_starts_a_unit_that_there_is(timer: Path, tmp_path: Path) -> None:
+    service = timer.with_suffix(".service")
+    copied = tmp_path / service.name
+    copied.write_text(re.sub(r"ExecStart=\S+", f"ExecStart={sys.executable}", service.read_text()))
+    (tmp_path / timer.name).write_text(timer.read_text())
+    result = analyze("verify", "--man=no", str(tmp_path / timer.name), str(copied))
+    assert result.returncode == 0, result.stderr
+    assert timer.name not in result.stderr
+    found = re.search(r"OnCalendar=(.+)", timer.read_text())
+    assert found is not None
+    assert analyze("calendar", found[1]).returncode == 0
