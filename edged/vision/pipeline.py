@@ -97,7 +97,7 @@ class PlateVision:
     def read_crop(self, image: Image) -> PlateRead:
         """Return what stands on a cut-out plate; its corners are the picture's. Raises BadFrame.
 
-        Seen from the side a plate stands aslant in its cut-out: a doubtful one is read again by its own corners.
+        Seen from the side a plate stands aslant in its cut-out: a doubtful one is read by its corners too.
         """
         _check(image)
         height, width = image.shape[:2]
