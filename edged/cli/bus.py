@@ -6,8 +6,9 @@ send the frames between two polls. When it does not run, the commands open the p
 
 import json
 import time
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import IO, TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -16,7 +17,7 @@ from edged.cli.bus_setup import scan, set_id
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, checked_settings
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from edged.cli.bus_desk import Desk
     from firmware_bridge import SensorSettings
@@ -24,7 +25,8 @@ if TYPE_CHECKING:
 bus_app = typer.Typer(help="Sensors on the RS-485 buses.", no_args_is_help=True)
 
 _REFRESH_S = 0.5
-_LOCAL_WARM_UP_S = 1.5
+_LOCAL_WARM_UP_S = 8.0  # silence is a fault after five
+_LOOK_EVERY_S = 0.1
 
 
 @bus_app.command("list")
@@ -121,8 +123,8 @@ def trace(
 
     settings = checked_settings(config)
     name = bus_name(settings, bus)
-    lost = 0
-    with bridge_errors(), open_desk(settings) as desk, out.open("w", encoding="utf-8") as file:
+    count = lost = 0
+    with bridge_errors(), open_desk(settings) as desk, _opened(out) as file:
         answer = desk.call("bus_trace", bus=name, since=0)
         newest = answer["newest"]  # what an earlier recording left is not ours
         file.write(json.dumps(answer["header"]) + "\n")
@@ -136,13 +138,37 @@ def trace(
                     file.write(json.dumps(event) + "\n")
                     if not quiet:
                         typer.echo(in_words(event))
+                file.flush()
+                count += len(answer["events"])
         except KeyboardInterrupt:
             pass
-    typer.echo(f"{out}: written" + (f"; {lost} events were lost" if lost else ""), err=True)
+        if not count:
+            _say_why_nothing_came(desk, name)
+    typer.echo(f"{out}: {count} events written" + (f"; {lost} were lost" if lost else ""), err=True)
 
 
 bus_app.command()(scan)
 bus_app.command("set-id")(set_id)
+
+
+@contextmanager
+def _opened(out: Path) -> "Iterator[IO[str]]":
+    try:
+        file = out.open("w", encoding="utf-8")
+    except OSError as error:
+        typer.echo(f"{out} cannot be written ({error.strerror}): name another file with --out", err=True)
+        raise typer.Exit(1) from None
+    with file:
+        yield file
+
+
+def _say_why_nothing_came(desk: "Desk", name: str) -> None:
+    found = next(bus for bus in desk.call("buses") if bus["bus"] == name)
+    if found["port_error"]:
+        typer.echo(f"{found['port_error']}: {found['port_remedy']}", err=True)
+    else:
+        typer.echo(f"bus {name} sent nothing: no sensor stands on it", err=True)
+    raise typer.Exit(1)
 
 
 def _registers(desk: "Desk", bus: str, sensor: "SensorSettings") -> "Iterator[dict[str, Any]]":
@@ -175,6 +201,16 @@ def _registers(desk: "Desk", bus: str, sensor: "SensorSettings") -> "Iterator[di
 
 
 def _warm_up(desk: "Desk") -> None:
-    """Buses of our own have only just begun to poll."""
-    if not desk.through_daemon:
-        time.sleep(_LOCAL_WARM_UP_S)
+    """Buses of our own have only just begun to poll: wait for every sensor's first word, or for none."""
+    end_s = time.monotonic() + _LOCAL_WARM_UP_S
+    while not desk.through_daemon and time.monotonic() < end_s:
+        if all(bus["port_error"] or _is_known(bus) for bus in desk.call("buses")):
+            return
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _is_known(bus: "Mapping[str, Any]") -> bool:
+    return all(
+        sensor["quality"] == "quarantined" or all(channel["state"] for channel in sensor["channels"])
+        for sensor in bus["sensors"]
+    )

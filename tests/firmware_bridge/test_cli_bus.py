@@ -3,16 +3,19 @@
 import json
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
 from edged.cli import app
-from firmware_bridge import SensorProfile
+from edged.control import ControlWorker
+from firmware_bridge import BusSettings, SensorBus, SensorProfile, SensorSettings
+from firmware_bridge.desk import bus_commands
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice
-from firmware_bridge.simulator.traffic import Action, Deed
+from tests.firmware_bridge.conftest import wait_for
 
 CONFIG = """
 [site]
@@ -57,20 +60,29 @@ credentials = "credentials.json"
 
 @pytest.fixture
 def pole(tmp_path: Path, profiles: dict[str, SensorProfile]) -> Iterator[Path]:
-    """A settings file; sonic has a car, and one drives onto the loop after three seconds."""
+    """A settings file; sonic has a car, and one drives onto the loop when a trace is under way."""
     (tmp_path / "store").mkdir()
     (tmp_path / "edged.toml").write_text(CONFIG.format(folder=tmp_path), encoding="utf-8")
     devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["urm15"], 2, occupied=[1])]
-    arrival = Deed(do=Action.ARRIVE, device=1, at_s=3.0)
-    timing = LinkTiming(baudrate=9600)
-    simulator = BusSimulator(devices, link=tmp_path / "bus", timing=timing, traffic=[arrival])
+    simulator = BusSimulator(devices, link=tmp_path / "bus", timing=LinkTiming(baudrate=9600))
     stop = threading.Event()
-    thread = threading.Thread(target=simulator.run, args=(stop,))
-    thread.start()
-    assert simulator.ready.wait(5)
+
+    def drive() -> None:
+        trace = tmp_path / "trace.jsonl"
+        while not stop.is_set():
+            if trace.exists() and trace.stat().st_size > 2000:
+                devices[0].arrive()
+                return
+            stop.wait(0.05)
+
+    threads = [threading.Thread(target=simulator.run, args=(stop,)), threading.Thread(target=drive)]
+    for thread in threads:
+        thread.start()
+    assert simulator.ready.wait(30)
     yield tmp_path
     stop.set()
-    thread.join(5)
+    for thread in threads:
+        thread.join(30)
 
 
 def edged(pole: Path, *words: str) -> Result:
@@ -91,7 +103,7 @@ def test_list_and_read_show_what_the_sensors_say(pole: Path) -> None:
 
 def test_a_trace_shows_frames_and_replays_to_its_drive_ins(pole: Path) -> None:
     trace = pole / "trace.jsonl"
-    done = edged(pole, "bus", "trace", "--out", str(trace), "--seconds", "5")
+    done = edged(pole, "bus", "trace", "--out", str(trace), "--seconds", "6")
     assert done.exit_code == 0, done.output
     assert "unit 1 FC04 1 x1" in done.stdout
     done = edged(pole, "replay", str(trace), "--json")
@@ -145,3 +157,62 @@ def test_a_faulty_profile_that_no_sensor_names_is_told_and_stops_nothing(pole: P
     assert refused.exit_code == 78
     assert "the profile of this name is faulty" in refused.output
     assert "link.baudrate" in refused.output
+
+
+@contextmanager
+def daemon(pole: Path, profiles: dict[str, SensorProfile]) -> Iterator[None]:
+    """What of the daemon the tools talk to: a bus thread that owns the port, and the control socket."""
+    sensors = [
+        SensorSettings(name="loop", device_id=1, profile=profiles["ld120"]),
+        SensorSettings(name="sonic", device_id=2, profile=profiles["urm15"]),
+    ]
+    bus = SensorBus(BusSettings(name="kerb", port=str(pole / "bus")), sensors, lambda _: None)
+    control = ControlWorker(pole / "store", bus_commands({"kerb": bus}))
+    stop = threading.Event()
+    threads = [threading.Thread(target=part.run, args=(stop,)) for part in (bus, control)]
+    for thread in threads:
+        thread.start()
+    try:
+        wait_for(
+            lambda: all(bus.snapshot().sensors[at].answers for at in (0, 1)), "both were read", deadline_s=30
+        )
+        wait_for((pole / "store" / "control.sock").exists, "the socket is there", deadline_s=30)
+        yield
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join(30)
+
+
+def test_while_the_daemon_runs_the_tools_ask_it_and_leave_the_port_alone(
+    pole: Path, profiles: dict[str, SensorProfile]
+) -> None:
+    with daemon(pole, profiles):
+        done = edged(pole, "bus", "list", "--json")
+        assert [sensor["quality"] for sensor in json.loads(done.stdout)["sensors"]] == ["good", "good"]
+        done = edged(pole, "bus", "read", "sonic", "--json")
+        assert done.exit_code == 0, done.output
+        assert {row["error"] for row in json.loads(done.stdout)["registers"]} == {None}
+        assert "sonic" in edged(pole, "bus", "watch", "--seconds", "1").output
+        trace = pole / "trace.jsonl"
+        done = edged(pole, "bus", "trace", "--out", str(trace), "--seconds", "4", "--quiet")
+        assert done.exit_code == 0, done.output
+        assert "drive_in" in edged(pole, "replay", str(trace)).output
+        done = edged(pole, "bus", "scan", "--ids", "1-3", "--json")
+        found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
+        assert [row["device_id"] for row in found] == [1, 2]
+        assert "edged runs and owns" in done.stderr
+        refused = edged(pole, "bus", "set-id", "loop", "300", "--yes")
+        assert refused.exit_code == 2
+        assert "device_id = 7" in edged(pole, "bus", "set-id", "loop", "7", "--yes").output
+
+
+def test_a_trace_that_cannot_be_written_or_holds_nothing_says_why(pole: Path) -> None:
+    done = edged(pole, "bus", "trace", "--out", str(pole / "no" / "where"), "--seconds", "1")
+    assert done.exit_code == 1
+    assert "name another file" in done.output
+    config = pole / "edged.toml"
+    config.write_text(config.read_text(encoding="utf-8").replace('/bus"', '/gone"'), encoding="utf-8")
+    done = edged(pole, "bus", "trace", "--out", str(pole / "t.jsonl"), "--seconds", "0.5")
+    assert done.exit_code == 1
+    assert "is not there" in done.output
