@@ -4,13 +4,14 @@ import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
+from http import HTTPStatus
 from typing import Any
 
 from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
-from sqlalchemy.exc import DBAPIError, InterfaceError, OperationalError, TimeoutError
+from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
 
-from cloud_endpoint.errors import ConfigError, DatabaseUnavailable
+from cloud_endpoint.errors import ConfigError, DatabaseUnavailable, Problem
 
 BUSY_TIMEOUT_MS = 10_000
 # Queries find rows by key: planning one anew for each value, over all partitions, costs more than running it.
@@ -79,6 +80,14 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"database busy: {exc}") from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(f"database not available: {exc.orig}") from exc
+    except DataError as exc:  # beyond what was validated: a NUL in a text, a number of more bits
+        raise Problem(
+            "value-refused",
+            HTTPStatus.UNPROCESSABLE_ENTITY,
+            "a value is outside what the database takes",
+            field="body",
+            remedy="send texts without NUL characters and numbers below 2^63",
+        ) from exc
     except DBAPIError as exc:
         if getattr(exc.orig, "sqlstate", None) in RETRYABLE_SQLSTATES or exc.connection_invalidated:
             raise DatabaseUnavailable(f"database not available: {exc.orig}") from exc

@@ -9,9 +9,9 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, select
 
-from cloud_endpoint.clock import to_ms
 from cloud_endpoint.database import insert_all, padded
 from cloud_endpoint.placing import Placed, PoleEvent, place
 from cloud_endpoint.pole_status import write_status
@@ -90,20 +90,43 @@ def _parse(request: SyncRequest) -> tuple[dict[str, PoleEvent], Verdicts]:
     parsed = {}
     verdicts: Verdicts = {}
     for raw in request.events:
-        event_id = str(raw.get("event_id", ""))[:64]
         try:
             event = _EVENT.validate_python(raw)
         except ValidationError as exc:
-            if raw.get("kind") not in KINDS and request.wire_version > WIRE_VERSION:
-                verdicts[event_id] = (Verdict.KEEP, "newer than this cloud; send it again after its update")
-                continue
-            first = exc.errors()[0]
-            at = ".".join(str(part) for part in first["loc"])
-            verdicts[event_id] = (Verdict.REJECTED, f"{at}: {first['msg']}"[:200])
+            verdicts[_named(raw)] = _refusal(raw, request, exc)
+            continue
+        fault = _unstorable(event)
+        if fault is not None:
+            verdicts[event.event_id] = (Verdict.REJECTED, fault)
             continue
         parsed[event.event_id] = event
         verdicts[event.event_id] = (Verdict.ACCEPTED, None)
     return parsed, verdicts
+
+
+def _named(raw: dict[str, Any]) -> str:
+    """Return the id of an event that is not right, as far as it can be sent back."""
+    return str(raw.get("event_id", ""))[:64].encode(errors="replace").decode()
+
+
+def _refusal(raw: dict[str, Any], request: SyncRequest, exc: ValidationError) -> tuple[Verdict, str]:
+    if str(raw.get("kind")) not in KINDS and request.wire_version > WIRE_VERSION:
+        return Verdict.KEEP, "newer than this cloud; send it again after its update"
+    first = exc.errors(include_url=False, include_input=False)[0]
+    at = ".".join(str(part) for part in first["loc"])
+    return Verdict.REJECTED, f"{at}: {first['msg']}"[:200].encode(errors="replace").decode()
+
+
+def _unstorable(event: PoleEvent) -> str | None:
+    """Return what no database takes, though the grammar of events does."""
+    if event.sequence >= 2**63:
+        return "sequence: has more than 63 bits"
+    try:
+        if "\\u0000" in event.model_dump_json():
+            return "a text has a NUL character"
+    except PydanticSerializationError:
+        return "a text has half a surrogate pair"
+    return None
 
 
 def _load_visits(connection: Connection, site_id: str, placed: Iterable[Placed]) -> dict[str, Visit]:
@@ -157,8 +180,7 @@ def _fold_all(known: dict[str, Visit], new: Iterable[Placed], device_id: str) ->
                 device_id=device_id,
                 seen_ms=item.observed_ms,
             )
-        captured_ms = to_ms(event.captured_at) + item.shift_ms if isinstance(event, Reading) else 0
-        changed[event.visit_id] = fold(visit, event, item.observed_ms, captured_ms)
+        changed[event.visit_id] = fold(visit, event, item.observed_ms, item.captured_ms)
     return list(changed.values())
 
 
@@ -186,7 +208,7 @@ def _write_readings(connection: Connection, site_id: str, new: Iterable[Placed],
             "plate_kind": event.plate_kind.value if event.plate_kind else None,
             "characters": list(event.characters),
             "accepted": event.accepted,
-            "captured_ms": to_ms(event.captured_at) + item.shift_ms,
+            "captured_ms": item.captured_ms,
             "received_ms": now_ms,
             "evidence_sha256": event.evidence_sha256,
             "model_version": event.model_version[:64],

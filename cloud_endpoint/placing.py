@@ -36,7 +36,7 @@ class Placed:
     event: PoleEvent
     berth_id: str
     observed_ms: int
-    shift_ms: int
+    captured_ms: int  # of a reading's picture; otherwise as observed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,12 +77,18 @@ def place(
             continue
         # What a pole whose clock is unset now had recorded with a set one is right as it is.
         shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
-        observed_ms = min(to_ms(event.observed_at) + shift, now_ms + FUTURE_TOLERANCE_MS)
+        latest_ms = now_ms + FUTURE_TOLERANCE_MS
+        observed_ms = min(to_ms(event.observed_at) + shift, latest_ms)
+        captured_ms = observed_ms
+        if isinstance(event, Reading):
+            captured_ms = min(to_ms(event.captured_at) + shift, latest_ms)
         berth_id = _berth_at(by_number[event.berth_no], observed_ms)
         if observed_ms >= moved.get(berth_id, observed_ms + 1):
             refused[event.event_id] = f"berth {event.berth_no} was moved to another pole before this"
             continue
-        placed.append(Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, shift_ms=shift))
+        placed.append(
+            Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, captured_ms=captured_ms)
+        )
     return Placing(placed=placed, refused=refused, watched=watched)
 
 

@@ -27,9 +27,9 @@ def write_status(
             last_sync_ms=now_ms,
             clock_offset_ms=now_ms - to_ms(request.sent_at),
             clock_synced=request.clock_synced,
-            software_version=request.software_version[:64],
+            software_version=_storable(request.software_version)[:64],
             health=request.health.status,
-            problems=list(request.health.problems),
+            problems=[_storable(problem) for problem in request.health.problems],
         )
     )
     own = {item.current_no: item for item in watched if item.current_device_id == device_id}
@@ -47,3 +47,8 @@ def write_status(
         )
         touched.add(berth.berth_id)
     return touched
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -24,7 +24,7 @@ from rich.table import Table
 from sqlalchemy import Engine, text
 
 from cloud_endpoint.api.app import KEEP_ALIVE_S
-from cloud_endpoint.bench import fleet
+from cloud_endpoint.bench import crash, fleet
 from cloud_endpoint.bench.city import City, build, checks
 from cloud_endpoint.bench.load import Shot, fire, json_request, percentile
 from cloud_endpoint.bench.postgres import Cluster, private_cluster
@@ -60,6 +60,9 @@ class Figures:
     fleet_lost: int
     fleet_twice: int
     fleet_5xx: int
+    crash_lost: int
+    crash_two_answers: int
+    crash_5xx: int  # but for a 503 that says when to come back
 
 
 def run(*, big_city: bool, poles: int) -> None:
@@ -72,12 +75,16 @@ def run(*, big_city: bool, poles: int) -> None:
         engine = open_engine(cluster.url)
         migrate(engine)
         city = build(engine, "small", 10_000, 100_000, system_clock())
-        with served(cluster) as port:
+        with served(cluster) as (port, pid):
             figures = _small_city(console, engine, city, port)
             ingested = fleet.ingest_rate(engine, port)
             console.print(f"ingest: {ingested:.0f} events/s")
             storm = fleet.storm(engine, port, poles)
             console.print(f"fleet: {storm}")
+            crashed = crash.crash(
+                engine, cluster, build(engine, "crash", 500, 500, system_clock()), port, pid, 500
+            )
+            console.print(f"worker killed, database restarted: {crashed}")
             ratio = None
             if big_city:
                 ratio = _big_over_small(console, engine, city, port)
@@ -91,13 +98,16 @@ def run(*, big_city: bool, poles: int) -> None:
             fleet_lost=storm.lost,
             fleet_twice=storm.twice,
             fleet_5xx=storm.answers_5xx,
+            crash_lost=crashed.lost,
+            crash_two_answers=crashed.two_answers,
+            crash_5xx=crashed.impolite_5xx,
         ),
     )
 
 
 @contextmanager
-def served(cluster: Cluster, **settings: object) -> Iterator[int]:
-    """Run the service with its workers on a free port."""
+def served(cluster: Cluster, **settings: object) -> Iterator[tuple[int, int]]:
+    """Run the service with its workers; yields its port, and the process that its workers are children of."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -112,7 +122,7 @@ def served(cluster: Cluster, **settings: object) -> Iterator[int]:
     with subprocess.Popen(command, env=environment) as process:
         try:
             _wait_ready(port, process)
-            yield port
+            yield port, process.pid
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(60)
@@ -196,6 +206,9 @@ def _print(console: Console, figures: Figures) -> None:
         "fleet_lost": "0",
         "fleet_twice": "0",
         "fleet_5xx": "0",
+        "crash_lost": "0",
+        "crash_two_answers": "0",
+        "crash_5xx": "0",
     }
     values = asdict(figures)
     for name, value in values.items():

@@ -11,7 +11,7 @@ the same dirt and light are in each of its pictures. A file is JSON with counts 
 
 `readings` are of one burst each; of those `rejected` were not accepted and `wrong_when_accepted` were, and
 wrong. `second_looks` are further bursts of plates whose first reading failed, `failed_again` those that
-failed in the same way. Of `wrong_characters`, `doubted` ones had a confidence below the check's `doubt_below`.
+failed in the same way. Of `wrong_characters`, `doubted` ones had a confidence below `doubt_below`.
 `confusions` are pairs of true and read character with how often. A rate is (k + 1/2) / (n + 1): nothing wrong
 in 138 readings does not mean that nothing ever is. Pairs that a file leaves out stay as assumed.
 """

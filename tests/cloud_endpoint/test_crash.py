@@ -1,0 +1,27 @@
+"""Real workers on a real PostgreSQL: a worker is killed and the database crashes while drivers order."""
+
+import pytest
+
+from cloud_endpoint.bench.city import build
+from cloud_endpoint.bench.cloud import served
+from cloud_endpoint.bench.crash import crash
+from cloud_endpoint.bench.postgres import PostgresMissing, private_cluster
+from cloud_endpoint.clock import system_clock
+from cloud_endpoint.database import open_engine
+from cloud_endpoint.schema import migrate
+
+
+@pytest.mark.timeout(300)
+def test_no_order_is_lost_or_answered_two_ways_when_a_worker_is_killed_and_the_database_crashes() -> None:
+    try:
+        with private_cluster("-c fsync=on -c synchronous_commit=on -c max_connections=150") as cluster:
+            engine = open_engine(cluster.url)
+            migrate(engine)
+            city = build(engine, "crash", 120, 120, system_clock())
+            with served(cluster) as (port, pid):
+                told = crash(engine, cluster, city, port, pid, 120)
+            engine.dispose()
+    except PostgresMissing as exc:
+        pytest.skip(str(exc))
+    assert (told.lost, told.two_answers, told.impolite_5xx) == (0, 0, 0), told
+    assert told.cut_off + told.polite_503 > 0, told  # the accidents were felt
