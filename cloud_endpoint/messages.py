@@ -10,6 +10,8 @@ from cloud_endpoint.order_states import Instruction, OrderState
 from edged.wire.base import BerthNo, Identifier, UtcTime
 
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.@-]{1,64}$")]
+# No NUL: PostgreSQL keeps none.
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
 PlaceName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 
 
@@ -114,7 +116,7 @@ class OrderAnswer(Message):
 class Appeal(Message):
     """A driver's objection after the fact."""
 
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class PaymentReport(Message):
@@ -145,7 +147,7 @@ class ReviewDecision(Message):
 
     decision: Verdict
     operator_plate: Annotated[str, Field(min_length=1, max_length=32)] | None = None
-    reason: Annotated[str, Field(min_length=1, max_length=500)]
+    reason: Reason
 
 
 class ReviewView(Message):
