@@ -12,6 +12,8 @@ from cloud_endpoint.schema import migrate
 
 
 @pytest.mark.timeout(300)
+# The test's own connections die with the database; psycopg complains of those when they are collected.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_no_order_is_lost_or_answered_two_ways_when_a_worker_is_killed_and_the_database_crashes() -> None:
     try:
         with private_cluster("-c fsync=on -c synchronous_commit=on -c max_connections=150") as cluster:
