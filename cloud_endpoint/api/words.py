@@ -77,6 +77,7 @@ CHINESE: dict[str, Any] = {
         "candidate-token-foreign": "泊位列表已更新，请重新选择泊位。",
         "order-expired": "订单已超过有效时间，请重新开始。",
         "order-unknown": "没有找到您的订单。请用下单的手机打开，并允许使用 Cookie；或重新开始。",
+        "idempotency-key-reused": "这张表单已经用过，请再点一次。",
         "plates-differ": "您看到的车牌与订单车牌不一致，不能通过。请拒绝，或更正看到的车牌。",
         "review-closed": "这条核对已经处理过了。",
         "vehicle-left": "车辆已离开泊位，请拒绝并注明。",
@@ -209,6 +210,7 @@ ENGLISH: dict[str, Any] = {
         "order-expired": "The order's time is over. Please start again.",
         "order-unknown": "Your order was not found. Open it on the phone that made it, with cookies allowed; "
         "or start again.",
+        "idempotency-key-reused": "This form was used before; please press the button once more.",
         "reason-missing": "Write a reason: what you see in the picture.",
     },
     "desk": "Desk",
