@@ -35,13 +35,15 @@ def test_a_question_is_answered_between_two_turns(tmp_path: Path, profiles: Prof
     with loop_rig(tmp_path, profiles) as rig:
         wait_for(lambda: len(rig.seen) == 1, "polling")
         commands = bus_commands({"kerb": rig.bus})
-        answer = commands["bus_ask"]({"bus": "kerb", "device_id": 1, "function": 4, "address": 0})
+        question = {"bus": "kerb", "device_id": 1, "function": 4, "address": 0, "response_timeout_s": 5.0}
+        answer = commands["bus_ask"](question)
         assert (answer["cause"], answer["values"]) == ("ok", [34])
         silent = commands["bus_ask"]({"bus": "kerb", "device_id": 9, "function": 4, "address": 0})
         assert silent["cause"] == "timeout"
         with pytest.raises(BridgeError, match="there are kerb"):
             commands["bus_ask"]({"bus": "other", "device_id": 1, "function": 4, "address": 0})
-        assert json.loads(json.dumps(commands["buses"]({})))[0]["sensors"][0]["quality"] == "good"
+        wait_for(lambda: commands["buses"]({})[0]["sensors"][0]["quality"] == "good", "it is good")
+        assert json.loads(json.dumps(commands["buses"]({})))[0]["bus"] == "kerb"
 
 
 def test_a_question_without_a_port_says_why(tmp_path: Path, profiles: Profiles) -> None:

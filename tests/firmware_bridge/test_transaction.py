@@ -38,6 +38,10 @@ def play(
 
 READ_BITS = Request(device_id=1, function=2, address=0, count=6)
 READ_STATUS = Request(device_id=1, function=4, address=1)
+READ_COUNT = Request(device_id=1, function=3, address=9, count=2)
+READ_NODE = Request(device_id=1, function=3, address=16, count=8)
+READ_SONIC = Request(device_id=0x0F, function=3, address=5, count=2)
+READ_TANK = Request(device_id=1, function=4, address=299, count=3)
 WRITE_CONFIGURATION = Request(device_id=1, function=6, address=0x1C, value=0x0B4D)
 
 
@@ -48,6 +52,20 @@ WRITE_CONFIGURATION = Request(device_id=1, function=6, address=0x1C, value=0x0B4
         pytest.param(WRITE_CONFIGURATION, "01 06 00 1C 0B 4D", "01 06 00 1C 0B 4D", (2893,), id="M-GAGE"),
         pytest.param(READ_BITS, "01 02 00 00 00 06", "01 02 01 02", (0, 1, 0, 0, 0, 0), id="LD120 bits"),
         pytest.param(READ_STATUS, "01 04 00 01 00 01", "01 04 02 00 02", (2,), id="LD120 status"),
+        pytest.param(
+            READ_COUNT, "01 03 00 09 00 02", "01 03 04 00 01 00 02", (1, 2), id="LD120 counter, 40010-11"
+        ),
+        pytest.param(
+            READ_NODE,
+            "01 03 00 10 00 08",
+            "01 03 10 00 96 00 00 00 00 00 00 00 00 00 00 00 00 35 01",
+            (150, 0, 0, 0, 0, 0, 0, 0x3501),
+            id="M-GAGE node 1: deviation and message",
+        ),
+        pytest.param(READ_SONIC, "0F 03 00 05 00 02", "0F 03 04 05 78 00 FA", (1400, 250), id="URM15"),
+        pytest.param(
+            READ_TANK, "01 04 01 2B 00 03", "01 04 06 05 DC 00 00 00 15", (1500, 0, 21), id="APG MNU"
+        ),
     ],
 )
 def test_golden_frames_of_the_datasheets(
