@@ -87,7 +87,7 @@ def decide(
     )
 
 
-def fuse(evidence: Sequence[Evidence], sharpness: Sequence[float], *, dependence: float = 0.5) -> Evidence:
+def fuse(evidence: Sequence[Evidence], sharpness: Sequence[float], *, dependence: float = 0.8) -> Evidence:
     """Return the evidence of several frames of one plate: the product of their distributions, weighted.
 
     Each frame counts by its sharpness relative to the sharpest. Frames of one camera share their errors

@@ -29,7 +29,8 @@ ALPHABET: Final = PROVINCES + AUTHORITIES + DIGITS + "警学挂港澳使领"
 
 _CHOICES: Final = {
     "p": PROVINCES,
-    "a": AUTHORITIES,
+    # O is seldom issued, and drawn as often as D it is read for D.
+    "a": AUTHORITIES.replace("O", "") * 6 + "O",
     "l": SERIAL_LETTERS,
     "d": DIGITS,
     "e": ENERGY_LETTERS,

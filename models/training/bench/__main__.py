@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from accuracy import accuracy
 from conditions import burst, far, negatives
+from rates import rates
 from speed import latency, memory, runtimes
 
 from edged.vision.pipeline import PlateVision
@@ -28,6 +29,7 @@ SECTIONS: Final = {
     "burst": burst,
     "far": far,
     "negatives": negatives,
+    "rates": rates,
     "latency": latency,
     "runtimes": runtimes,
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -11,7 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from sets import Image, Labelled, heading, interval, labelled, line, nearest, picture
 
-from edged.domain.reading import fuse_burst
+from edged.domain.reading import PlateRead, decide, fuse, fuse_burst
+from edged.vision.manifest import ReaderSpec
 from edged.vision.pipeline import PlateVision
 
 Rng = np.random.Generator
@@ -23,21 +25,46 @@ def burst(vision: PlateVision, folder: Path) -> None:
     rng = np.random.default_rng(4)
     spec = vision.manifest.reader
     scenes = [plate for plate in labelled(folder) if plate.quad is not None]
-    single_wrong = fused_wrong = frames_read = bursts = 0
-    for plate in scenes * BURSTS_A_SCENE:
-        image, quad = around(picture(folder / plate.file), plate)
-        frames = [vision.read_frame(filmed(image, quad, rng)) for _ in range(5)]
-        at = Labelled(file=plate.file, text=plate.text, colour=plate.colour, quad=quad)
-        for reads in frames:
-            read = nearest(reads, at)
-            single_wrong += read is None or read.reading.text != plate.text
-            frames_read += 1
-        fused = nearest(fuse_burst(frames, labels=spec.labels, accept_from=spec.accept_from), at)
-        fused_wrong += fused is None or fused.reading.text != plate.text
-        bursts += 1
-    heading("Burst of five frames", "reading", "n", "wrong")
-    line("single frame", frames_read, interval(single_wrong, frames_read))
-    line("fused", bursts, interval(fused_wrong, bursts))
+    bursts = [(plate, *frames_of(vision, folder, plate, rng)) for plate in scenes * BURSTS_A_SCENE]
+    heading("Burst of five frames", "reading", "n", "wrong", "accepted", "accepted and wrong")
+    alone = [(nearest(reads, at), plate) for plate, at, frames in bursts for reads in frames]
+    burst_line("single frame", alone)
+    fused = [
+        (nearest(fuse_burst(frames, labels=spec.labels, accept_from=spec.accept_from), at), plate)
+        for plate, at, frames in bursts
+    ]
+    burst_line("fused", fused)
+    # What the fusing's one parameter does, on the reads of the labelled plate alone.
+    for dependence in (0.0, 0.5, 0.8, 1.0):
+        outcomes = []
+        for plate, at, frames in bursts:
+            seen = [read for read in (nearest(reads, at) for reads in frames) if read is not None]
+            outcomes.append((refused(seen, dependence, spec) if seen else None, plate))
+        burst_line(f"fused, dependence {dependence}", outcomes)
+
+
+def frames_of(
+    vision: PlateVision, folder: Path, plate: Labelled, rng: Rng
+) -> tuple[Labelled, list[list[PlateRead]]]:
+    """The labelled plate where it stands in five frames of its scene, and what was read on each."""
+    image, quad = around(picture(folder / plate.file), plate)
+    at = Labelled(file=plate.file, text=plate.text, colour=plate.colour, quad=quad)
+    return at, [vision.read_frame(filmed(image, rng)) for _ in range(5)]
+
+
+def refused(seen: list[PlateRead], dependence: float, spec: ReaderSpec) -> PlateRead:
+    """The reads of one plate fused anew with this `dependence`."""
+    evidence = fuse(
+        [read.evidence for read in seen], [read.sharpness for read in seen], dependence=dependence
+    )
+    return replace(seen[0], reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from))
+
+
+def burst_line(name: str, outcomes: list[tuple[PlateRead | None, Labelled]]) -> None:
+    wrong = [read is None or read.reading.text != plate.text for read, plate in outcomes]
+    accepted = [read is not None and read.reading.accepted for read, _ in outcomes]
+    both = sum(a and w for a, w in zip(accepted, wrong, strict=True))
+    line(name, len(outcomes), interval(sum(wrong), len(wrong)), f"{np.mean(accepted):.1%}", both)
 
 
 def around(image: Image, plate: Labelled) -> tuple[Image, npt.NDArray[np.float32]]:
@@ -54,8 +81,9 @@ def around(image: Image, plate: Labelled) -> tuple[Image, npt.NDArray[np.float32
     )
 
 
-def filmed(image: Image, quad: npt.NDArray[np.float32], rng: Rng) -> Image:
-    shift = np.asarray([[1, 0, rng.normal(0, 2)], [0, 1, rng.normal(0, 2)]], np.float32)
+def filmed(image: Image, rng: Rng, shift_px: float = 2.0) -> Image:
+    """The picture as one frame of a burst shows it: shifted, out of focus, noisy."""
+    shift = np.asarray([[1, 0, rng.normal(0, shift_px)], [0, 1, rng.normal(0, shift_px)]], np.float32)
     frame = cv2.warpAffine(image, shift, (image.shape[1], image.shape[0]), borderMode=cv2.BORDER_REPLICATE)
     frame = cv2.GaussianBlur(frame, (0, 0), float(rng.uniform(0.4, 1.8)))
     noisy = frame + rng.normal(0, rng.uniform(2, 14), frame.shape)
