@@ -116,6 +116,7 @@ def test_a_picture_that_no_open_review_waits_for_is_not_asked_for_any_more(stree
     pole = street.enrol(reachable=False)
     pole.picture_sha256 = "ab" * 32
     pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    street.clock.advance(1)  # a picture taken before that reading would not take its place
     order_id, _ = street.order("1003", RIGHT)
     for _ in range(3):  # three pictures are taken before a human is asked
         pole.answer_carried(pole.sync())
