@@ -53,8 +53,11 @@ bench-plates: setup-test
 bench-bus: setup-test
 	$(BIN)/python -m firmware_bridge.bench
 
-bench-cloud bench-trust: bench-%: setup-test
-	$(BIN)/python -m cloud_endpoint.bench $*
+bench-cloud: setup-test
+	$(BIN)/python -m cloud_endpoint.bench cloud
+
+bench-trust: setup-test
+	$(BIN)/python -m cloud_endpoint.bench trust --reader models/reader_rates.json
 
 train:
 	test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
