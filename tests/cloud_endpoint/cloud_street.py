@@ -231,7 +231,8 @@ class Pole:
         now = self.clock.now()
         seen = self.standing.get(berth_no)
         key = Ed25519PrivateKey.generate() if fault is Fault.OTHER_KEY else self.key
-        picture_age = timedelta(minutes=10) if fault is Fault.OLD_PICTURE else timedelta(milliseconds=200)
+        # Taken when asked for: an older picture than the drive-in's would not take its place.
+        picture_age = timedelta(minutes=10) if fault is Fault.OLD_PICTURE else timedelta(0)
         signed_at = now - timedelta(hours=1) if fault is Fault.WRONG_CLOCK else now
         reading = None
         if seen is not None:
