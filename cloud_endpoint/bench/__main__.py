@@ -1,12 +1,19 @@
 """Command line of the benchmarks."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from cloud_endpoint.errors import CloudError
+from cloud_endpoint.errors import CloudError, ConfigError
+
+CityFolder = Annotated[
+    Path | None,
+    typer.Option(help="folder that keeps the large city; it is built there at the first time", metavar="DIR"),
+]
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False)
 
@@ -19,12 +26,30 @@ def main() -> None:
 @app.command()
 def cloud(
     big_city: Annotated[bool, typer.Option(help="also 1,000,000 berths with 10,000,000 visits")] = True,
+    city: CityFolder = None,
     poles: Annotated[int, typer.Option(help="of the fleet that reconnects at once")] = 10_000,
 ) -> None:
     """Checks and events per second, latency, growth, and a fleet that reconnects."""
     from cloud_endpoint.bench.cloud import run
 
-    run(big_city=big_city, poles=poles)
+    run(big_city=big_city, kept_in=city, poles=poles)
+
+
+@app.command()
+def growth(
+    city: CityFolder = None,
+    build_only: Annotated[bool, typer.Option(help="build the city, measure another time")] = False,
+) -> None:
+    """Only the median check at 1,000,000 berths over that at 10,000."""
+    from cloud_endpoint.bench.growth import keep, ratio
+
+    console = Console()
+    if build_only:
+        if city is None:
+            raise ConfigError("--build-only: name the folder that shall keep the city, --city DIR")
+        keep(console, city)
+        return
+    print(json.dumps({"bench": "cloud", "million_over_ten_thousand": ratio(console, city)}))
 
 
 @app.command()

@@ -46,21 +46,22 @@ FROM given, generate_series(0, berths - 1) n, generate_series(1, visits) v,
 _OFFERED = """
 WITH given AS (SELECT CAST(:site AS text) AS site, CAST(:prefix AS text) AS prefix,
                       CAST(:credential AS text) AS credential, CAST(:token_sha256 AS text) AS token_sha256,
-                      CAST(:orders AS bigint) AS orders, CAST(:now_ms AS bigint) AS now_ms)
+                      CAST(:orders AS bigint) AS orders, CAST(:now_ms AS bigint) AS now_ms,
+                      CAST(:step AS bigint) AS step, CAST(:first AS bigint) AS first)
 """
 _ORDERS = f"""
 INSERT INTO orders (site_id, order_id, credential_id, account_id, place, state, created_ms, expires_ms,
                     changes, offers, submissions, modifications, captures, due_ms)
 {_OFFERED}
 SELECT site, prefix || n, credential, 'account-' || n,
-       json_build_object('pole_code', 'p' || n / 4), 'offered',
+       json_build_object('pole_code', 'p' || (first + n * step) / 4), 'offered',
        now_ms, now_ms + 3600000, 1, 1, 0, 0, 0, now_ms + 3600000
 FROM given, generate_series(0, orders - 1) n
 """
 _CANDIDATES = f"""
 INSERT INTO order_candidates (site_id, order_id, token_sha256, berth_id, expires_ms)
 {_OFFERED}
-SELECT site, prefix || n, token_sha256, 'b' || n, now_ms + 3600000
+SELECT site, prefix || n, token_sha256, 'b' || first + n * step, now_ms + 3600000
 FROM given, generate_series(0, orders - 1) n
 """
 
@@ -94,14 +95,18 @@ def build(engine: Engine, name: str, berths: int, visits: int, now_ms: int) -> C
     return City(tokens=tokens, berths_per_site=per_site)
 
 
-def checks(engine: Engine, city: City, round_name: str, number: int, now_ms: int) -> Iterator[bytes]:
+def checks(
+    engine: Engine, city: City, round_name: str, number: int, now_ms: int, *, first: int = 0
+) -> Iterator[bytes]:
     """Prepare offered orders and return the requests that submit them: 9 of 10 right, 1 with a typing error.
 
-    Spread over all sites, so that a large city is met as a whole.
+    Spread evenly over all sites and their berths, from berth `first` of each on, so that a large city is
+    met as a whole.
     """
     sites = list(city.tokens)
     per_site = -(-number // len(sites))
-    assert per_site <= city.berths_per_site
+    step = city.berths_per_site // per_site
+    assert first < step
     token = f"token-{round_name}"
     prefix = f"order-{round_name}-"
     for site in sites:
@@ -113,6 +118,8 @@ def checks(engine: Engine, city: City, round_name: str, number: int, now_ms: int
                 "token_sha256": fingerprint(token),
                 "orders": per_site,
                 "now_ms": now_ms,
+                "step": step,
+                "first": first,
             }
             connection.execute(text(_ORDERS), values)
             connection.execute(text(_CANDIDATES), values)
@@ -120,7 +127,8 @@ def checks(engine: Engine, city: City, round_name: str, number: int, now_ms: int
     with writing(engine) as connection:  # autovacuum would have done it a minute later
         connection.execute(text("ANALYZE orders, order_candidates, order_events, holds, captures"))
     for n in range(per_site):
+        berth = first + n * step
         for site in sites:
-            typed = f"京A{n:05d}" if n % 10 else f"京B{n:05d}"
+            typed = f"京A{berth:05d}" if n % 10 else f"京B{berth:05d}"
             body = {"berth_token": token, "plate": typed, "minutes": 60}
             yield json_request("POST", f"/v1/orders/{prefix}{n}/submit", city.tokens[site], body)

@@ -1,4 +1,4 @@
-"""A private PostgreSQL cluster on a socket of its own, thrown away afterwards."""
+"""A private PostgreSQL cluster on a socket of its own, thrown away afterwards or kept in a folder."""
 
 import os
 import shutil
@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from cloud_endpoint.errors import CloudError
+
+_NOT_INSTALLED = "PostgreSQL is not installed: apt-get install postgresql"
 
 
 class PostgresMissing(CloudError):
@@ -55,7 +57,7 @@ def private_cluster(options: str = "") -> Iterator[Cluster]:
     """Run a cluster; `options` are `-c name=value`. Raises PostgresMissing."""
     programs = _programs()
     if programs is None:
-        raise PostgresMissing("PostgreSQL is not installed: apt-get install postgresql")
+        raise PostgresMissing(_NOT_INSTALLED)
     with tempfile.TemporaryDirectory(prefix="edged-pg-") as folder:
         cluster = Cluster(Path(folder), programs, options)
         cluster.create()
@@ -64,6 +66,24 @@ def private_cluster(options: str = "") -> Iterator[Cluster]:
             yield cluster
         finally:
             cluster.stop()
+
+
+@contextmanager
+def kept_cluster(folder: Path, options: str = "") -> Iterator[Cluster]:
+    """Run the cluster of a folder, made there at the first time. Raises PostgresMissing."""
+    programs = _programs()
+    if programs is None:
+        raise PostgresMissing(_NOT_INSTALLED)
+    folder = folder.resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    cluster = Cluster(folder, programs, options)
+    if not (folder / "data").exists():
+        cluster.create()
+    cluster.start()
+    try:
+        yield cluster
+    finally:
+        cluster.stop("fast")
 
 
 def _programs() -> Path | None:

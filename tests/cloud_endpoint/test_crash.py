@@ -3,9 +3,9 @@
 import pytest
 
 from cloud_endpoint.bench.city import build
-from cloud_endpoint.bench.cloud import served
 from cloud_endpoint.bench.crash import crash
 from cloud_endpoint.bench.postgres import PostgresMissing, private_cluster
+from cloud_endpoint.bench.serving import served
 from cloud_endpoint.clock import system_clock
 from cloud_endpoint.database import open_engine
 from cloud_endpoint.schema import migrate
