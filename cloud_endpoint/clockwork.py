@@ -159,10 +159,7 @@ def pull(cloud: Cloud, capture: Any) -> None:
         log.warning("pull failed device=%s berth=%s: %s", capture.device_id, capture.berth_no, exc)
         _pull_later(cloud, capture, str(exc))
         return
-    try:
-        cloud.take_capture(capture, snapshot)
-    except Problem as exc:  # retention or a person's request took the order while the pole answered
-        log.warning("answer not needed device=%s berth=%s: %s", capture.device_id, capture.berth_no, exc)
+    cloud.take_capture(capture, snapshot)
 
 
 def _pull_later(cloud: Cloud, capture: Any, error: str) -> None:

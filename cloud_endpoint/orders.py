@@ -130,18 +130,22 @@ def save(connection: Connection, order: Order) -> Order:
     return replace(order, log=())
 
 
+def find(connection: Connection, site_id: str, order_id: str, *, lock: bool) -> Order | None:
+    """Return an order, None when retention or its driver's wish has deleted it."""
+    query = select(orders).where(orders.c.site_id == site_id, orders.c.order_id == order_id)
+    row = connection.execute(query.with_for_update() if lock else query).mappings().one_or_none()
+    return Order.of(row) if row is not None else None
+
+
 def load(
     connection: Connection, site_id: str, order_id: str, *, credential_id: str | None = None, lock: bool
 ) -> Order:
     """Return an order, of this terminal only when one is given; raises Problem."""
-    query = select(orders).where(orders.c.site_id == site_id, orders.c.order_id == order_id)
-    if lock:
-        query = query.with_for_update()
-    row = connection.execute(query).mappings().one_or_none()
+    order = find(connection, site_id, order_id, lock=lock)
     # A stranger's order and none at all look the same from outside.
-    if row is None or credential_id not in (None, row["credential_id"]):
+    if order is None or credential_id not in (None, order.credential_id):
         raise unknown()
-    return Order.of(row)
+    return order
 
 
 def unknown() -> Problem:

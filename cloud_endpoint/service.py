@@ -122,7 +122,10 @@ class Cloud:
         """Judge the answer to a capture request, and its order by it."""
         now_ms = self.clock()
         with writing(self.engine) as connection:
-            order = orders.load(connection, capture.site_id, capture.order_id, lock=True)
+            order = orders.find(connection, capture.site_id, capture.order_id, lock=True)
+            if order is None:  # its captures went with it
+                log.info("capture not needed any more device=%s", capture.device_id)
+                return
             if snapshot is not None:
                 error = captures.refusal(snapshot, self._trust(connection, capture), now_ms) or ""
             if error or snapshot is None:
@@ -168,8 +171,9 @@ class Cloud:
             waiting = checks.open_orders(connection, site_id, berth_ids)
         for order_id in waiting:
             with writing(self.engine) as connection:
-                order = orders.load(connection, site_id, order_id, lock=True)
-                checks.resolve(connection, order, self.settings, self.clock())
+                order = orders.find(connection, site_id, order_id, lock=True)
+                if order is not None:  # deleted meanwhile
+                    checks.resolve(connection, order, self.settings, self.clock())
         if waiting:
             self.wake.set()
 

@@ -77,6 +77,7 @@ class Fault(StrEnum):
     """What a pole can do wrong when it is pulled."""
 
     SILENT = "silent"
+    SLOW = "slow"  # answers when it is released
     HTTP_500 = "http_500"
     NONSENSE = "nonsense"
     OTHER_NONCE = "other_nonce"
@@ -273,6 +274,8 @@ class Pole:
                 if pole.fault is Fault.SILENT:
                     pole.release.wait(30)
                     return
+                if pole.fault is Fault.SLOW:
+                    pole.release.wait(30)
                 if pole.fault is Fault.HTTP_500:
                     self.send_error(500)
                     return
