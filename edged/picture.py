@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 Image = NDArray[np.uint8]  # height x width x 3, BGR
 
-MAX_PIXELS = 50_000_000  # 150 MB decoded: more would bring a 1 GB box down
+# 150 MB decoded: more would bring a 1 GB box down. OpenCV keeps to it for all formats (edged/__init__.py).
+MAX_PIXELS = 50_000_000
 
 _SOI, _EOI = 0xD8, 0xD9
 _STANDALONE = frozenset((0x01, *range(0xD0, 0xD8)))  # markers without a length
@@ -37,10 +38,7 @@ def decode_jpeg(data: bytes) -> Image:
     """
     size = _whole_jpeg(data)
     if size.width_px * size.height_px > MAX_PIXELS:
-        raise PictureError(
-            f"the picture is {size.width_px}x{size.height_px}, over {MAX_PIXELS // 1_000_000} megapixels;"
-            " choose a smaller resolution"
-        )
+        raise _too_large(f"{size.width_px}x{size.height_px}, ")
     return _decoded(data)
 
 
@@ -80,11 +78,19 @@ def _decoded(data: bytes) -> Image:
         raise PictureError("there are no bytes at all")
     try:
         image = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error as exc:  # sizes beyond OpenCV's own limit
+    except cv2.error as exc:
+        if "CV_IO_MAX_IMAGE" in str(exc):
+            raise _too_large() from exc
         raise PictureError(f"the picture cannot be decoded: {exc.err or exc}") from exc
     if image is None:
-        raise PictureError(f"this is not a picture: it begins with {what_it_begins_with(data)}")
+        begins = what_it_begins_with(data)
+        raise PictureError(f"no whole JPEG, PNG, BMP, TIFF or WebP picture: it begins with {begins}")
     return np.asarray(image, np.uint8)
+
+
+def _too_large(size: str = "") -> PictureError:
+    limit = MAX_PIXELS // 1_000_000
+    return PictureError(f"the picture is {size}over {limit} megapixels; choose a smaller resolution")
 
 
 def _whole_jpeg(data: bytes) -> _JpegSize:

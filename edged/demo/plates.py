@@ -6,9 +6,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.demo.plate_face import draw_character
 from edged.domain.plate import PlateKind, kinds_of
 from edged.picture import Image
+from edged.plate_face import draw_character
 
 PX_PER_MM = 2
 

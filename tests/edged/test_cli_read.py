@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import cv2
@@ -12,7 +13,11 @@ import pytest
 from typer.testing import CliRunner, Result
 
 from edged.cli import app
+from edged.cli.annotated import write_annotated
 from edged.domain.plate import PlateKind
+from edged.domain.reading import Evidence, PlateRead, Reading
+
+EDGED = Path(sys.executable).parent / "edged"
 
 
 def edged_read(*arguments: str | Path) -> Result:
@@ -130,3 +135,81 @@ def test_a_four_megapixel_picture_is_read_within_160_mb(tmp_path: Path) -> None:
         env=environment,
     )
     assert int(done.stderr.split()[-1]) <= 160 * 1024
+
+
+def test_a_small_file_that_unfolds_to_gigabytes_is_refused_in_little_memory(tmp_path: Path) -> None:
+    side_px = 20_000
+    bomb, endless = tmp_path / "bomb.png", Path("/dev/zero")
+    assert cv2.imwrite(str(bomb), np.zeros((side_px, side_px), np.uint8))
+    script = (
+        "import sys, resource; from edged.cli import app\n"
+        f"try: app(['read', '--json', {str(bomb)!r}, {str(endless)!r}])\n"
+        "except SystemExit as end: assert end.code == 1, end.code\n"
+        "peak = [l for l in open('/proc/self/status') if l.startswith('VmHWM')][0].split()[1]\n"
+        "print(peak, file=sys.stderr)\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, timeout=60, check=True
+    )
+    errors = [json.loads(line)["error"] for line in done.stdout.splitlines()]
+    assert errors == [
+        "the picture is over 50 megapixels; choose a smaller resolution",
+        "the file is over 64 MiB; it is not a picture of a car",
+    ]
+    assert int(done.stderr.split()[-1]) <= 300 * 1024
+
+
+def test_what_opencv_cannot_decode_is_told_once_and_in_our_words(tmp_path: Path, picture: Path) -> None:
+    whole, cut_off, other = tmp_path / "whole.bmp", tmp_path / "cut_off.bmp", tmp_path / "other.gif"
+    assert cv2.imwrite(str(whole), cv2.imread(str(picture)))
+    cut_off.write_bytes(whole.read_bytes()[:100_000])
+    other.write_bytes(b"GIF89a" + bytes(64))
+    done = subprocess.run(
+        [EDGED, "read", "--json", cut_off, other],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert done.stderr == ""
+    for line in done.stdout.splitlines():
+        assert json.loads(line)["error"].startswith("no whole JPEG, PNG, BMP, TIFF or WebP picture")
+
+
+def test_a_name_that_is_not_utf_8_leaves_the_line_valid_json(tmp_path: Path, picture: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/bad\xff\xfe.png"
+    Path(os.fsdecode(path)).write_bytes(picture.read_bytes())
+    done = subprocess.run(
+        [EDGED, "read", "--json", path],
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+    assert os.fsencode(json.loads(done.stdout.decode("utf-8"))["file"]) == path
+
+
+def test_a_folder_that_cannot_be_made_is_told_with_status_2(tmp_path: Path, picture: Path) -> None:
+    (tmp_path / "file").touch()
+    result = edged_read("--annotate", tmp_path / "file" / "out", picture)
+    assert result.exit_code == 2
+    assert "cannot be made (Not a directory); name another folder" in result.stderr
+
+
+@pytest.mark.parametrize("size", [(400, 600), (24, 60)])
+def test_annotated_pictures_show_the_province(tmp_path: Path, size: tuple[int, int]) -> None:
+    shown = []
+    for text in ("皖A12345", "京A12345", "沪A12345"):
+        reading = Reading(
+            text=text, kind=PlateKind.SMALL_CAR, confidence=0.99, characters=(0.99,) * 7, accepted=True
+        )
+        corners = ((20.0, 10.0), (40.0, 10.0), (40.0, 20.0), (20.0, 20.0))
+        plate = PlateRead(
+            reading=reading, corners=corners, evidence=Evidence(slots=(), kinds={}), sharpness=1.0
+        )
+        path = tmp_path / "one.jpg"
+        write_annotated(path, np.full((*size, 3), 90, np.uint8), [plate])
+        shown.append(cv2.imread(str(path)))
+    for one, other in combinations(shown, 2):
+        assert one.shape == (*size, 3)
+        assert np.abs(one.astype(int) - other).max() > 60

@@ -1,7 +1,8 @@
-"""The demo's own plate typeface: outlines and strokes from plate_face.json, drawn as masks.
+"""A plate typeface of the project's own: outlines and strokes from plate_face.json, drawn as masks.
 
-Close to the characters of GA 36 plates (even, heavy strokes in a box of 45x90 mm), and of its own
-drawing, so that the models are shown letters that their training never saw.
+Close to the characters of GA 36 plates (even, heavy strokes in a box of 45x90 mm). The demo's cars carry
+it, so that the models are shown letters that their training never saw, and `edged read --annotate` writes
+plates with it: OpenCV's own fonts have no Chinese.
 """
 
 import json
@@ -67,7 +68,7 @@ def _draw_stroke(mask: NDArray[np.uint8], points: _Points, pen_px: float) -> Non
 
 @cache
 def _face() -> dict[str, _Character]:
-    text = resources.files("edged.demo").joinpath("plate_face.json").read_text(encoding="utf-8")
+    text = resources.files("edged").joinpath("plate_face.json").read_text(encoding="utf-8")
     characters = cast(dict[str, dict[str, object]], json.loads(text)["characters"])
     return {
         name: _Character(
