@@ -72,6 +72,25 @@ def _resolve(
     return judge(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
 
 
+def quiet_until(
+    order: Order, scene: Scene, settings: CloudSettings, now_ms: int, *, on_its_way: bool
+) -> int | None:
+    """Return when a watched order is looked at next if there is no news for it, None if there is."""
+    same_vehicle = order.visit_id == (scene.sight.visit_id if scene.sight else None)
+    if order.state is OrderState.CONFIRMED:
+        assert order.hold_until_ms is not None
+        next_ms = min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS)
+        return next_ms if same_vehicle and now_ms < order.hold_until_ms else None
+    decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
+    if order.state is OrderState.REVIEW:
+        news = same_vehicle and (decision.event is OrderEvent.MATCH or not on_its_way)
+        return None if news else _next_review_look(order, settings, now_ms)
+    if now_ms >= order.expires_ms or not same_vehicle or decision.recapture:
+        return None
+    waits_on = (decision.event, decision.reason) == (OrderEvent.WAIT, order.reason)
+    return _next_pending_look(order, settings, now_ms) if waits_on else None
+
+
 def judge(
     connection: Connection,
     order: Order,
@@ -93,7 +112,7 @@ def judge(
     if decision.event is OrderEvent.MISMATCH:
         changes["modifications"] = order.modifications + 1
     if decision.event is OrderEvent.WAIT:
-        changes["due_ms"] = min(order.expires_ms, now_ms + _look_again_ms(order, settings, now_ms))
+        changes["due_ms"] = _next_pending_look(order, settings, now_ms)
     if decision.recapture:
         _ask(connection, order, scene, settings, now_ms)
     if decision.event is OrderEvent.WAIT and (order.state, order.reason) == (
@@ -173,10 +192,11 @@ def _look_on(
     return orders.save(connection, order)
 
 
-def _look_again_ms(order: Order, settings: CloudSettings, now_ms: int) -> int:
+def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
     """Without any news an order is looked at the more rarely, the longer it has waited."""
     waited_ms = now_ms - (order.submitted_ms or now_ms)
-    return max(round(settings.orders.look_again_s * 1000), waited_ms // 4)
+    wait_ms = max(round(settings.orders.look_again_s * 1000), waited_ms // 4)
+    return min(order.expires_ms, now_ms + wait_ms)
 
 
 def approve(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:

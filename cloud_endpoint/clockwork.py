@@ -13,13 +13,13 @@ from typing import Any
 
 from sqlalchemy import select, update
 
-from cloud_endpoint import captures, checks, evidence, orders, pulls, webhooks
+from cloud_endpoint import captures, evidence, looks, pulls, webhooks
+from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import writing
 from cloud_endpoint.errors import DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
-from cloud_endpoint.tables import CAPTURE_ASKED, ORDER_OPEN, devices, wanted_pictures
+from cloud_endpoint.tables import CAPTURE_ASKED, devices, wanted_pictures
 from cloud_endpoint.tables import captures as captures_table
-from cloud_endpoint.tables import orders as orders_table
 
 log = logging.getLogger(__name__)
 
@@ -27,7 +27,6 @@ TICK_S = 0.5
 PAUSE_S = 0.02  # what is asked for meanwhile is done in the same round
 AT_ONCE = 32
 MOST_PULLS = 3
-ORDERS_AT_ONCE = 200
 LEASE_MS = 5_000
 PICTURE_LONGEST_WAIT_MS = 3_600_000
 
@@ -159,7 +158,7 @@ def pull(cloud: Cloud, capture: Any) -> None:
         log.warning("pull failed device=%s berth=%s: %s", capture.device_id, capture.berth_no, exc)
         _pull_later(cloud, capture, str(exc))
         return
-    cloud.take_capture(capture, snapshot)
+    take_capture(cloud, capture, snapshot)
 
 
 def _pull_later(cloud: Cloud, capture: Any, error: str) -> None:
@@ -177,21 +176,9 @@ def _pull_later(cloud: Cloud, capture: Any, error: str) -> None:
 
 
 def due_orders(cloud: Cloud) -> int:
-    """Do what the clock demands of orders: expiry, the next look; returns how many were due."""
-    now_ms = cloud.clock()
-    o = orders_table.c
+    """Do what the clock demands of orders; returns how many were due."""
     with writing(cloud.engine) as connection:
-        due = connection.execute(
-            select(orders_table)
-            .where(ORDER_OPEN, o.due_ms <= now_ms)
-            .order_by(o.due_ms)
-            .limit(ORDERS_AT_ONCE)
-            .with_for_update(skip_locked=True)
-        ).mappings()
-        found = [orders.Order.of(row) for row in due]
-        for order in found:
-            checks.expire(connection, order, cloud.settings, now_ms)
-    return len(found)
+        return looks.look(connection, cloud.settings, cloud.clock())
 
 
 def claim_webhooks(cloud: Cloud, most: int) -> list[Any]:

@@ -30,8 +30,15 @@ def open_engine(url: str, pool_size: int = 10) -> Engine:
         return engine
     if url.startswith("postgresql+psycopg://"):
         arguments = {"options": POSTGRES_OPTIONS, "prepare_threshold": 0}
+        # A new connection must plan all statements before it is any good (0045): none is made for a burst and
+        # thrown away after it, and of those that are there as few are used as will do.
         return create_engine(
-            url, pool_size=pool_size, max_overflow=40, pool_timeout=30, connect_args=arguments
+            url,
+            pool_size=pool_size,
+            max_overflow=0,
+            pool_timeout=30,
+            pool_use_lifo=True,
+            connect_args=arguments,
         )
     raise ConfigError(
         f"database.url: got {url!r}; use sqlite:////path/cloud.db or postgresql+psycopg://user@host/name"
