@@ -21,7 +21,8 @@ The simulator (`firmware_bridge.simulator`) is not imported from here: nothing o
 from firmware_bridge.bus import SensorBus
 from firmware_bridge.channels import ChannelState, Observation
 from firmware_bridge.errors import BridgeError, Fault, PortError, ProfileError, SettingsError
-from firmware_bridge.profile_files import ProfilesFound, find_profiles, load_profile, load_profiles
+from firmware_bridge.profile_files import load_profile
+from firmware_bridge.profile_folders import ProfilesFound, find_profiles, load_profiles
 from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.settings import BusSettings, Rs485Mode, SensorSettings, check_sensors
 from firmware_bridge.statistics import BusSnapshot, ChannelSnapshot, SensorSnapshot

@@ -37,10 +37,13 @@ class SerialLine:
         """Hand a whole frame to the driver. Raises PortError."""
         try:
             written = os.write(self._fd, frame)
+        except BlockingIOError:
+            written = 0
         except OSError as exc:
             raise port_error(exc, self._name) from exc
         if written != len(frame):
-            raise PortError(f"{self._name} took {written} of {len(frame)} characters", "check the adapter")
+            remedy = "the adapter sends nothing on: plug it in again, or exchange it"
+            raise PortError(f"{self._name} took {written} of {len(frame)} characters", remedy)
 
     def read(self, until_s: float, not_before_s: float = 0.0) -> bytes:
         """What has arrived; waits for it until `until_s` (monotonic), and sleeps until `not_before_s` first.

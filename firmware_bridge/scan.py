@@ -13,7 +13,8 @@ from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.settings import BusSettings, SensorSettings
 from firmware_bridge.transaction import Cause, Outcome
 
-_PROBE_TIMEOUT_S = 0.1
+PROBE_TIMEOUT_S = 0.1  # many ids are tried: none is waited for long
+NAMED_PROBE_TIMEOUT_S = 0.5  # somebody expects a device at this id, if only a slow one
 _LATE_S = 0.3  # before a found device is asked what it is
 _LIKELY_IDS = range(1, 33)
 _ALL_IDS = range(1, 248)
@@ -86,10 +87,12 @@ def scan(
     profiles: Mapping[str, SensorProfile],
     device_ids: Sequence[int],
     on_tried: Callable[[], object] = lambda: None,
+    *,
+    probe_timeout_s: float = PROBE_TIMEOUT_S,
 ) -> Iterator[Found]:
     """Ask each id at one link setting; `on_tried` is called after each. A device shows by any valid reply."""
     for device_id in device_ids:
-        if any(ask(request, _PROBE_TIMEOUT_S).heard for request in _probes(device_id, profiles.values())):
+        if any(ask(request, probe_timeout_s).heard for request in _probes(device_id, profiles.values())):
             yield identify(ask, link, device_id, profiles)
         on_tried()
 

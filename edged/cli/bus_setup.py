@@ -29,18 +29,19 @@ def scan(
     from rich.progress import Progress
 
     from edged.cli.bus_desk import bridge_errors
-    from firmware_bridge.scan import likely_ids
+    from firmware_bridge.scan import NAMED_PROBE_TIMEOUT_S, PROBE_TIMEOUT_S, likely_ids
     from firmware_bridge.scan import scan as scan_link
 
     profiles, links = _scan_plan(config, bus, port, everything, baud)
     device_ids = _parse_ids(ids) if ids else likely_ids(profiles.values(), everything=everything)
+    timeout_s = NAMED_PROBE_TIMEOUT_S if ids else PROBE_TIMEOUT_S
     console, count = Console(), 0
     with bridge_errors(), Progress(console=Console(stderr=True), transient=True) as progress:
         for link, asking in links:
             task = progress.add_task(str(link), total=len(device_ids))
             with asking as ask:
                 tried = partial(progress.advance, task)
-                for found in scan_link(ask, link, profiles, device_ids, tried):
+                for found in scan_link(ask, link, profiles, device_ids, tried, probe_timeout_s=timeout_s):
                     count += 1
                     fits = ", ".join(found.identified) or ", ".join(f"{name}?" for name in found.fitting)
                     if as_json:

@@ -21,7 +21,7 @@ from rich.table import Table
 from firmware_bridge.bench import wire
 from firmware_bridge.bench.memory import memory_growth_kib
 from firmware_bridge.bench.torture import torture
-from firmware_bridge.profile_files import load_profiles
+from firmware_bridge.profile_folders import load_profiles
 from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.simulator.config import standard_profile_directories
 

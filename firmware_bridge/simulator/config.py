@@ -10,7 +10,7 @@ from typing import Any
 from firmware_bridge.errors import BridgeError, Fault, SettingsError
 from firmware_bridge.fields import Fields
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.profile_files import load_profiles
+from firmware_bridge.profile_folders import ProfilesFound, find_profiles
 from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.simulator.device import SimulatedDevice
 from firmware_bridge.simulator.faults import FaultPlan, LineFaults
@@ -38,10 +38,10 @@ def standard_profile_directories() -> list[Path]:
 
 
 def load_simulator_settings(path: Path) -> SimulatorSettings:
-    """Read sim.toml. Raises SettingsError with all faults, ProfileError for a faulty profile."""
+    """Read sim.toml. Raises SettingsError with all faults, those of profiles that a device names included."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, tomllib.TOMLDecodeError) as exc:
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as exc:
         raise SettingsError(
             str(path), [Fault(key="file", got=str(exc), remedy="give a readable TOML file")]
         ) from exc
@@ -52,8 +52,8 @@ def load_simulator_settings(path: Path) -> SimulatorSettings:
     timing = LinkTiming(baudrate=fields.integer("baudrate", low=300, high=1_000_000, default=9600))
     seed = fields.integer("seed", low=0, high=2**32, default=1)
     directories = [Path(item) for item in fields.raw("profiles", [])] or standard_profile_directories()
-    profiles = load_profiles(directories)
-    devices = [_device(part, profiles) for part in fields.sections("device")]
+    found = find_profiles(directories)
+    devices = [_device(part, found) for part in fields.sections("device")]
     line_faults = _checked(LineFaults, "faults", document.get("faults", {}), faults)
     traffic = [_deed(at, values, faults) for at, values in enumerate(document.get("traffic", []))]
     fields.mark("faults", "traffic")
@@ -72,19 +72,34 @@ def load_simulator_settings(path: Path) -> SimulatorSettings:
     )
 
 
-def _device(fields: Fields, profiles: dict[str, SensorProfile]) -> SimulatedDevice | None:
-    name = fields.one_of("profile", tuple(sorted(profiles)))
+def _device(fields: Fields, found: ProfilesFound) -> SimulatedDevice | None:
+    profile = _profile(fields, found)
     device_id = fields.integer("id", low=1, high=255)
     turnaround_ms = fields.number("turnaround_ms", low=0.0, default=5.0)
     occupied = fields.raw("occupied", False)
     plan = _checked(FaultPlan, "faults", fields.raw("faults", {}), fields.faults)
     fields.refuse_unknown()
-    if name not in profiles:
+    if profile is None:
         return None
     channels = ((1,) if occupied else ()) if isinstance(occupied, bool) else occupied
     return SimulatedDevice(
-        profiles[name], device_id, occupied=channels, turnaround_s=turnaround_ms / 1000, faults=plan
+        profile, device_id, occupied=channels, turnaround_s=turnaround_ms / 1000, faults=plan
     )
+
+
+def _profile(fields: Fields, found: ProfilesFound) -> SensorProfile | None:
+    """Return the profile that a device names; a faulty file's own faults are told with the device."""
+    name = fields.raw("profile", None)
+    if not isinstance(name, str) or name not in found.spoilt:
+        name = fields.one_of("profile", tuple(sorted(found.profiles)))
+        return found.profiles.get(name)
+    for error in found.errors:
+        if error.name == name:
+            fields.faults.extend(
+                Fault(key=f"profile {error.file}: {fault.key}", got=fault.got, remedy=fault.remedy)
+                for fault in error.faults
+            )
+    return None
 
 
 def _checked(kind: Any, where: str, values: Any, faults: list[Fault]) -> Any:

@@ -2,8 +2,10 @@
 
 import errno
 import itertools
+import os
 import termios
 import threading
+import tty
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -21,7 +23,7 @@ from firmware_bridge import (
     SettingsError,
     check_sensors,
 )
-from firmware_bridge.port import open_line, port_error
+from firmware_bridge.port import SerialLine, open_line, port_error
 from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
 from tests.firmware_bridge.conftest import rehearsal, running, wait_for
 
@@ -355,3 +357,17 @@ def test_two_buses_run_side_by_side(tmp_path: Path, profiles: Profiles) -> None:
         left.device(1).arrive()
         wait_for(lambda: left.states("ld120-1")[-1] == "occupied", "the left one sees it")
         assert right.states("ld120-1") == ["vacant"]
+
+
+def test_an_adapter_that_sends_nothing_on_is_not_called_held_by_another_process() -> None:
+    far, near = os.openpty()
+    try:
+        tty.setraw(near)
+        os.set_blocking(near, False)
+        line = SerialLine(near, "/dev/ttyUSB0")
+        with pytest.raises(PortError, match=r"took \d+ of 64 characters") as refused:
+            all(line.send(bytes(64)) is None for _ in itertools.count())  # nobody reads the far end
+        assert "plug it in again" in refused.value.remedy
+    finally:
+        os.close(far)
+        os.close(near)

@@ -12,13 +12,26 @@ from pathlib import Path
 import pytest
 import serial
 
-from firmware_bridge import BridgeError, BusSettings, PortError, SensorProfile, SensorSettings
+from firmware_bridge import (
+    BridgeError,
+    BusSettings,
+    PortError,
+    SensorProfile,
+    SensorSettings,
+    SettingsError,
+)
 from firmware_bridge.desk import bus_commands
 from firmware_bridge.frames import Request
 from firmware_bridge.identity import change_id
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.scan import LinkSettings, bare_bus, likely_ids, likely_links, scan
-from firmware_bridge.simulator import BusSimulator, FaultPlan, SimulatedDevice, send_command
+from firmware_bridge.scan import NAMED_PROBE_TIMEOUT_S, LinkSettings, bare_bus, likely_ids, likely_links, scan
+from firmware_bridge.simulator import (
+    BusSimulator,
+    FaultPlan,
+    SimulatedDevice,
+    load_simulator_settings,
+    send_command,
+)
 from firmware_bridge.trace import read_trace, replay
 from firmware_bridge.transaction import Cause
 from tests.firmware_bridge.conftest import running, wait_for
@@ -115,7 +128,7 @@ def test_a_scan_finds_devices_at_their_rate_and_names_the_profile(tmp_path: Path
         for baudrate in (9600, 19200):
             link = LinkSettings(baudrate=baudrate, parity="N", stop_bits=1)
             with bare_bus(str(tmp_path / "bus"), link) as ask:
-                found += list(scan(ask, link, profiles, [2, 3, 5]))
+                found += list(scan(ask, link, profiles, [2, 3, 5], probe_timeout_s=NAMED_PROBE_TIMEOUT_S))
     finally:
         stop.set()
         thread.join()
@@ -311,3 +324,20 @@ def test_our_master_reads_a_pymodbus_server(tmp_path: Path) -> None:
             cable.join()
     for fd in (near, far, bus_near, bus_far):
         os.close(fd)
+
+
+def test_the_simulator_minds_no_faulty_profile_that_no_device_names(tmp_path: Path) -> None:
+    shipped = Path(__file__).parents[2] / "config" / "sensors"
+    (tmp_path / "mine.toml").write_text('name = "mine"\nformat = 2\n')
+    (tmp_path / "torn.toml").write_text("[registers")
+    text = f'link = "{tmp_path}/bus0"\nprofiles = ["{tmp_path}", "{shipped}"]\n[[device]]\nid = 1\nprofile = '
+    config = tmp_path / "settings" / "sim.toml"
+    config.parent.mkdir()
+    config.write_text(text + '"ld120"')
+    assert [device.device_id for device in load_simulator_settings(config).devices] == [1]
+    config.write_text(text + '"mine"')
+    with pytest.raises(SettingsError) as refused:
+        load_simulator_settings(config)
+    keys = [fault.key for fault in refused.value.faults]
+    assert f"profile {tmp_path / 'mine.toml'}: format" in keys
+    assert not any("torn.toml" in key for key in keys)
