@@ -48,6 +48,7 @@ from sqlalchemy import Connection, Engine, select
 
 from cloud_endpoint import access, audit, enrolment, registry, retention, schema
 from cloud_endpoint.api.app import serve as run_server
+from cloud_endpoint.calls.operators import pull_snapshot
 from cloud_endpoint.clock import from_ms, system_clock
 from cloud_endpoint.database import open_engine, reading, writing
 from cloud_endpoint.errors import CloudError, ConfigError, DatabaseUnavailable, Problem
@@ -309,7 +310,7 @@ def _add_credential(
 def snapshot(site: Site, berth_no: BerthNumber, config: Config = None) -> None:
     """Pull a berth's latest snapshot from its pole, verify it, and print it as JSON (plate included)."""
     settings, engine = _open(config)
-    taken = Cloud(engine=engine, settings=settings).pull_snapshot(site, berth_no)
+    taken = pull_snapshot(Cloud(engine=engine, settings=settings), site, berth_no)
     print(taken.model_dump_json(indent=2))
 
 

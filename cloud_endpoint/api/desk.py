@@ -11,6 +11,7 @@ from cloud_endpoint.access import unauthorised
 from cloud_endpoint.api.context import Service
 from cloud_endpoint.api.operators import ReviewIdPath
 from cloud_endpoint.api.rendering import HEADERS, Kept, Lang, SameSite, page, remember, said
+from cloud_endpoint.calls import operators
 from cloud_endpoint.desk import Desk
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import ReviewDecision, Verdict
@@ -33,7 +34,7 @@ def _desk(
     if operator is None:
         return page("sign_in.html", lang, problem=problem)
     try:
-        shown = cloud.desk(operator)
+        shown = operators.desk(cloud, operator)
     except Problem as refused:
         return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
     return _shown("desk.html", shown, lang, problem, status)
@@ -48,14 +49,14 @@ def _shown(
 @router.get("/live")
 def live(cloud: Service, lang: Lang, operator: Operator = None) -> HTMLResponse:
     """The part of the page that its script renews."""
-    return _shown("desk_live.html", cloud.desk(_signed_in(operator)), lang)
+    return _shown("desk_live.html", operators.desk(cloud, _signed_in(operator)), lang)
 
 
 @router.post("/session", dependencies=[SameSite], response_model=None)
 def sign_in(cloud: Service, token: Annotated[str, Form(max_length=200)] = "", lang: Kept = "zh") -> Response:
     """Sign in with an operator's token; it stays in a cookie that scripts cannot read."""
     try:
-        cloud.desk(token.strip())
+        operators.desk(cloud, token.strip())
     except Problem as refused:
         return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
     response = RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
@@ -94,7 +95,7 @@ def decide(
         return _desk(cloud, token, lang, said(problem, lang), problem.status)
     wanted = ReviewDecision(decision=decision, operator_plate=operator_plate or None, reason=reason.strip())
     try:
-        cloud.decide_review(token, review_id, wanted)
+        operators.decide_review(cloud, token, review_id, wanted)
     except Problem as problem:
         return _desk(cloud, token, lang, said(problem, lang), problem.status)
     return RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
@@ -103,7 +104,7 @@ def decide(
 @router.get("/reviews/{review_id}/picture")
 def picture(review_id: ReviewIdPath, cloud: Service, operator: Operator = None) -> Response:
     """The picture of a review, for the desk."""
-    body = cloud.review_picture(_signed_in(operator), review_id)
+    body = operators.review_picture(cloud, _signed_in(operator), review_id)
     return Response(body, media_type="image/jpeg", headers=HEADERS)
 
 

@@ -22,6 +22,7 @@ from cloud_endpoint.api.context import Service
 from cloud_endpoint.api.rendering import Kept, Lang, SameSite, page, remember, said
 from cloud_endpoint.api.terminals import OrderIdPath
 from cloud_endpoint.api.words import words
+from cloud_endpoint.calls import terminals
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import Appeal, BerthNumberAcquisition, Place, PrePaymentOrder
 from cloud_endpoint.order_states import UNDECIDED, IllegalEvent, OrderState
@@ -74,9 +75,9 @@ def open_order(
         front.charge_address(cloud, token, request.client.host if request.client else "")
         place = Place(pole_code=code)
         opening = BerthNumberAcquisition(place=place, account_id=account)
-        order_id = cloud.open_order(token, opening, once if driver else None).order_id
-        if cloud.view(token, order_id).state is OrderState.DRAFT:
-            cloud.offer(token, order_id)
+        order_id = terminals.open_order(cloud, token, opening, once if driver else None).order_id
+        if terminals.view(cloud, token, order_id).state is OrderState.DRAFT:
+            terminals.offer(cloud, token, order_id)
     except Problem as problem:
         return _start(cloud, lang, code, account, said(problem, lang), problem.status)
     except ValidationError:
@@ -131,7 +132,7 @@ def other_berths(order_id: OrderIdPath, cloud: Service, lang: Kept = "zh", drive
     """Offer the next berths of this place."""
     token = _own(cloud, order_id, driver)
     try:
-        cloud.offer(token, order_id, elsewhere=True)
+        terminals.offer(cloud, token, order_id, elsewhere=True)
     except Problem as problem:
         return _show(cloud, order_id, lang, driver, problem.status, problem=said(problem, lang))
     except IllegalEvent:
@@ -153,7 +154,7 @@ def submit(
     token = _own(cloud, order_id, driver)
     try:
         request = PrePaymentOrder(berth_token=berth_token, plate=plate, minutes=minutes)
-        cloud.submit(token, order_id, request)
+        terminals.submit(cloud, token, order_id, request)
     except (Problem, ValidationError) as refused:
         problem = refused if isinstance(refused, Problem) else _incomplete(berth_token)
         entered = {"plate": plate, "minutes": minutes, "token": berth_token}
@@ -182,7 +183,7 @@ def cancel(
     """End the order."""
     token = _own(cloud, order_id, driver)
     with suppress(IllegalEvent):  # already ended: the page tells
-        cloud.cancel(token, order_id)
+        terminals.cancel(cloud, token, order_id)
     return _to(order_id, lang)
 
 
@@ -198,7 +199,7 @@ def appeal(
     """Object to what became of the order."""
     token = _own(cloud, order_id, driver)
     with suppress(IllegalEvent):
-        cloud.appeal(token, order_id, Appeal(reason=reason), once)
+        terminals.appeal(cloud, token, order_id, Appeal(reason=reason), once)
     return _show(cloud, order_id, lang, driver, notice=words(lang)["appealed"])
 
 

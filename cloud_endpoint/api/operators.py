@@ -10,6 +10,7 @@ from cloud_endpoint import metrics as cloud_metrics
 from cloud_endpoint import schema
 from cloud_endpoint.api.context import OperatorToken, Service
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.calls import operators as calls
 from cloud_endpoint.database import reading
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import ReviewDecision, ReviewView
@@ -24,13 +25,13 @@ BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
 @router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))
 def snapshot(berth_no: BerthNoPath, cloud: Service, token: OperatorToken) -> Snapshot:
     """泊位车牌快照, pulled from the pole now; its signature, nonce and time are verified."""
-    return cloud.snapshot(token, berth_no)
+    return calls.snapshot(cloud, token, berth_no)
 
 
 @router.get("/v1/reviews", tags=["operators"], responses=documented(401, 403))
 def reviews(cloud: Service, token: OperatorToken) -> list[ReviewView]:
     """The open reviews, oldest first, with read, ordered and operator's plate in columns of their own."""
-    return cloud.reviews(token)
+    return calls.reviews(cloud, token)
 
 
 @router.post("/v1/reviews/{review_id}", tags=["operators"], responses=documented(401, 403, 404, 409))
@@ -38,7 +39,7 @@ def decide_review(
     review_id: ReviewIdPath, request: ReviewDecision, cloud: Service, token: OperatorToken
 ) -> ReviewView:
     """Decide a review, with a reason; it is audited."""
-    return cloud.decide_review(token, review_id, request)
+    return calls.decide_review(cloud, token, review_id, request)
 
 
 @router.get(
@@ -49,7 +50,7 @@ def decide_review(
 )
 def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
     """The evidence picture of a review."""
-    return Response(cloud.review_picture(token, review_id), media_type="image/jpeg")
+    return Response(calls.review_picture(cloud, token, review_id), media_type="image/jpeg")
 
 
 @router.get("/healthz", tags=["operation"])

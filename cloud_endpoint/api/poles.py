@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.api.context import DeviceToken, Service
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.calls import poles as calls
 from cloud_endpoint.errors import Problem
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, SyncAnswer, SyncRequest
 
@@ -56,7 +57,7 @@ Sha256Path = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
 @router.post("/v1/enrolments", status_code=201, responses=documented(403, 409))
 def enrol(request: EnrolmentRequest, cloud: Service) -> EnrolmentAnswer:
     """A box trades its one-time code for a token."""
-    return cloud.enrol(request)
+    return calls.enrol(cloud, request)
 
 
 @router.post("/v1/devices/{device_id}/events", responses=documented(401, 413, 415, 429))
@@ -65,7 +66,7 @@ async def sync(
 ) -> SyncAnswer:
     """A pole delivers its events; verdicts and requests come back. The body may be gzip."""
     async with turns:
-        return await to_thread.run_sync(cloud.sync, device_id, token, request, limiter=turns.threads)
+        return await to_thread.run_sync(calls.sync, cloud, device_id, token, request, limiter=turns.threads)
 
 
 @router.put(
@@ -84,5 +85,5 @@ async def put_evidence(
 ) -> Response:
     """A pole uploads a picture that the cloud asked for."""
     body = await request.body()
-    await run_in_threadpool(cloud.put_evidence, device_id, token, sha256, body)
+    await run_in_threadpool(calls.put_evidence, cloud, device_id, token, sha256, body)
     return Response(status_code=204)

@@ -9,6 +9,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.api.context import Service, TerminalToken
 from cloud_endpoint.api.problems import documented
+from cloud_endpoint.calls import terminals as calls
 from cloud_endpoint.messages import (
     Appeal,
     BerthNumberAcquisition,
@@ -39,7 +40,7 @@ def acquire_berth_number(
     request: BerthNumberAcquisition, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """泊位号获取指令: open an order for a place."""
-    return cloud.open_order(token, request, key)
+    return calls.open_order(cloud, token, request, key)
 
 
 @router.post("/{order_id}/candidates", responses=documented(401, 403, 404, 409, 429))
@@ -47,7 +48,7 @@ def offer_candidates(
     order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
 ) -> CandidateBerths:
     """候选泊位号: berth numbers to choose from, each with a token for this order."""
-    return cloud.offer(token, order_id, key)
+    return calls.offer(cloud, token, order_id, key)
 
 
 @router.post("/{order_id}/submit", responses=documented(401, 403, 404, 409))
@@ -59,7 +60,7 @@ def submit(
     key: IdempotencyKey = None,
 ) -> OrderAnswer:
     """预缴费订单: a berth and the second plate; answered by an instruction."""
-    return cloud.submit(token, order_id, request, key)
+    return calls.submit(cloud, token, order_id, request, key)
 
 
 @router.get("/{order_id}", responses=documented(401, 403, 404))
@@ -71,10 +72,10 @@ async def view(
 ) -> OrderAnswer:
     """Where the order stands; with `wait`, as soon as it is no longer pending."""
     deadline = time.monotonic() + wait
-    order = await run_in_threadpool(cloud.view, token, order_id)
+    order = await run_in_threadpool(calls.view, cloud, token, order_id)
     while order.state in UNDECIDED and time.monotonic() < deadline:
         await asyncio.sleep(LONG_POLL_STEP_S)
-        order = await run_in_threadpool(cloud.view, token, order_id)
+        order = await run_in_threadpool(calls.view, cloud, token, order_id)
     return order
 
 
@@ -83,7 +84,7 @@ def cancel(
     order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """End an order that is not paid."""
-    return cloud.cancel(token, order_id, key)
+    return calls.cancel(cloud, token, order_id, key)
 
 
 @router.post("/{order_id}/appeals", status_code=201, responses=documented(401, 403, 404, 409))
@@ -91,7 +92,7 @@ def appeal(
     order_id: OrderIdPath, request: Appeal, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """Object to a closed order: an operator looks at it again; nothing is overwritten."""
-    return cloud.appeal(token, order_id, request, key)
+    return calls.appeal(cloud, token, order_id, request, key)
 
 
 callbacks = APIRouter(prefix="/v1/callbacks", tags=["callbacks"])
@@ -115,4 +116,4 @@ async def report_payment(
 ) -> PaymentAnswer:
     """The operator reports a payment: HMAC-SHA256 of `<t>.<body>` in `Edged-Signature: t=...,v1=...`."""
     body = await request.body()
-    return await run_in_threadpool(cloud.report_payment, credential_id, signature, body)
+    return await run_in_threadpool(calls.report_payment, cloud, credential_id, signature, body)

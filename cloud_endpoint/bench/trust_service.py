@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cloud_endpoint.access import Role, add_credential
 from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
+from cloud_endpoint.calls import poles, terminals
 from cloud_endpoint.clock import from_ms
 from cloud_endpoint.clockwork import due_orders
 from cloud_endpoint.database import open_engine, writing
@@ -65,7 +66,7 @@ class ServiceWorld:
             public_key=self._key.public_key().public_bytes_raw().hex(),
             berths=(),
         )
-        self._pole = self._cloud.enrol(request).token
+        self._pole = poles.enrol(self._cloud, request).token
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -80,19 +81,19 @@ class ServiceWorld:
         if seen is not None:
             self._arrive(berth_no, visit_id, seen)
         place = BerthNumberAcquisition.model_validate({"place": {"pole_code": "P"}, "account_id": "driver"})
-        order_id = self._cloud.open_order(self._terminal, place).order_id
-        offered = self._cloud.offer(self._terminal, order_id).candidates
+        order_id = terminals.open_order(self._cloud, self._terminal, place).order_id
+        offered = terminals.offer(self._cloud, self._terminal, order_id).candidates
         token = next(c.token for c in offered if c.berth_no == berth_no)
         request = PrePaymentOrder(berth_token=token, plate=tale.typed, minutes=60)
         told = False
         for _ in range(PATIENCE):
-            answer = self._cloud.submit(self._terminal, order_id, request)
+            answer = terminals.submit(self._cloud, self._terminal, order_id, request)
             waited_s = 0.0
             if answer.state is OrderState.PENDING and seen is None:
                 waited_s += self._pass(rng.uniform(*SYNC_S))
                 seen = read(tale.standing, town.reader, rng)
                 self._arrive(berth_no, visit_id, seen)
-                answer = self._cloud.view(self._terminal, order_id)
+                answer = terminals.view(self._cloud, self._terminal, order_id)
             while answer.state is OrderState.PENDING:
                 assert seen is not None
                 waited_s += self._pass(rng.uniform(*CAPTURE_S))
@@ -117,7 +118,7 @@ class ServiceWorld:
         """The pole answers what it is asked, with this reading; returns where the order stands then."""
         due_orders(self._cloud)
         self._answer_requests(berth_no, visit_id, seen)
-        return self._cloud.view(self._terminal, order_id)
+        return terminals.view(self._cloud, self._terminal, order_id)
 
     def _pass(self, seconds: float) -> float:
         self._now_ms += round(seconds * 1000)
@@ -155,7 +156,7 @@ class ServiceWorld:
             "berths": [],
             "events": full,
         }
-        return self._cloud.sync("pole", self._pole, SyncRequest.model_validate(body))
+        return poles.sync(self._cloud, "pole", self._pole, SyncRequest.model_validate(body))
 
     def _answer_requests(self, berth_no: str, visit_id: str, seen: Seen) -> None:
         answer = self._sync(berth_no, visit_id, [])

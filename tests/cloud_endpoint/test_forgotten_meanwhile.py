@@ -8,6 +8,7 @@ from fastapi import FastAPI
 from sqlalchemy import delete, func, select
 
 from cloud_endpoint import retention
+from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import captures, orders, visits
 
@@ -57,7 +58,7 @@ def test_a_late_answer_to_a_forgotten_order_leaves_nothing_behind(street: Street
     with reading(street.cloud.engine) as connection:
         capture: Any = connection.execute(select(captures)).one()
     forget(street, "driver-1")
-    street.cloud.take_capture(capture, pole.snapshot("1003", capture.nonce))
-    street.cloud.take_capture(capture, None, "camera failed")
+    take_capture(street.cloud, capture, pole.snapshot("1003", capture.nonce))
+    take_capture(street.cloud, capture, None, "camera failed")
     with reading(street.cloud.engine) as connection:
         assert connection.execute(select(func.count()).select_from(captures)).scalar() == 0

@@ -16,6 +16,7 @@ from chromium import DESKTOP, Browser, Tab, browser, chromium
 from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street
 from sqlalchemy import insert
 
+from cloud_endpoint.calls import operators
 from cloud_endpoint.database import open_engine, writing
 from cloud_endpoint.ids import fingerprint
 from cloud_endpoint.schema import migrate
@@ -186,7 +187,7 @@ def test_back_reload_and_two_taps_do_no_harm(town: Street, chrome: Browser) -> N
         phone.until("document.readyState === 'complete'")
         phone.open(address)
         phone.shows("Order confirmed")
-        assert len(town.cloud.desk(town.operator).orders) == 1
+        assert len(operators.desk(town.cloud, town.operator).orders) == 1
 
 
 def test_without_scripts_the_whole_way_works(town: Street, chrome: Browser) -> None:
