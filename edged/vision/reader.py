@@ -51,5 +51,5 @@ class Reader:
 def sharpness(window: Image) -> float:
     """Return how much fine detail a window shows: the Laplacian's variance relative to the picture's own."""
     grey = cv2.cvtColor(window, cv2.COLOR_BGR2GRAY)
-    fine = cv2.Laplacian(grey, cv2.CV_32F)
-    return float(fine.var() / (float(grey.var()) + 25.0))
+    (_, coarse), (_, fine) = cv2.meanStdDev(grey), cv2.meanStdDev(cv2.Laplacian(grey, cv2.CV_16S))
+    return float(fine[0, 0] ** 2 / (coarse[0, 0] ** 2 + 25.0))
