@@ -6,6 +6,7 @@ import time
 from dataclasses import asdict
 
 import structlog
+from prometheus_client import REGISTRY
 
 from edged import metrics
 from edged.camera import open_camera
@@ -31,6 +32,7 @@ from edged.workers.health_book import HealthBook
 from edged.workers.http import HttpWorker
 from edged.workers.pole import Pole
 from edged.workers.readings import ReadingWorker
+from edged.workers.store_metrics import StoreMetrics
 from edged.workers.upkeep import UpkeepWorker
 from firmware_bridge.desk import bus_commands
 
@@ -140,6 +142,7 @@ class _Daemon:
             ControlWorker(directory, self._commands()),
             UpkeepWorker(directory, self._store, self._clock, self._health),
         ]
+        REGISTRY.register(StoreMetrics(self._store, self._clock))
         status = Supervisor(workers, self._notifier, self._pole.status_line).run(self._stop)
         log.info("edged ends", status=status)
         return status

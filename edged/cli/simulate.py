@@ -26,8 +26,10 @@ def simulate(
 ) -> None:
     """Simulate a bus with four sensors and an HTTP camera, until end of input."""
     from edged.demo.bench_pole import BenchPole
+    from edged.demo.interrupts import end_on_signals
     from edged.demo.processes import DemoFailure, Processes
 
+    end_on_signals()
     with tempfile.TemporaryDirectory(prefix="edged-simulated-") as run, Processes(out / "logs") as processes:
         try:
             pole = BenchPole.start(

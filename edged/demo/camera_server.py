@@ -169,15 +169,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="edged.demo.camera_server", description="Simulated HTTP camera.")
     parser.add_argument("--config", type=Path, required=True)
     path = parser.parse_args().config
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     try:
         settings = load_camera_server(path)
     except (OSError, KeyError, ValueError) as exc:
         print(f"{path}: {type(exc).__name__}: {exc}", file=sys.stderr)
         return 2
     stage = Stage(settings.berths, settings.channels, seed=settings.seed)
+    stop = threading.Event()  # from here on there is something to end in order; drawing the street just ends
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
     settings.control.unlink(missing_ok=True)
     with CameraServer(settings, stage) as camera, _Control(str(settings.control), _ControlHandler) as control:
         control.camera = camera

@@ -6,15 +6,18 @@ import select
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from edged.demo.interrupts import deaf, undisturbed
+
 _TAIL_LINES = 15
 _POLL_S = 0.05
+_RUN_WITHIN_S = 60.0
 
 
 class DemoFailure(Exception):
@@ -50,20 +53,15 @@ class Processes:
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # a second Ctrl-C must not stop us from ending the others
-        held = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
+        with deaf():
             self.stop_all()
-        finally:
-            for number, action in held.items():
-                signal.signal(number, action)
 
     def start(
         self, name: str, command: list[str], *, output_to_log: bool = True
     ) -> "subprocess.Popen[bytes]":
         """Start a program that runs until it is stopped; `hear` reads what it says if not its log."""
         log = self.log_of(name)
-        with _undisturbed(), log.open("ab") as sink:
+        with undisturbed(), log.open("ab") as sink:
             popen = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
@@ -90,14 +88,18 @@ class Processes:
     def run(self, name: str, command: list[str]) -> str:
         """Run a program to its end and return its output; DemoFailure when it fails."""
         with self.log_of(name).open("ab") as sink:
-            done = subprocess.run(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=sink,
-                check=False,
-                timeout=60,
-            )
+            try:
+                done = subprocess.run(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.PIPE,
+                    stderr=sink,
+                    check=False,
+                    timeout=_RUN_WITHIN_S,
+                )
+            except subprocess.TimeoutExpired as exc:
+                what = f"`{' '.join(command)}` did not end within {_RUN_WITHIN_S:g} s"
+                raise DemoFailure(what, name) from exc
         if done.returncode:
             raise DemoFailure(f"`{' '.join(command)}` ended with status {done.returncode}", name)
         return done.stdout.decode()
@@ -156,18 +158,3 @@ class Processes:
     def _signal(one: _Running, number: int) -> None:
         with suppress(ProcessLookupError):  # the whole group is gone already
             os.killpg(one.popen.pid, number)
-
-
-@contextmanager
-def _undisturbed() -> Iterator[None]:
-    """Hold Ctrl-C back for a moment: between a program's start and the note of it, it would be lost."""
-    came: list[int] = []
-    numbers = (signal.SIGINT, signal.SIGTERM)
-    held = {number: signal.signal(number, lambda got, _frame: came.append(got)) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, action in held.items():
-            signal.signal(number, action)
-    if came:
-        raise KeyboardInterrupt

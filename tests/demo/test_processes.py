@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -101,19 +102,47 @@ def test_a_failing_command_names_itself(tmp_path: Path) -> None:
         processes.run("tool", [sys.executable, "-c", "raise SystemExit(3)"])
 
 
+@contextmanager
+def started_with(action: signal.Handlers, number: int) -> Iterator[None]:
+    """Let what is started in the block find a signal so; a shell's background jobs find SIGINT ignored."""
+    before = signal.signal(number, action)
+    try:
+        yield
+    finally:
+        signal.signal(number, before)
+
+
 @pytest.mark.parametrize(
-    ("number", "running", "settings"),
-    [(signal.SIGTERM, "firmware_bridge.simulator", "bus.toml"), (signal.SIGINT, "edged run", "edged.toml")],
+    ("number", "action", "running", "settings"),
+    [
+        (signal.SIGTERM, signal.SIG_DFL, "firmware_bridge.simulator", "bus.toml"),
+        (signal.SIGHUP, signal.SIG_DFL, "firmware_bridge.simulator", "bus.toml"),
+        (signal.SIGINT, signal.SIG_IGN, "edged run", "edged.toml"),
+    ],
 )
 def test_an_interrupted_demo_leaves_no_process_behind(
-    tmp_path: Path, number: int, running: str, settings: str
+    tmp_path: Path, number: int, action: signal.Handlers, running: str, settings: str
 ) -> None:
     out = tmp_path / "interrupted"
     command = [sys.executable, "-m", "edged.demo", "--out", str(out)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, start_new_session=True) as demo:
+    with started_with(action, number):
+        demo = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, start_new_session=True
+        )
+    with demo:
         path = str(out / "settings" / settings)
         assert eventually(lambda: any(running in line for line in command_lines(path)), within_s=60)
         os.killpg(demo.pid, number)
-        output, _ = demo.communicate(timeout=60)
-    assert demo.returncode == 130, output.decode()
+        output, errors = demo.communicate(timeout=60)
+    assert (demo.returncode, errors) == (130, b""), output.decode()
+    assert list(command_lines(str(out))) == []
+
+
+def test_a_simulated_pole_that_is_terminated_leaves_no_process_behind(tmp_path: Path) -> None:
+    out = tmp_path / "desk"
+    command = [str(Path(sys.executable).with_name("edged")), "simulate", "--out", str(out)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as desk:
+        assert eventually(lambda: any("simulator" in line for line in command_lines(str(out))), within_s=60)
+        desk.terminate()
+        desk.wait(30)
     assert list(command_lines(str(out))) == []

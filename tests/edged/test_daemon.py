@@ -15,6 +15,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import requests
 from waiting import until
 
 from edged.control import ControlError, ask
@@ -72,7 +73,8 @@ class Box:
         self.folder = folder
         self.settings = folder / "edged.toml"
         self.port = folder / "bus0"
-        self.settings.write_text(SETTINGS.format(port=self.port, http_port=free_port()))
+        self.http_port = free_port()
+        self.settings.write_text(SETTINGS.format(port=self.port, http_port=self.http_port))
         (folder / "pictures").mkdir()
         picture = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
         cv2.imwrite(str(folder / "pictures" / "berth.jpg"), picture)
@@ -99,6 +101,12 @@ class Box:
             return ask(self.folder / "store", command)
         except ControlError:
             return None
+
+    def metrics(self) -> dict[str, float]:
+        """Return what /metrics says, by series."""
+        text = requests.get(f"http://127.0.0.1:{self.http_port}/metrics", timeout=10).text
+        lines = [line.rpartition(" ") for line in text.splitlines() if not line.startswith("#")]
+        return {name: float(value) for name, _, value in lines}
 
     def problems(self) -> dict[str, str]:
         return {problem["component"]: problem["remedy"] for problem in self.ask("health") or ()}
@@ -148,6 +156,18 @@ def test_a_bus_that_appears_later_is_found_without_a_restart(
         request.getfixturevalue("bus")
         until(lambda: [b["state"] for b in box.ask("berths") or ()] == ["vacant"], within_s=30)
         assert "bus kerb" not in box.problems()
+
+
+def test_metrics_tell_what_waits_for_a_cloud_that_cannot_be_reached(box: Box, bus: BusSimulator) -> None:
+    device = bus.line.device(1)
+    assert device is not None
+    with box.running():
+        until(lambda: [b["state"] for b in box.ask("berths") or ()] == ["vacant"], within_s=30)
+        assert box.metrics()["edged_outbox_waiting"] == 0
+        device.arrive()
+        until(lambda: box.metrics()["edged_outbox_waiting"] >= 2, within_s=30)  # drive-in and reading
+        assert 0 < box.metrics()["edged_outbox_oldest_seconds"] < 60
+        assert box.metrics()["edged_outbox_rejected"] == 0
 
 
 def lights(result: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
