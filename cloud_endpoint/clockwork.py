@@ -15,7 +15,6 @@ from sqlalchemy import select, update
 
 from cloud_endpoint import captures, evidence, looks, pulls, webhooks
 from cloud_endpoint.calls.poles import take_capture
-from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import writing
 from cloud_endpoint.errors import DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
