@@ -18,13 +18,11 @@ from typing import Any, Final
 import framing
 import numpy as np
 import numpy.typing as npt
-import torch
 from ai_edge_litert.interpreter import Interpreter
 from plate_art import KINDS, load_glyphs
-from reader_check import CheckSet, check_sets, predicted, text_of
+from reader_check import CheckSet, check_sets, text_of
 from reader_config import ReaderConfig, load_config
 from reader_data import KIND_NAMES, LABELS, synthetic_sample
-from reader_net import Reader
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 from edged.domain.plate import kinds_of
@@ -200,19 +198,6 @@ def table(reads: list[Read], temperature: float, threshold: float) -> tuple[str,
     return "\n".join(lines), rows
 
 
-def float_table(sets: list[CheckSet], reads: list[Read], checkpoint: Path) -> str:
-    """A markdown table: plates right by the float network of a checkpoint beside the int8 file."""
-    network = Reader()
-    network.load_state_dict(torch.load(checkpoint, weights_only=True)["averaged"])
-    lines = ["| set | n | float | int8 |", "|---|---|---|---|"]
-    for check, read in zip(sets, reads, strict=True):
-        logits, _ = predicted(network, check.windows)
-        said = [text_of(slots) for slots in logits.argmax(axis=2)]
-        right = np.mean([a == b for a, b in zip(said, check.texts, strict=True)])
-        lines.append(f"| {check.name} | {len(check.texts)} | {right:.1%} | {read.right.mean():.1%} |")
-    return "\n".join(lines)
-
-
 def manifest_part(
     model: bytes, reader: TfliteReader, temperature: float, threshold: float, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
@@ -276,8 +261,7 @@ def main() -> None:
     arguments = parser.parse_args()
     config, model = load_config(arguments.config), arguments.model.read_bytes()
     reader = TfliteReader(model)
-    sets = check_sets(config.plates)
-    real = [read_set(reader, check) for check in sets]
+    real = [read_set(reader, check) for check in check_sets(config.plates)]
     temperature = fitted_temperature(real)
     threshold = chosen_threshold(real, temperature)
     synthetic = [read_set(reader, check) for check in synthetic_sets(config, arguments.per_kind)]
@@ -285,9 +269,6 @@ def main() -> None:
     print(text)
     error = calibration_error(real, temperature)
     print(f"\ntemperature {temperature}, accept threshold {threshold}, calibration error {error:.3f}")
-    checkpoint = config.work / "reader" / "last.pt"
-    if checkpoint.exists():
-        print("\n" + float_table(sets, real, checkpoint))
     write_manifest(arguments.manifest, manifest_part(model, reader, temperature, threshold, rows))
 
 
