@@ -17,7 +17,7 @@ from cloud_endpoint.database import insert
 from cloud_endpoint.ids import new_id
 from cloud_endpoint.ingest import visit_of, write_visit
 from cloud_endpoint.settings import PoleSettings
-from cloud_endpoint.tables import CAPTURE_ASKED, captures, devices, readings, visits
+from cloud_endpoint.tables import CAPTURE_ASKED, berths, captures, devices, readings, visits
 from cloud_endpoint.visits import Visit, with_reading
 from edged.wire import BerthState, CaptureRequest, Snapshot
 from edged.wire.signing import verify
@@ -52,6 +52,8 @@ def refusal(snapshot: Snapshot, trust: Trust, now_ms: int) -> str | None:
         age_ms = signed_ms - to_ms(snapshot.captured_at)
         if not -1000 <= age_ms <= trust.picture_max_age_ms:
             return f"shows a picture of {age_ms / 1000:.0f} s before, a new one was asked for"
+    elif trust.picture_max_age_ms is not None and snapshot.reading is not None:
+        return "does not say when its picture was taken"
     return None
 
 
@@ -152,6 +154,8 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
 
     An unaccepted reading is kept in the history but does not displace what the pole sent before.
     """
+    if snapshot.state == BerthState.VACANT:
+        _found_vacant(connection, capture, now_ms)
     if snapshot.state != BerthState.OCCUPIED or snapshot.visit_id is None:
         return None
     reading = snapshot.reading
@@ -201,6 +205,21 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
         accepted=reading.accepted if reading else False,
         captured_ms=captured_ms,
         fresh=True,
+    )
+
+
+def _found_vacant(connection: Connection, capture: Any, now_ms: int) -> None:
+    """Note that the pole has just looked: a visit that it told of before has ended, whatever we heard."""
+    b = berths.c
+    connection.execute(
+        update(berths)
+        .where(
+            b.site_id == capture.site_id,
+            b.berth_id == capture.berth_id,
+            b.device_id == capture.device_id,
+            b.state != BerthState.FAULT.value,  # the end of an outage is the sync's to tell
+        )
+        .values(state=BerthState.VACANT.value, state_ms=now_ms)
     )
 
 

@@ -15,7 +15,7 @@ from sqlalchemy import select, update
 
 from cloud_endpoint import captures, evidence, looks, pulls, webhooks
 from cloud_endpoint.calls.poles import take_capture
-from cloud_endpoint.database import writing
+from cloud_endpoint.database import reading, writing
 from cloud_endpoint.errors import DatabaseUnavailable, Problem
 from cloud_endpoint.service import Cloud
 from cloud_endpoint.tables import CAPTURE_ASKED, devices, wanted_pictures
@@ -138,7 +138,7 @@ def claim_pulls(cloud: Cloud, most: int) -> list[Any]:
 
 def pull(cloud: Cloud, capture: Any) -> None:
     """Ask the pole for the picture and judge what comes; a failure is due again a little later."""
-    with writing(cloud.engine) as connection:
+    with reading(cloud.engine) as connection:
         pole = connection.execute(
             select(devices.c.snapshot_url, devices.c.snapshot_token).where(
                 devices.c.device_id == capture.device_id

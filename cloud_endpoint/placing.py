@@ -77,11 +77,9 @@ def place(
             continue
         # What a pole whose clock is unset now had recorded with a set one is right as it is.
         shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
-        latest_ms = now_ms + FUTURE_TOLERANCE_MS
-        observed_ms = min(to_ms(event.observed_at) + shift, latest_ms)
-        captured_ms = observed_ms
+        observed_ms = captured_ms = _believable(to_ms(event.observed_at) + shift, now_ms)
         if isinstance(event, Reading):
-            captured_ms = min(to_ms(event.captured_at) + shift, latest_ms)
+            captured_ms = _believable(to_ms(event.captured_at) + shift, now_ms)
         berth_id = _berth_at(by_number[event.berth_no], observed_ms)
         if observed_ms >= moved.get(berth_id, observed_ms + 1):
             refused[event.event_id] = f"berth {event.berth_no} was moved to another pole before this"
@@ -90,6 +88,11 @@ def place(
             Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, captured_ms=captured_ms)
         )
     return Placing(placed=placed, refused=refused, watched=watched)
+
+
+def _believable(at_ms: int, now_ms: int) -> int:
+    """Return a time that can be shown, and that later events can overtake."""
+    return max(0, min(at_ms, now_ms + FUTURE_TOLERANCE_MS))
 
 
 def _clock_shift(request: SyncRequest, now_ms: int, max_skew_ms: int) -> int:

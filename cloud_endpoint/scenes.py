@@ -7,6 +7,7 @@ from sqlalchemy import Column, Connection, select
 
 from cloud_endpoint.checking import Sight
 from cloud_endpoint.tables import berths, visits
+from edged.wire import BerthState
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,8 @@ SCENE_COLUMNS: dict[str, Column[Any]] = {
         name: visits.c[name]
         for name in ("visit_id", "seen_ms", "ended_ms", "plate", "characters", "accepted", "captured_ms")
     },
+    "state": berths.c.state,
+    "state_ms": berths.c.state_ms,
 }
 
 
@@ -66,7 +69,7 @@ def latest_visit() -> Any:
 def scene_in(row: dict[str, Any]) -> Scene:
     """Return the scene of a row with `SCENE_COLUMNS`."""
     sight = None
-    if row["visit_id"] is not None and row["ended_ms"] is None:
+    if row["visit_id"] is not None and row["ended_ms"] is None and not _left_unseen(row):
         sight = Sight(
             visit_id=row["visit_id"],
             seen_ms=row["seen_ms"],
@@ -77,3 +80,10 @@ def scene_in(row: dict[str, Any]) -> Scene:
         )
     berth = Berth(**{name: row[name] for name in Berth.__slots__})
     return Scene(berth=berth, sight=sight)
+
+
+def _left_unseen(row: dict[str, Any]) -> bool:
+    """Tell whether the pole has found the berth vacant since: the drive-out is late, or was lost."""
+    return bool(
+        row["state"] == BerthState.VACANT and row["state_ms"] is not None and row["seen_ms"] < row["state_ms"]
+    )

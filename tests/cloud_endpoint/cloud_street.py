@@ -85,6 +85,7 @@ class Fault(StrEnum):
     OTHER_BERTH = "other_berth"
     OLD_PICTURE = "old_picture"
     WRONG_CLOCK = "wrong_clock"
+    NO_TIME = "no_time"
 
 
 @dataclass
@@ -246,7 +247,7 @@ class Pole:
                 visit_id=seen.visit_id if seen else None,
                 reading=reading,
                 evidence_sha256=self.picture_sha256,
-                captured_at=signed_at - picture_age,
+                captured_at=None if fault is Fault.NO_TIME else signed_at - picture_age,
                 signed_at=signed_at,
                 nonce="another-nonce" if fault is Fault.OTHER_NONCE else nonce,
             ),

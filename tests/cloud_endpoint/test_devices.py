@@ -320,6 +320,7 @@ def test_an_operator_pulls_a_verified_snapshot(street: Street) -> None:
         (Fault.OTHER_BERTH, "berth 9999"),
         (Fault.OLD_PICTURE, "picture of 600 s before"),
         (Fault.WRONG_CLOCK, "time sync"),
+        (Fault.NO_TIME, "does not say when"),
         (None, None),
     ],
 )
