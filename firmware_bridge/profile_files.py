@@ -35,7 +35,7 @@ _BAUDRATES = (1200, 2400, 4800, 9600, 14400, 19200, 38400, 57600, 115200)
 def load_profile(path: Path) -> SensorProfile:
     """Read and check one profile. Raises ProfileError with all faults of the file."""
     try:
-        document = tomllib.loads(path.read_text(encoding="utf-8"))
+        document = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as exc:
         raise ProfileError(
             str(path), [Fault(key="file", got=exc.strerror, remedy="make it readable")], name=path.stem

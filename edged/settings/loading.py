@@ -26,6 +26,13 @@ _SECTIONS: Mapping[str, type] = {
     "snapshot_api": model.SnapshotApiSettings,
 }
 _LISTS = frozenset({"bus", "sensor", "camera", "berth"})
+_FORMS = {
+    model.NAME_FORM: "1 to 32 of the letters A-Z and a-z, digits, _ . -",
+    model.BERTH_NO_FORM: "1 to 32 of the letters A-Z and a-z, digits, -, none of them full-width",
+    model.DEVICE_FORM: "the whole path of the device, such as /dev/serial/by-path/...",
+    model.METHOD_FORM: "GET, PUT or POST",
+    model.WEB_FORM: "http:// or https:// and a host",
+}
 
 
 def load_settings(path: Path) -> model.Settings:
@@ -48,14 +55,14 @@ def load_settings(path: Path) -> model.Settings:
 
 def _parsed(path: Path) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors begin with a BOM
     except OSError as error:
         remedy = f"cannot be read ({error.strerror}); name the file with --config"
         raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
     except UnicodeDecodeError as error:
         remedy = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
         raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
         remedy = f"is not valid TOML: {error}; strings want quotes, lists want brackets"
         raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
 
@@ -94,7 +101,12 @@ def _remedy(detail: ErrorDetails, location: tuple[int | str, ...]) -> str:
     if detail["type"] in ("dataclass_type", "tuple_type") and location and location[0] in _SECTIONS:
         return f"write it as {_header(str(location[0]))}"
     if detail["type"] == "string_pattern_mismatch":
-        return f"wants the form {detail['ctx']['pattern']}"
+        return f"write {_FORMS[detail['ctx']['pattern']]}"
+    if detail["type"] in ("too_short", "too_long"):
+        bound = detail["ctx"].get("min_length") or detail["ctx"].get("max_length")
+        return f"has {detail['ctx']['actual_length']} entries, wants {bound}"
+    if detail["type"] == "value_error":
+        return str(detail["ctx"]["error"])
     message = detail["msg"]
     return message[0].lower() + message[1:]
 

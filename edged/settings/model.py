@@ -9,18 +9,28 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 from pydantic.dataclasses import dataclass
 
 _STRICT_KEYS = ConfigDict(extra="forbid")
 
-Point = tuple[Annotated[int, Field(ge=0, le=20_000)], Annotated[int, Field(ge=0, le=20_000)]]
+NAME_FORM = r"^[0-9A-Za-z_.-]{1,32}$"
+BERTH_NO_FORM = r"^[0-9A-Za-z-]{1,32}$"
+DEVICE_FORM = r"^/"
+METHOD_FORM = r"^(GET|PUT|POST)$"
+WEB_FORM = r"^https?://[^/\s]+"
+
+# A number in quotes, or `true` for 1, is a slip of the pen, not a value.
+Int = Annotated[int, Strict()]
+Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Bool = Annotated[bool, Strict()]
+Point = tuple[Annotated[Int, Field(ge=0, le=20_000)], Annotated[Int, Field(ge=0, le=20_000)]]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]  # px of the full frame, in order around the berth
-Name = Annotated[str, Field(pattern=r"^[0-9A-Za-z_.-]{1,32}$")]
-BerthNo = Annotated[str, Field(pattern=r"^[0-9A-Za-z-]{1,32}$")]
-Seconds = Annotated[float, Field(ge=0, le=600)]
-Timeout = Annotated[float, Field(gt=0, le=60)]
-Days = Annotated[int, Field(ge=1, le=3650)]
+Name = Annotated[str, Field(pattern=NAME_FORM)]
+BerthNo = Annotated[str, Field(pattern=BERTH_NO_FORM)]
+Seconds = Annotated[Float, Field(ge=0, le=600)]
+Timeout = Annotated[Float, Field(gt=0, le=60)]
+Days = Annotated[Int, Field(ge=1, le=3650)]
 
 
 def _beside_the_file(path: Path, info: ValidationInfo) -> Path:
@@ -35,7 +45,14 @@ def _folder_beside_the_file(source: str, info: ValidationInfo) -> str:
     return str(_beside_the_file(Path(source), info)) if is_folder else source
 
 
-FilePath = Annotated[Path, AfterValidator(_beside_the_file)]
+def _path_text(given: object) -> object:
+    """A path that no file can have, or that would mean the settings' own folder, is a slip too."""
+    if isinstance(given, str) and (not given or "\0" in given):
+        raise ValueError("is no path; name a file or folder")
+    return given
+
+
+FilePath = Annotated[Path, BeforeValidator(_path_text), AfterValidator(_beside_the_file)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
@@ -58,11 +75,11 @@ class BusSettings:
     """One RS-485 bus. Name `port` by /dev/serial/by-path/..., which survives a reboot; ttyUSB0 does not."""
 
     name: Name
-    port: Annotated[str, Field(pattern=r"^/")]
-    baudrate: Annotated[int, Field(ge=1200, le=1_000_000)] = 9600
+    port: Annotated[str, Field(pattern=DEVICE_FORM)]
+    baudrate: Annotated[Int, Field(ge=1200, le=1_000_000)] = 9600
     parity: Parity = Parity.NONE
-    stop_bits: Annotated[int, Field(ge=1, le=2)] = 1
-    rs485: bool = False  # the driver switches the transceiver by RTS (UARTs; USB adapters do it themselves)
+    stop_bits: Annotated[Int, Field(ge=1, le=2)] = 1
+    rs485: Bool = False  # the driver switches the transceiver by RTS (UARTs; USB adapters do it themselves)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
@@ -75,10 +92,10 @@ class SensorSettings:
 
     name: Name
     bus: Name
-    device_id: Annotated[int, Field(ge=1, le=247 + 8)]  # the LD120 answers at 254, beyond the standard's 247
+    device_id: Annotated[Int, Field(ge=1, le=247 + 8)]  # the LD120 answers at 254, beyond the standard's 247
     profile: Name
-    thresholds: Mapping[str, float] = Field(default_factory=dict)
-    reapply: Mapping[str, Annotated[int, Field(ge=0, le=0xFFFF)]] = Field(default_factory=dict)
+    thresholds: Mapping[str, Float] = Field(default_factory=dict)
+    reapply: Mapping[str, Annotated[Int, Field(ge=0, le=0xFFFF)]] = Field(default_factory=dict)
 
 
 class CameraKind(StrEnum):
@@ -102,11 +119,11 @@ class CameraSettings:
     username: str | None = None
     password_file: FilePath | None = None
     preset_url: str | None = None
-    preset_method: Annotated[str, Field(pattern="^(GET|PUT|POST)$")] = "PUT"
+    preset_method: Annotated[str, Field(pattern=METHOD_FORM)] = "PUT"
     settle_s: Seconds = 2.0
     timeout_s: Timeout = 5.0
     min_interval_s: Seconds = 0.2
-    burst_frames: Annotated[int, Field(ge=1, le=15)] = 5
+    burst_frames: Annotated[Int, Field(ge=1, le=15)] = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
@@ -120,13 +137,13 @@ class BerthSettings:
 
     berth_no: BerthNo
     sensor: Name
-    channel: Annotated[int, Field(ge=1, le=128)] = 1
+    channel: Annotated[Int, Field(ge=1, le=128)] = 1
     camera: Name
     polygon: Polygon | None = None
-    preset: Annotated[int, Field(ge=0, le=300)] | None = None
+    preset: Annotated[Int, Field(ge=0, le=300)] | None = None
     settle_in_s: Seconds = 1.0
     settle_out_s: Seconds = 3.0
-    in_service: bool = True
+    in_service: Bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
@@ -134,7 +151,7 @@ class ModelSettings:
     """`directory` overrides where models are looked for; `threads` is for the TFLite runtime."""
 
     directory: FilePath | None = None
-    threads: Annotated[int, Field(ge=1, le=16)] = 1
+    threads: Annotated[Int, Field(ge=1, le=16)] = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
@@ -142,7 +159,7 @@ class StoreSettings:
     """Where records and pictures live, how much they may take, how long they are kept."""
 
     directory: FilePath
-    max_size_mib: Annotated[int, Field(ge=16)] = 1024
+    max_size_mib: Annotated[Int, Field(ge=16, le=100_000_000)] = 1024
     keep_evidence_days: Days = 30
     keep_visits_days: Days = 90
 
@@ -151,11 +168,11 @@ class StoreSettings:
 class UplinkSettings:
     """`credentials` is the file that `edged enrol` writes: token and signing key."""
 
-    cloud_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
+    cloud_url: Annotated[str, Field(pattern=WEB_FORM)]
     credentials: FilePath
     ca_file: FilePath | None = None
-    batch_size: Annotated[int, Field(ge=1, le=1000)] = 100
-    poll_interval_s: Annotated[float, Field(ge=0.2, le=3600)] = 5.0
+    batch_size: Annotated[Int, Field(ge=1, le=1000)] = 100
+    poll_interval_s: Annotated[Float, Field(ge=0.2, le=3600)] = 5.0
     timeout_s: Timeout = 10.0
 
 
@@ -164,8 +181,8 @@ class SnapshotApiSettings:
     """The local HTTP API. `public_url` is how the cloud reaches it; None behind NAT."""
 
     listen: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=1, le=65535)] = 8100
-    public_url: Annotated[str, Field(pattern=r"^https?://[^/\s]+")] | None = None
+    port: Annotated[Int, Field(ge=1, le=65535)] = 8100
+    public_url: Annotated[str, Field(pattern=WEB_FORM)] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)

@@ -2,12 +2,16 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from ipaddress import ip_address
+from string import Formatter
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from edged.settings.addresses import is_address, is_loopback, url_fault
 from edged.settings.errors import Complaint
-from edged.settings.model import Settings
+from edged.settings.model import CameraKind, CameraSettings, Settings
+from edged.settings.outlines import outline_fault
+
+_SCHEMES = {CameraKind.HTTP: ("http", "https"), CameraKind.RTSP: ("rtsp", "rtsps")}
 
 
 def contradictions(settings: Settings) -> Iterator[Complaint]:
@@ -22,7 +26,11 @@ def contradictions(settings: Settings) -> Iterator[Complaint]:
     yield from _dangling(settings)
     yield from _shared_channels(settings)
     yield from _indistinct_berths(settings)
+    yield from _outlines(settings)
+    for number, camera in enumerate(settings.camera, start=1):
+        yield from _camera_urls(f'camera[{number}] "{camera.name}"', camera)
     yield from _site(settings)
+    yield from _addresses(settings)
 
 
 def _empty(settings: Settings) -> Iterator[Complaint]:
@@ -105,23 +113,56 @@ def _indistinct_berths(settings: Settings) -> Iterator[Complaint]:
 def _site(settings: Settings) -> Iterator[Complaint]:
     try:
         ZoneInfo(settings.site.time_zone)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # "Asia" is a folder
         yield Complaint(
             key="site: time_zone",
             got=repr(settings.site.time_zone),
             remedy="is no time zone of the IANA list; in China write Asia/Shanghai",
         )
-    url = urlsplit(settings.uplink.cloud_url)
-    if url.scheme == "http" and not _is_this_machine(url.hostname or ""):
-        yield Complaint(
-            key="uplink: cloud_url",
-            got=repr(settings.uplink.cloud_url),
-            remedy="would send the token and plates in clear; use https:// (a private CA goes into ca_file)",
-        )
 
 
-def _is_this_machine(host: str) -> bool:
+def _addresses(settings: Settings) -> Iterator[Complaint]:
+    cloud_url, api = settings.uplink.cloud_url, settings.snapshot_api
+    for key, url in (("uplink: cloud_url", cloud_url), ("snapshot_api: public_url", api.public_url)):
+        if url is not None and (fault := url_fault(url, ("http", "https"))):
+            yield Complaint(key=key, got=repr(url), remedy=fault)
+        elif (
+            url == cloud_url
+            and urlsplit(url).scheme == "http"
+            and not is_loopback(urlsplit(url).hostname or "")
+        ):
+            yield Complaint(
+                key=key,
+                got=repr(url),
+                remedy="would send the token and plates in clear; use https:// (a private CA goes into ca_file)",
+            )
+    if not is_address(api.listen):
+        remedy = "is no address to listen at; write 127.0.0.1, 0.0.0.0 or one of this box"
+        yield Complaint(key="snapshot_api: listen", got=repr(api.listen), remedy=remedy)
+
+
+def _outlines(settings: Settings) -> Iterator[Complaint]:
+    for number, berth in enumerate(settings.berth, start=1):
+        if berth.polygon is not None and (fault := outline_fault(berth.polygon)):
+            shown = [list(point) for point in berth.polygon]
+            yield Complaint(key=f'berth[{number}] "{berth.berth_no}": polygon', got=str(shown), remedy=fault)
+
+
+def _camera_urls(where: str, camera: CameraSettings) -> Iterator[Complaint]:
+    schemes = _SCHEMES.get(camera.kind)
+    if schemes and (fault := url_fault(camera.source, schemes)):
+        yield Complaint(key=f"{where}: source", got=repr(camera.source), remedy=fault)
+    if camera.preset_url is None:
+        return
+    if fault := _preset_fault(camera.preset_url):
+        yield Complaint(key=f"{where}: preset_url", got=repr(camera.preset_url), remedy=fault)
+
+
+def _preset_fault(url: str) -> str | None:
     try:
-        return host == "localhost" or ip_address(host).is_loopback
+        names = {name for _, name, _, _ in Formatter().parse(url) if name is not None}
     except ValueError:
-        return False
+        names = set()
+    if names != {"preset"}:
+        return "write {preset} where the preset's number belongs, and no other braces"
+    return url_fault(url.format(preset=1), ("http", "https"))
