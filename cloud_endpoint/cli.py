@@ -46,7 +46,7 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, Engine, select
 
-from cloud_endpoint import access, audit, enrolment, registry, retention, schema
+from cloud_endpoint import access, audit, enrolment, forgetting, registry, retention, schema
 from cloud_endpoint.api.app import serve as run_server
 from cloud_endpoint.calls.operators import pull_snapshot
 from cloud_endpoint.clock import from_ms, system_clock
@@ -252,7 +252,7 @@ def retention_forget(
         raise ConfigError("give --plate or --account-id")
     _, engine = _open(config)
     known = normalise(plate) if plate is not None else None
-    gone = retention.forget(engine, site, system_clock(), plate=known, account_id=account_id)
+    gone = forgetting.forget(engine, site, system_clock(), plate=known, account_id=account_id)
     print(", ".join(f"{name} {count}" for name, count in asdict(gone).items()))
 
 

@@ -1,19 +1,13 @@
-"""Data that is no longer needed goes: by class and age, and all of a person's on request.
-
-On SQLite what is deleted is gone from the file too: it is overwritten (`secure_delete`) and the log is
-emptied. PostgreSQL is vacuumed: nothing can be read any more, and the space is used again; its log files and
-all backups are the operator's to rotate.
+"""Data that is no longer needed goes, by class and age (a person's request: `forgetting`).
 
 Deleting goes in steps, so that nobody who orders meanwhile waits for all of it.
 """
 
-import logging
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from sqlalchemy import (
     ColumnElement,
-    Connection,
     Engine,
     Table,
     and_,
@@ -22,14 +16,13 @@ from sqlalchemy import (
     func,
     or_,
     select,
-    text,
     tuple_,
     update,
 )
 
 from cloud_endpoint import audit
 from cloud_endpoint.database import reading, writing
-from cloud_endpoint.errors import ConfigError
+from cloud_endpoint.deletion import Gone, delete_orders, wipe
 from cloud_endpoint.limits import DAY_MS
 from cloud_endpoint.settings import RetentionSettings
 from cloud_endpoint.tables import audit as audit_lines
@@ -40,14 +33,9 @@ from cloud_endpoint.tables import (
     enrolment_codes,
     events,
     evidence,
-    holds,
     idempotency,
-    metadata,
-    order_candidates,
-    order_events,
     orders,
     outages,
-    payments,
     readings,
     reviews,
     sites,
@@ -56,23 +44,9 @@ from cloud_endpoint.tables import (
     webhooks,
 )
 
-log = logging.getLogger(__name__)
-
 TECHNICAL_DAYS = 7  # captures, webhooks, counters, idempotency keys, codes
 STEP_ROWS = 2000
 CLOSED_STATES = ("paid", "expired", "cancelled")
-
-
-@dataclass(slots=True, kw_only=True)
-class Gone:
-    """How many rows were deleted, or had their plate erased."""
-
-    pictures: int = 0
-    plates: int = 0
-    orders: int = 0
-    visits: int = 0
-    audit_lines: int = 0
-    technical: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -179,7 +153,7 @@ def run(engine: Engine, keep: RetentionSettings, now_ms: int) -> Gone:
         setattr(gone, rule.name, getattr(gone, rule.name) + _apply(engine, rule))
     while True:
         with writing(engine) as connection:
-            found = _delete_orders(connection, _old_orders(keep, now_ms), most=STEP_ROWS)
+            found = delete_orders(connection, _old_orders(keep, now_ms), most=STEP_ROWS)
         gone.orders += found
         if found < STEP_ROWS:
             break
@@ -196,7 +170,7 @@ def run(engine: Engine, keep: RetentionSettings, now_ms: int) -> Gone:
                 now_ms=now_ms,
                 **asdict(gone),
             )
-    _forget_on_disk(engine)
+    wipe(engine)
     return gone
 
 
@@ -211,92 +185,3 @@ def _apply(engine: Engine, rule: Rule) -> int:
         total += done
         if done < STEP_ROWS:
             return int(total)
-
-
-def forget(
-    engine: Engine, site_id: str, now_ms: int, *, plate: str | None = None, account_id: str | None = None
-) -> Gone:
-    """Delete a person's data at a site: all of a normalised plate's, or of an account's orders."""
-    gone = Gone()
-    with writing(engine) as connection:
-        if connection.execute(select(sites.c.site_id).where(sites.c.site_id == site_id)).first() is None:
-            raise ConfigError(f"unknown site {site_id!r}; nothing was deleted")
-        if plate is not None:
-            _forget_plate(connection, site_id, plate, gone)
-        if account_id is not None:
-            own = (orders.c.site_id == site_id) & (orders.c.account_id == account_id)
-            gone.orders += _delete_orders(connection, own)
-            _delete(connection, counters, (counters.c.site_id == site_id) & (counters.c.name == account_id))
-        audit.append(
-            connection,
-            site_id,
-            actor="cli",
-            action="forgotten_on_request",
-            subject="plate" if plate else "account",  # never whose
-            now_ms=now_ms,
-            **asdict(gone),
-        )
-    _forget_on_disk(engine)
-    return gone
-
-
-def _forget_plate(connection: Connection, site_id: str, plate: str, gone: Gone) -> None:
-    r, v = readings.c, visits.c
-    own_readings = (r.site_id == site_id) & (r.plate == plate)
-    seen = select(r.evidence_sha256).where(own_readings, r.evidence_sha256.is_not(None))
-    pictures = set(connection.execute(seen).scalars())
-    own_reviews = (reviews.c.site_id == site_id) & (
-        (reviews.c.read_plate == plate)
-        | (reviews.c.ordered_plate == plate)
-        | (reviews.c.operator_plate == plate)
-    )
-    of_reviews = select(reviews.c.evidence_sha256).where(own_reviews)
-    pictures |= set(connection.execute(of_reviews).scalars()) - {None}
-    for table in (evidence, wanted_pictures):
-        gone.pictures += _delete(
-            connection, table, (table.c.site_id == site_id) & table.c.sha256.in_(pictures)
-        )
-    gone.plates += _delete(connection, readings, own_readings)
-    erased = {
-        "plate": None,
-        "plate_kind": None,
-        "characters": None,
-        "evidence_sha256": None,
-        "accepted": False,
-    }
-    own_visits = (v.site_id == site_id) & (v.plate == plate)
-    gone.plates += connection.execute(update(visits).where(own_visits).values(erased)).rowcount
-    gone.plates += _delete(connection, reviews, own_reviews)
-    gone.orders += _delete_orders(connection, (orders.c.site_id == site_id) & (orders.c.plate == plate))
-
-
-_OF_ORDERS = (order_events, order_candidates, captures, webhooks, payments, reviews, holds, orders)
-
-
-def _delete_orders(connection: Connection, which: ColumnElement[bool], most: int | None = None) -> int:
-    """Delete orders with all that hangs on them."""
-    query = select(orders.c.site_id, orders.c.order_id).where(which).limit(most)
-    found = connection.execute(query).all()
-    by_site: dict[str, list[str]] = {}
-    for site_id, order_id in found:
-        by_site.setdefault(site_id, []).append(order_id)
-    for site_id, ids in by_site.items():
-        for start in range(0, len(ids), 500):
-            part = ids[start : start + 500]
-            for table in _OF_ORDERS:
-                _delete(connection, table, (table.c.site_id == site_id) & table.c.order_id.in_(part))
-    return len(found)
-
-
-def _delete(connection: Connection, table: Table, which: ColumnElement[bool]) -> int:
-    return connection.execute(delete(table).where(which)).rowcount
-
-
-def _forget_on_disk(engine: Engine) -> None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        if engine.dialect.name == "sqlite":
-            busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()
-            if busy:
-                log.warning("somebody reads the database: what was deleted leaves its log at the next run")
-        else:
-            connection.execute(text(f"VACUUM {', '.join(metadata.tables)}"))

@@ -1,6 +1,7 @@
 """What the tests of the cloud stand on: poles that sign and answer over HTTP, and a terminal."""
 
 import gzip
+import hashlib
 import json
 import threading
 import time
@@ -26,6 +27,7 @@ SITE = "demo"
 POLE_CODE = "P1-7Q4K"
 RIGHT, WRONG = "京A12345", "京A12346"
 SURE = (0.999,) * 7
+JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
 
 
 def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 10) -> Any:
@@ -212,6 +214,16 @@ class Pole:
                 "Content-Encoding": "gzip",
             },
             timeout=20,
+        )
+
+    def put_picture(self, body: bytes, sha256: str | None = None) -> requests.Response:
+        """Upload a picture, under its own hash unless another is given."""
+        name = sha256 or hashlib.sha256(body).hexdigest()
+        return requests.put(
+            f"{self.cloud_url}/v1/devices/{self.device_id}/evidence/{name}",
+            data=body,
+            headers={"Authorization": f"Bearer {self.token}"},
+            timeout=10,
         )
 
     def answer_carried(self, answer: dict[str, Any]) -> None:

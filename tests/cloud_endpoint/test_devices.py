@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import requests
-from cloud_street import RIGHT, SITE, WRONG, Fault, Pole, ShiftedClock, Street
+from cloud_street import JPEG, RIGHT, SITE, WRONG, Fault, Pole, ShiftedClock, Street
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
@@ -253,24 +253,12 @@ def test_a_body_that_cannot_be_read_is_refused_with_a_remedy(
     assert answer.json()["remedy"]
 
 
-JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
-
-
-def put(street: Street, pole: Pole, body: bytes, sha256: str | None = None) -> requests.Response:
-    return requests.put(
-        f"{street.url}/v1/devices/{pole.device_id}/evidence/{sha256 or hashlib.sha256(body).hexdigest()}",
-        data=body,
-        headers={"Authorization": f"Bearer {pole.token}"},
-        timeout=10,
-    )
-
-
 def test_a_picture_is_kept_under_its_own_hash_only(street: Street) -> None:
     pole = street.enrol()
-    assert put(street, pole, JPEG).status_code == 204
-    assert put(street, pole, JPEG).status_code == 204
-    assert put(street, pole, JPEG, "0" * 64).status_code == 409
-    assert put(street, pole, b"<html>").status_code == 415
+    assert pole.put_picture(JPEG).status_code == 204
+    assert pole.put_picture(JPEG).status_code == 204
+    assert pole.put_picture(JPEG, "0" * 64).status_code == 409
+    assert pole.put_picture(b"<html>").status_code == 415
     with reading(street.cloud.engine) as connection:
         assert connection.execute(select(func.count()).select_from(evidence)).scalar() == 1
 
@@ -289,7 +277,7 @@ def test_the_picture_of_a_review_is_asked_for_on_the_sync_and_shown_to_the_opera
     assert pole.sync()["wanted_evidence"] == [sha256]
     (review,) = street.call("GET", "/v1/reviews", token=street.operator).json()
     assert review["picture"] is None
-    put(street, pole, JPEG)
+    pole.put_picture(JPEG)
     assert pole.sync()["wanted_evidence"] == []
     (review,) = street.call("GET", "/v1/reviews", token=street.operator).json()
     picture = street.call("GET", review["picture"], token=street.operator)

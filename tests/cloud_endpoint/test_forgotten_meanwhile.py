@@ -7,14 +7,14 @@ from cloud_street import RIGHT, SITE, WRONG, Fault, Street, wait_until
 from fastapi import FastAPI
 from sqlalchemy import delete, func, select
 
-from cloud_endpoint import retention
+from cloud_endpoint import forgetting
 from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import captures, orders, visits
 
 
 def forget(street: Street, account_id: str) -> None:
-    gone = retention.forget(street.cloud.engine, SITE, street.clock(), account_id=account_id)
+    gone = forgetting.forget(street.cloud.engine, SITE, street.clock(), account_id=account_id)
     assert gone.orders == 1
 
 

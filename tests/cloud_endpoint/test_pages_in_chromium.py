@@ -11,7 +11,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-import requests
 from chromium import DESKTOP, Browser, Tab, browser, chromium
 from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street
 from sqlalchemy import insert
@@ -239,13 +238,7 @@ def test_an_operator_decides_a_review_with_the_picture_in_sight(
     for _ in range(3):  # three pictures are taken before a human is asked
         pole.answer_carried(pole.sync())
     assert town.view(order_id, wait=5)["instruction"] == "review"
-    upload = requests.put(
-        f"{town.url}/v1/devices/pole-1/evidence/{pole.picture_sha256}",
-        data=picture,
-        headers={"Authorization": f"Bearer {pole.token}"},
-        timeout=10,
-    )
-    assert upload.status_code == 204
+    assert pole.put_picture(picture).status_code == 204
     with chrome.tab(DESKTOP) as desk:
         desk.open(f"{town.url}/desk?lang={lang}")
         keep(desk, f"sign-in-{lang}")

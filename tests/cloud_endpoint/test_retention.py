@@ -1,13 +1,15 @@
 """Data goes when its time is over or its person asks, and really goes."""
 
+import hashlib
 from pathlib import Path
 
 import pytest
-from cloud_street import RIGHT, SITE, WRONG, Street
+from cloud_street import JPEG, POLE_CODE, RIGHT, SITE, WRONG, Street
 from sqlalchemy import func, insert, select
 
-from cloud_endpoint import audit, retention
+from cloud_endpoint import audit, forgetting, retention
 from cloud_endpoint.database import reading, writing
+from cloud_endpoint.deletion import Gone
 from cloud_endpoint.errors import ConfigError
 from cloud_endpoint.settings import RetentionSettings
 from cloud_endpoint.tables import audit as audit_table
@@ -32,7 +34,7 @@ def test_a_forgotten_plate_is_in_no_table_and_not_in_the_files(street: Street) -
     order_id, _ = street.order("1002", RIGHT, account="driver-2")
     street.view(order_id, wait=20)
     assert RIGHT in everything(street)
-    gone = retention.forget(street.cloud.engine, SITE, street.clock(), plate=RIGHT)
+    gone = forgetting.forget(street.cloud.engine, SITE, street.clock(), plate=RIGHT)
     assert gone.orders == 2
     left = everything(street)
     assert RIGHT not in left
@@ -48,10 +50,45 @@ def test_a_forgotten_plate_is_in_no_table_and_not_in_the_files(street: Street) -
 def test_a_forgotten_account_has_no_orders(street: Street) -> None:
     street.open("driver-7")
     street.open("driver-8")
-    assert retention.forget(street.cloud.engine, SITE, street.clock(), account_id="driver-7").orders == 1
+    assert forgetting.forget(street.cloud.engine, SITE, street.clock(), account_id="driver-7").orders == 1
     left = everything(street)
     assert "driver-7" not in left
     assert "driver-8" in left
+
+
+def test_forgetting_a_plate_leaves_other_peoples_orders_to_be_decided(street: Street) -> None:
+    """The neighbour's plate was read where another driver ordered; the neighbour's wish closes no review."""
+    pole = street.enrol()
+    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    order_id, _ = street.order("1003", RIGHT)
+    assert street.view(order_id, wait=20)["instruction"] == "review"
+    forgetting.forget(street.cloud.engine, SITE, street.clock(), plate=WRONG)
+    assert WRONG not in everything(street)
+    (review,) = street.call("GET", "/v1/reviews", token=street.operator).json()
+    assert (review["read_plate"], review["ordered_plate"]) == (None, RIGHT)
+    decision = {"decision": "refuse", "reason": "no picture any more"}
+    url = f"/v1/reviews/{review['review_id']}"
+    assert street.call("POST", url, decision, token=street.operator).status_code == 200
+    assert street.view(order_id)["reason"] == "refused"
+
+
+def test_a_forgotten_accounts_phone_and_the_pictures_of_its_reviews_go_too(street: Street) -> None:
+    pole = street.enrol(reachable=False)
+    body = {"place": {"pole_code": POLE_CODE}, "account_id": "driver-7", "client_id": "phone-7"}
+    order_id = street.call("POST", "/v1/orders", body).json()["order_id"]
+    pole.picture_sha256 = hashlib.sha256(JPEG).hexdigest()
+    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    street.submit(order_id, street.offer(order_id)["1003"], RIGHT)
+    for _ in range(3):
+        pole.answer_carried(pole.sync())
+    assert street.view(order_id, wait=5)["instruction"] == "review"
+    assert pole.put_picture(JPEG).status_code == 204
+    gone = forgetting.forget(street.cloud.engine, SITE, street.clock(), account_id="driver-7")
+    assert (gone.orders, gone.pictures) == (1, 1)
+    left = everything(street)
+    assert "phone-7" not in left
+    assert "driver-7" not in left
+    assert street.call("GET", "/v1/reviews", token=street.operator).json() == []
 
 
 def test_each_class_of_data_goes_at_its_own_age(street: Street) -> None:
@@ -62,7 +99,7 @@ def test_each_class_of_data_goes_at_its_own_age(street: Street) -> None:
     pole.leave("1001")
     keep = RetentionSettings(plates_days=90, orders_days=730, visits_days=730)
 
-    def after(days: int) -> retention.Gone:
+    def after(days: int) -> Gone:
         return retention.run(street.cloud.engine, keep, street.clock() + days * 86_400_000)
 
     assert (after(89).plates, after(89).orders) == (0, 0)
@@ -132,7 +169,7 @@ def test_a_forgotten_order_lets_its_berth_go_and_the_audit_says_that_but_not_who
     pole = street.enrol()
     pole.arrive("1001", RIGHT)
     assert street.order("1001", RIGHT)[1]["state"] == "confirmed"
-    retention.forget(street.cloud.engine, SITE, street.clock(), plate=RIGHT, account_id="driver-1")
+    forgetting.forget(street.cloud.engine, SITE, street.clock(), plate=RIGHT, account_id="driver-1")
     with reading(street.cloud.engine) as connection:
         assert connection.execute(select(func.count()).select_from(holds)).scalar() == 0
         lines = connection.execute(select(audit_table).order_by(audit_table.c.number)).all()
@@ -141,4 +178,4 @@ def test_a_forgotten_order_lets_its_berth_go_and_the_audit_says_that_but_not_who
     assert RIGHT not in str(lines)
     assert "driver-1" not in str(lines)
     with pytest.raises(ConfigError, match="unknown site"):
-        retention.forget(street.cloud.engine, "nowhere", street.clock(), plate=RIGHT)
+        forgetting.forget(street.cloud.engine, "nowhere", street.clock(), plate=RIGHT)

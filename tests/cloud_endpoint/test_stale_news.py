@@ -1,4 +1,4 @@
-"""News that come late, are lost, or arrive while a picture is judged: no wrong car is taken for a right one."""
+"""News that come late, are lost, or arrive while a picture is judged: no car is taken for another."""
 
 import threading
 
