@@ -27,6 +27,7 @@ from firmware_bridge import BridgeError, BusSnapshot, SensorBus
 _LOW_SPACE_MIB = 256
 _OLD_EVENT_S = 3600.0
 _BUS_WITHIN_S = 6.0
+_FAILED_SHARE = 0.02  # of a sensor's requests; fewer are the weather, and a daemon may run for years
 
 
 class Light(StrEnum):
@@ -147,13 +148,15 @@ def _sensor_finding(sensor: dict[str, Any]) -> Finding:
             cause=f"answers, but says: {causes}",
             next_action="look at the sensor and its loop or aim; see the maker's manual",
         )
-    light = Light.YELLOW if errors else Light.GREEN
-    action = "check wiring, termination and shielding" if errors else ""
+    failed = sum(sensor["errors"].values())
+    often = failed > _FAILED_SHARE * sensor["requests"]
+    light = Light.YELLOW if often else Light.GREEN
+    action = "check wiring, termination and shielding" if often else ""
     reply = f" in {sensor['reply_p50_ms']:.0f} ms" if sensor["reply_p50_ms"] else ""
     return Finding(
         part=part,
         light=light,
-        cause=f"{states}; answers{reply}" + (f"; {errors}" if errors else ""),
+        cause=f"{states}; answers{reply}" + (f"; {errors} in {sensor['requests']}" if errors else ""),
         next_action=action,
     )
 

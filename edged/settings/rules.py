@@ -126,19 +126,17 @@ def _addresses(settings: Settings) -> Iterator[Complaint]:
     for key, url in (("uplink: cloud_url", cloud_url), ("snapshot_api: public_url", api.public_url)):
         if url is not None and (fault := url_fault(url, ("http", "https"))):
             yield Complaint(key=key, got=repr(url), remedy=fault)
-        elif (
-            url == cloud_url
-            and urlsplit(url).scheme == "http"
-            and not is_loopback(urlsplit(url).hostname or "")
-        ):
-            yield Complaint(
-                key=key,
-                got=repr(url),
-                remedy="would send the token and plates in clear; use https:// (a private CA goes into ca_file)",
-            )
+        elif url == cloud_url and not _is_private(cloud_url):
+            remedy = "would send the token and plates in clear; use https:// (a private CA goes into ca_file)"
+            yield Complaint(key=key, got=repr(url), remedy=remedy)
     if not is_address(api.listen):
         remedy = "is no address to listen at; write 127.0.0.1, 0.0.0.0 or one of this box"
         yield Complaint(key="snapshot_api: listen", got=repr(api.listen), remedy=remedy)
+
+
+def _is_private(url: str) -> bool:
+    parts = urlsplit(url)
+    return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
 def _outlines(settings: Settings) -> Iterator[Complaint]:

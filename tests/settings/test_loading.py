@@ -74,6 +74,24 @@ def test_a_folder_of_pictures_is_a_path_and_a_url_is_not(
         ("https://parking", "http://parking", "uplink: cloud_url", "https"),
         ('[store]\ndirectory = "/var/lib/edged"', "", "store", "add a section [store]"),
         ("# settle_in_s = 1.0", "preset = 3 #", 'berth[1] "1001": preset', "preset_url"),
+        ("# settle_in_s = 1.0", "settle_in_s = nan #", 'berth[1] "1001": settle_in_s', "finite"),
+        ("occupied_at = 180", "occupied_at = -inf", 'sensor[3] "sonic-3": thresholds.occupied_at', "finite"),
+        ("# port = 8100", 'port = "8100"', "snapshot_api: port: got '8100'", "integer"),
+        ("# port = 8100", "port = true", "snapshot_api: port: got True", "integer"),
+        ("# max_size_mib = 1024", "max_size_mib = -1", "store: max_size_mib: got -1", "16"),
+        ("# max_size_mib = 1024", f"max_size_mib = {10**30}", "store: max_size_mib", "less than"),
+        ('berth_no = "1002"', 'berth_no = "１００２"', 'berth[2] "１００２": berth_no', "full-width"),
+        ('port = "/dev/serial', 'port = "COM3" # ', 'bus[1] "kerb": port', "/dev/serial/by-path"),
+        ("[480, 1000], [60, 1000]", "[60, 1000], [480, 1000]", 'berth[1] "1001": polygon', "cross"),
+        ("[480, 1000], [60, 1000]", "[900, 420]", 'berth[1] "1001": polygon', "encloses nothing"),
+        (", [480, 1000], [60, 1000]", "", 'berth[1] "1001": polygon', "has 2 entries, wants 3"),
+        ('"Asia/Shanghai"', '"Asia"', "site: time_zone", "Asia/Shanghai"),
+        ("https://parking.example.com", "https://[::1", "uplink: cloud_url", "is not a URL"),
+        ("https://parking.example.com", "https://a:99999", "uplink: cloud_url", "out of range"),
+        ("http://192.168.1.64/ISAPI/Streaming", "192.168.1.64/ISAPI", 'camera[1] "high": source', "http://"),
+        ("# preset_url", 'preset_url = "http://c/{n}" #', 'camera[1] "high": preset_url', "{preset}"),
+        ("# listen", 'listen = "anywhere" #', "snapshot_api: listen", "127.0.0.1"),
+        ('credentials = "credentials.json"', 'credentials = ""', "uplink: credentials", "name a file"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_a_remedy(
@@ -101,6 +119,7 @@ def test_all_errors_are_told_at_once(load_edited: Callable[..., Settings]) -> No
         (b"\xff\xfe", "not UTF-8"),
         (b"", "add a section [site]"),
         (b"bus = 3", r"[[bus]]"),
+        (b"a = " + b"[" * 3000, "not valid TOML"),
     ],
 )
 def test_a_file_that_is_no_settings_file_says_why(tmp_path: Path, content: bytes, says: str) -> None:
@@ -110,6 +129,13 @@ def test_a_file_that_is_no_settings_file_says_why(tmp_path: Path, content: bytes
         load_settings(path)
     assert says in str(caught.value)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize(("prefix", "line_end"), [(b"\xef\xbb\xbf", b"\n"), (b"", b"\r\n")])
+def test_what_editors_on_windows_write_is_read(tmp_path: Path, prefix: bytes, line_end: bytes) -> None:
+    path = tmp_path / "edged.toml"
+    path.write_bytes(prefix + SAMPLE.read_bytes().replace(b"\n", line_end))
+    assert load_settings(path).site == load_settings(SAMPLE).site
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
