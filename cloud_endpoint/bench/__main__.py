@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -50,6 +51,14 @@ def growth(
         keep(console, city)
         return
     print(json.dumps({"bench": "cloud", "million_over_ten_thousand": ratio(console, city)}))
+
+
+@app.command()
+def fleet(poles: Annotated[int, typer.Option(help="that reconnect at once")] = 10_000) -> None:
+    """Only the fleet that reconnects at once: lost, twice, refused, and how long until the last is in."""
+    from cloud_endpoint.bench.storm import run
+
+    print(json.dumps({"bench": "cloud", **asdict(run(poles))}))
 
 
 @app.command()

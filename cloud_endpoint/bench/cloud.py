@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
-from cloud_endpoint.bench import crash, fleet, growth
+from cloud_endpoint.bench import crash, fleet, growth, storm
 from cloud_endpoint.bench.city import City, build, checks
 from cloud_endpoint.bench.load import json_request, percentile
 from cloud_endpoint.bench.postgres import private_cluster
@@ -60,8 +60,8 @@ def run(*, big_city: bool, kept_in: Path | None, poles: int) -> None:
             figures = _small_city(console, engine, city, port)
             ingested = fleet.ingest_rate(engine, port)
             console.print(f"ingest: {ingested:.0f} events/s")
-            storm = fleet.storm(engine, port, poles)
-            console.print(f"fleet: {storm}")
+            fleet_told = storm.storm(engine, port, poles)
+            console.print(f"fleet: {fleet_told}")
             crashed = crash.crash(
                 engine, cluster, build(engine, "crash", 500, 500, system_clock()), port, pid, 500
             )
@@ -74,9 +74,9 @@ def run(*, big_city: bool, kept_in: Path | None, poles: int) -> None:
             **figures,
             ingest_events_per_s=round(ingested),
             million_over_ten_thousand=ratio,
-            fleet_lost=storm.lost,
-            fleet_twice=storm.twice,
-            fleet_5xx=storm.answers_5xx,
+            fleet_lost=fleet_told.lost,
+            fleet_twice=fleet_told.twice,
+            fleet_5xx=fleet_told.answers_5xx,
             crash_lost=crashed.lost,
             crash_two_answers=crashed.two_answers,
             crash_5xx=crashed.impolite_5xx,
