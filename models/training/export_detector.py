@@ -18,6 +18,7 @@ import numpy.typing as npt
 import refiner_patches
 import street_scenes
 import torch
+from carriers import Picture, load_carriers, plates_folder
 
 MODELS: Final = Path(__file__).resolve().parent.parent
 DETECTOR_SIZE: Final = (640, 384)
@@ -34,12 +35,12 @@ def averaged(network: torch.nn.Module, checkpoint: Path) -> int:
     return int(state["step"])
 
 
-def as_input(picture: street_scenes.Picture) -> Float:
+def as_input(picture: Picture) -> Float:
     h, w, _ = picture.shape
     return (picture.reshape(h, w // 4, 12).astype(np.float32) / 128 - 1).astype(np.float32)
 
 
-def whole_byte(shape: tuple[int, int, int]) -> street_scenes.Picture:
+def whole_byte(shape: tuple[int, int, int]) -> Picture:
     """A picture of zeros and 255s, so that the quantized input is exactly the byte - 128."""
     picture = np.zeros(shape, np.uint8)
     picture[::2] = 255
@@ -48,7 +49,7 @@ def whole_byte(shape: tuple[int, int, int]) -> street_scenes.Picture:
 
 def detector_pictures(count: int, rng: np.random.Generator) -> Float:
     """Composed pictures as the detector sees them; none of the validation set."""
-    carriers = street_scenes.load_carriers(street_scenes.plates_folder())
+    carriers = load_carriers(plates_folder())
     bank = street_scenes.PlateBank(200, rng)
     width, height = DETECTOR_SIZE
     pictures = [whole_byte((height, width, 3))]
@@ -62,7 +63,7 @@ def detector_pictures(count: int, rng: np.random.Generator) -> Float:
 
 def patches(count: int, rng: np.random.Generator) -> Float:
     """Patches as the refiner sees them; none of the validation set."""
-    carriers = street_scenes.load_carriers(street_scenes.plates_folder())
+    carriers = load_carriers(plates_folder())
     bank = street_scenes.PlateBank(200, rng)
     found = [whole_byte((refiner_patches.HEIGHT, refiner_patches.WIDTH, 3))]
     while len(found) < count:

@@ -16,8 +16,8 @@ import degrade
 import framing
 import numpy as np
 import numpy.typing as npt
+from carriers import is_held_out
 from plate_art import ALPHABET, KINDS, Glyphs, Picture, Rng, draw_plate, sample_plate
-from street_scenes import is_held_out
 
 SLOTS: Final = 8
 BLANK: Final = len(ALPHABET)

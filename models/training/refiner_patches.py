@@ -11,6 +11,7 @@ import framing
 import numpy as np
 import numpy.typing as npt
 import street_scenes
+from carriers import Carrier, Picture
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 from edged.vision.detector import Detector
@@ -53,9 +54,7 @@ def jittered(quad: Quad, rng: Rng) -> Quad:
     return np.asarray((moved - centre) @ rotation + centre + rng.normal(0, 0.002 * width, 2), np.float32)
 
 
-def patch_of(
-    image: street_scenes.Picture, quad: Quad
-) -> tuple[street_scenes.Picture, npt.NDArray[np.float64]]:
+def patch_of(image: Picture, quad: Quad) -> tuple[Picture, npt.NDArray[np.float64]]:
     """The patch around a quad, and the homography from picture to patch."""
     grown = framing.widened(quad, MARGIN_X / (1 - 2 * MARGIN_X), MARGIN_Y / (1 - 2 * MARGIN_Y))
     target = np.asarray([[0, 0], [WIDTH, 0], [WIDTH, HEIGHT], [0, HEIGHT]], np.float32)
@@ -66,9 +65,7 @@ def patch_of(
     return np.asarray(patch, np.uint8), np.asarray(matrix)
 
 
-def patches(
-    sample: street_scenes.Sample, rng: Rng
-) -> list[tuple[street_scenes.Picture, npt.NDArray[np.float32]]]:
+def patches(sample: street_scenes.Sample, rng: Rng) -> list[tuple[Picture, npt.NDArray[np.float32]]]:
     """Patches of one picture with their targets: each plate three times and cut out, and what is no plate."""
     out = []
     for quad, rows in zip(sample.quads, sample.rows, strict=True):
@@ -91,7 +88,7 @@ def patches(
     return out
 
 
-def cut_out(image: street_scenes.Picture, quad: Quad, rng: Rng) -> tuple[street_scenes.Picture, Quad, Quad]:
+def cut_out(image: Picture, quad: Quad, rng: Rng) -> tuple[Picture, Quad, Quad]:
     """The picture cut to the plate's upright box as cut-out files are, the quad in it, its own corners."""
     low, high = quad.min(0), quad.max(0)
     size = high - low
@@ -104,7 +101,7 @@ def cut_out(image: street_scenes.Picture, quad: Quad, rng: Rng) -> tuple[street_
     return cut, np.asarray(quad - (left, top), np.float32), whole
 
 
-def mistaken_for_plates(carriers: list[street_scenes.Carrier], models: Path) -> list[tuple[int, Quad]]:
+def mistaken_for_plates(carriers: list[Carrier], models: Path) -> list[tuple[int, Quad]]:
     """What the detector in `models` takes for plates on pictures without Chinese ones: carrier index, quad.
 
     Headlights, badges, signs and foreign plates: the negatives that chance hardly ever hits.

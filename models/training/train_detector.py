@@ -18,6 +18,7 @@ import numpy as np
 import street_scenes
 import torch
 import torch.multiprocessing as mp
+from carriers import load_carriers, plates_folder
 from torch import Tensor
 
 MAX_PLATES = 12
@@ -59,7 +60,7 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int, first: int, s
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
-    carriers = street_scenes.load_carriers(street_scenes.plates_folder())
+    carriers = load_carriers(plates_folder())
     groups = [
         [c for c in carriers if not c.foreign],
         [c for c in carriers if c.foreign and len(c.quads)],

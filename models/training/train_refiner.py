@@ -18,6 +18,7 @@ import numpy as np
 import street_scenes
 import torch
 import torch.multiprocessing as mp
+from carriers import load_carriers, plates_folder
 from refiner_patches import (
     HEIGHT,
     MARGIN_X,
@@ -28,6 +29,7 @@ from refiner_patches import (
     patch_of,
     patches,
 )
+from spoil import spoil
 from torch import Tensor
 from torch.nn import functional
 
@@ -55,7 +57,7 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int) -> None:
     torch.set_num_threads(1)
     cv2.setNumThreads(1)
     rng = np.random.default_rng(seed)
-    carriers = street_scenes.load_carriers(street_scenes.plates_folder())
+    carriers = load_carriers(plates_folder())
     groups = [
         [c for c in carriers if not c.foreign],
         [c for c in carriers if c.foreign and len(c.quads)],
@@ -76,7 +78,7 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int) -> None:
         if mistaken and rng.random() < config["share_mistaken"]:
             carrier, quad = mistaken[int(rng.integers(len(mistaken)))]
             patch, _ = patch_of(carriers[carrier].image, jittered(quad, rng))
-            made.append((street_scenes.spoil(rng, patch), np.zeros(12, np.float32)))
+            made.append((spoil(rng, patch), np.zeros(12, np.float32)))
         for patch, target in made:
             slot = index % len(pool.patches)
             pool.patches[slot] = torch.from_numpy(patch)

@@ -6,9 +6,9 @@ import framing
 import numpy as np
 import pytest
 import refiner_patches
-import street_scenes
+from carriers import Carrier, is_held_out, load_carriers
 from plate_art import Glyphs
-from street_scenes import Carrier, PlateBank, compose, is_held_out
+from street_scenes import PlateBank, compose
 
 from edged.vision.manifest import find_models, load_manifest
 from edged.vision.rectifier import levelled, warped, widened, window
@@ -110,4 +110,4 @@ def test_a_patch_tells_where_the_corners_are(bank: PlateBank) -> None:
 
 def test_a_missing_label_file_is_named(tmp_path) -> None:  # type: ignore[no-untyped-def]
     with pytest.raises(OSError, match=r"labels\.csv"):
-        street_scenes.load_carriers(tmp_path)
+        load_carriers(tmp_path)
