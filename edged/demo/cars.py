@@ -1,6 +1,6 @@
 """Which car comes next: invented ones from a seed, or the user's photographs in order."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from edged.demo.photographs import Photograph
 from edged.domain.plate import PROVINCES, PlateKind, mask
+from edged.picture import PictureError, decode_picture
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 _SERIAL = _LETTERS + "0123456789"
@@ -23,7 +24,9 @@ class DemoCar:
     photo: Path | None = None
 
     def __str__(self) -> str:
-        return self.photo.name if self.photo else str(self.plate)
+        if self.photo is None:
+            return str(self.plate)
+        return self.photo.name.encode("utf-8", "backslashreplace").decode()  # a name need not be UTF-8
 
     def shown(self, plate: str | None) -> str:
         """Return a plate as the timeline may show it."""
@@ -45,10 +48,18 @@ def invented_cars(seed: int) -> Iterator[DemoCar]:
             yield DemoCar(plate=_plate(kind, rng))
 
 
-def photographed_cars(photographs: list[Photograph]) -> Iterator[DemoCar]:
-    """Yield each photograph once."""
+def photographed_cars(
+    photographs: list[Photograph], left_out: Callable[[str], object] = lambda _why: None
+) -> Iterator[DemoCar]:
+    """Yield each photograph once; `left_out` is told which cannot be shown, and why."""
     for photograph in photographs:
-        yield DemoCar(plate=photograph.plate, photo=photograph.path.resolve())
+        car = DemoCar(plate=photograph.plate, photo=photograph.path.resolve())
+        try:
+            decode_picture(photograph.path.read_bytes())
+        except (OSError, PictureError) as exc:
+            left_out(f"{car} is left out: {exc}")
+        else:
+            yield car
 
 
 def one_character_wrong(plate: str, characters: list[float]) -> str:

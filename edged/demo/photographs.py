@@ -2,13 +2,14 @@
 
 import csv
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from edged.demo.processes import DemoFailure
 from edged.domain.plate import kinds_of, normalise
 
-_SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
+_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".bmp", ".tif", ".tiff", ".webp"))
 _LEVELS_UP = 3  # ../shared/plates/labels.csv describes ../shared/plates/scenes/easypr
 
 
@@ -30,8 +31,8 @@ def find_photographs(folder: Path) -> list[Photograph]:
     except OSError as exc:
         raise DemoFailure(f"--photos {folder}: cannot be read ({exc.strerror})") from exc
     if not paths:
-        raise DemoFailure(f"--photos {folder}: holds no .jpg or .png")
-    labels = _labels(folder)
+        raise DemoFailure(f"--photos {folder}: holds no picture ({', '.join(sorted(_SUFFIXES))})")
+    labels = _labels(folder, paths)
     if labels is None:
         return [Photograph(path=path, plate=None) for path in paths]
     single = [(path, labels.get(path.resolve(), [])) for path in paths]
@@ -46,16 +47,28 @@ def _orderable(plates: list[str]) -> bool:
     return len(plates) == 1 and bool(kinds_of(plates[0]))
 
 
-def _labels(folder: Path) -> dict[Path, list[str]] | None:
-    """Return picture -> plates of the nearest labels.csv, None when there is none."""
+def _labels(folder: Path, pictures: list[Path]) -> dict[Path, list[str]] | None:
+    """Return picture -> plates of the labels.csv beside them, or of one farther up that names some of them.
+
+    None when there is none. Raises DemoFailure when the one beside them cannot be read.
+    """
     here = folder.resolve()
-    for parent in (here, *here.parents[:_LEVELS_UP]):
-        if (parent / "labels.csv").is_file():
-            labels: dict[Path, list[str]] = {}
-            for name, plate in _rows(parent / "labels.csv"):
-                labels.setdefault((parent / name).resolve(), []).append(plate)
-            return labels
+    if (here / "labels.csv").is_file():
+        return _read(here / "labels.csv")
+    shown = {path.resolve() for path in pictures}
+    for parent in here.parents[:_LEVELS_UP]:
+        with suppress(DemoFailure):  # somebody else's labels are nobody's fault
+            if (parent / "labels.csv").is_file() and shown & (labels := _read(parent / "labels.csv")).keys():
+                return labels
     return None
+
+
+def _read(path: Path) -> dict[Path, list[str]]:
+    labels: dict[Path, list[str]] = {}
+    for name, plate in _rows(path):
+        if "\0" not in name:  # no file has such a name
+            labels.setdefault((path.parent / name).resolve(), []).append(plate)
+    return labels
 
 
 def _rows(path: Path) -> Iterator[tuple[str, str]]:
@@ -66,5 +79,5 @@ def _rows(path: Path) -> Iterator[tuple[str, str]]:
                 raise DemoFailure(f"{path}: needs the columns file and plate_text, has {rows.fieldnames}")
             for row in rows:
                 yield row["file"] or "", normalise(row["plate_text"] or "")
-    except (OSError, UnicodeDecodeError) as exc:
+    except (OSError, UnicodeDecodeError, csv.Error) as exc:
         raise DemoFailure(f"{path}: cannot be read ({exc})") from exc

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edged.demo.cars import DemoCar, one_character_wrong
@@ -14,6 +14,7 @@ from edged.picture import decode_jpeg
 _READ_WITHIN_S = 30.0
 _UNSURE_AFTER_S = 5.0  # a photograph does not change: what is doubtful twice stays so
 _MAX_EVIDENCE_BYTES = 150 * 1024
+_TOO_FEW = "no photograph is left for this step; at least four are needed that show one readable plate each"
 
 
 @dataclass(slots=True)
@@ -62,9 +63,9 @@ class Scenario:
         self._confirmed(order, self._submit(order, token, car, plate))
 
     def ordered_before_read(self, berth_no: str) -> None:
-        for car in self.cars:
-            if car.plate is None:
-                self.street.timeline.note(f"{car} has no label: nobody can order it unread")
+        for shown in self.cars:
+            car = shown if shown.plate is not None else self._met_before(berth_no, shown)
+            if car is None or car.plate is None:
                 continue
             order, token = self._order(berth_no)
             answer = self._submit(order, token, car, car.plate)
@@ -79,7 +80,16 @@ class Scenario:
                 return
             order.cancel()
             self._send_away(berth_no)
-        raise DemoFailure("no photograph is left for this step")
+        raise DemoFailure(_TOO_FEW)
+
+    def _met_before(self, berth_no: str, car: DemoCar) -> DemoCar | None:
+        """Let an unlabelled car come and go once, so that its plate is known; None if it is not read."""
+        self.street.timeline.note(f"{car} has no label: it comes once before, to learn its driver's plate")
+        self.street.hardware.drive_in(berth_no, car)
+        self.street.wait_for_state(berth_no, "occupied")
+        reading = self._reading_of(berth_no, car)
+        self._send_away(berth_no)
+        return replace(car, plate=reading["plate"]) if reading else None
 
     def pulled_snapshot(self, berth_no: str) -> None:
         local = self.street.snapshot_at_pole(berth_no)
@@ -125,9 +135,10 @@ class Scenario:
             self.street.timeline.step("edged", "drive_in, after the settle time", took_s=took_s)
             reading = self._reading_of(berth_no, car)
             if reading is not None:
-                return car, car.plate or reading["plate"], reading
+                plate = car.plate or reading["plate"]
+                return replace(car, plate=plate), plate, reading
             self._send_away(berth_no)
-        raise DemoFailure("no photograph is left for this step")
+        raise DemoFailure(_TOO_FEW)
 
     def _reading_of(self, berth_no: str, car: DemoCar) -> dict[str, Any] | None:
         """Return the accepted reading; None when there is none, or another than expected."""
@@ -174,7 +185,8 @@ class Scenario:
         return order, offered[berth_no]
 
     def _submit(self, order: Order, token: str, car: DemoCar, plate: str) -> Answered:
-        self.street.timeline.step("driver", f"pre_payment_order with {car.shown(plate)}")
+        mistyped = ", one character mistyped" if car.plate not in (None, plate) else ""
+        self.street.timeline.step("driver", f"pre_payment_order with {car.shown(plate)}{mistyped}")
         return order.submit(token, plate)
 
     def _settled(self, order: Order, answer: Answered) -> Answered:

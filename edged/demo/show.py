@@ -54,7 +54,7 @@ def _run(arguments: argparse.Namespace, timeline: Timeline) -> None:
             berths=four_berths(one_camera_each=photographs is not None),
             seed=arguments.seed,
         )
-        cars = photographed_cars(photographs) if photographs else invented_cars(arguments.seed)
+        cars = photographed_cars(photographs, timeline.note) if photographs else invented_cars(arguments.seed)
         try:
             timeline.heading("Sensors, cameras, the cloud and the box start, each a process of its own")
             street = start_street(processes, timeline, files, [201], with_polygons=photographs is None)
