@@ -68,7 +68,9 @@ def ask(
 ) -> bool:
     """Ask the berth's pole for a new picture; returns False when no pole watches the berth."""
     pole = connection.execute(
-        select(devices.c.snapshot_url).where(devices.c.device_id == berth.device_id)
+        select(devices.c.snapshot_url).where(
+            devices.c.device_id == berth.device_id, devices.c.site_id == order.site_id
+        )
     ).one_or_none()
     if pole is None:
         return False

@@ -106,7 +106,7 @@ def judge(
     if decision.event is OrderEvent.MATCH:
         held = _held(connection, order, scene, settings, now_ms)
         if held is None:
-            decision = Decision(event=OrderEvent.WAIT, reason="berth_held")
+            decision = Decision(event=OrderEvent.WAIT, reason=holding.why_held(connection, order))
         else:
             changes |= held
     if decision.event is OrderEvent.MISMATCH:

@@ -17,7 +17,7 @@ from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import CandidateBerths, OrderAnswer
 from cloud_endpoint.order_states import OrderState
 from cloud_endpoint.service import Cloud
-from cloud_endpoint.tables import berths, credentials, sites
+from cloud_endpoint.tables import berths, credentials, holds, sites
 from cloud_endpoint.tables import orders as orders_table
 
 CHOOSING = frozenset({OrderState.OFFERED, OrderState.PLATE_MODIFICATION})
@@ -33,6 +33,7 @@ class Shown:
     plate: str
     minutes: int | None
     candidates: CandidateBerths | None  # while one may be chosen
+    paid_order: str | None  # the driver's own, for the same berth, when that is why this one waits
 
 
 def token_at(cloud: Cloud, pole_code: str) -> tuple[str, str]:
@@ -130,6 +131,7 @@ def look(cloud: Cloud, token: str, order_id: str, account_id: str | None) -> Sho
             select(b.berth_no).where(b.site_id == who.site_id, b.berth_id == order.berth_id)
         ).scalar()
         candidates = offers.offered(connection, order) if order.state in CHOOSING else None
+        paid_order = _paid_before(connection, order) if order.reason == "already_paid" else None
     return Shown(
         answer=orders.answer(order, cloud.settings),
         zone=ZoneInfo(zone),
@@ -137,7 +139,22 @@ def look(cloud: Cloud, token: str, order_id: str, account_id: str | None) -> Sho
         plate=order.plate or "",
         minutes=order.minutes,
         candidates=candidates,
+        paid_order=paid_order,
     )
+
+
+def _paid_before(connection: Connection, order: orders.Order) -> str | None:
+    h, o = holds.c, orders_table.c
+    return connection.execute(
+        select(o.order_id)
+        .join(holds, (h.site_id == o.site_id) & (h.order_id == o.order_id))
+        .where(
+            h.site_id == order.site_id,
+            h.berth_id == order.berth_id,
+            o.account_id == order.account_id,
+            o.state == OrderState.PAID,
+        )
+    ).scalar()
 
 
 def own(

@@ -12,6 +12,7 @@ from edged.wire.base import BerthNo, Identifier, UtcTime
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.@-]{1,64}$")]
 # No NUL: PostgreSQL keeps none.
 Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+Minutes = Annotated[int, Field(ge=1, le=24 * 60)]
 PlaceName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 
 
@@ -92,7 +93,7 @@ class PrePaymentOrder(Message):
 
     berth_token: Annotated[str, Field(min_length=8, max_length=128)]
     plate: Annotated[str, Field(min_length=1, max_length=32)]
-    minutes: Annotated[int, Field(ge=1, le=24 * 60)]
+    minutes: Minutes
     presence: Presence | None = None
 
 
@@ -120,16 +121,20 @@ class Appeal(Message):
 
 
 class PaymentReport(Message):
-    """The operator's callback: this order was paid."""
+    """The operator's callback: this order was paid; a paid one again, for so many `minutes` more.
+
+    Without `minutes` it was paid for those ordered.
+    """
 
     payment_id: Identifier
     order_id: Identifier
     amount_fen: Annotated[int, Field(ge=0, le=10_000_000)]
     paid_at: UtcTime
+    minutes: Minutes | None = None
 
 
 class PaymentAnswer(Message):
-    """`applied`, or `refund_due`: the order was not confirmed when it was paid."""
+    """`applied`, or `refund_due`: the order was not confirmed when it was paid, or its stay was over."""
 
     payment_id: Identifier
     outcome: str

@@ -100,6 +100,7 @@ TABLE: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.CONFIRMED, E.EXPIRE): S.EXPIRED,
     # Paid while it was confirmed, reported after the car had left or the hold had run out.
     (S.EXPIRED, E.PAY): S.PAID,
+    (S.PAID, E.PAY): S.PAID,  # for a longer stay
     # After the fact nothing is overwritten: the events themselves are the record.
     **{(s, e): s for s in (S.PAID, S.EXPIRED, S.CANCELLED) for e in (E.APPEAL, E.CORRECT)},
 }

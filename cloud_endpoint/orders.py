@@ -18,7 +18,7 @@ from cloud_endpoint.tables import holds, order_events, orders
 NEVER_MS = 2**62
 # What a driver may be told beside the instruction; other reasons stay in the record.
 PUBLIC_REASONS = frozenset(
-    {"berth_held", "vehicle_left", "unpaid", "too_late", "cancelled_by_driver", "refused"}
+    {"berth_held", "already_paid", "vehicle_left", "unpaid", "too_late", "cancelled_by_driver", "refused"}
 )
 
 

@@ -3,18 +3,20 @@
 from enum import StrEnum
 from http import HTTPStatus
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, select
 
-from cloud_endpoint import audit, orders
+from cloud_endpoint import audit, holding, orders
 from cloud_endpoint.callbacks import is_signed
 from cloud_endpoint.clock import to_ms
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import Problem
 from cloud_endpoint.messages import PaymentAnswer, PaymentReport
-from cloud_endpoint.order_states import TABLE, OrderEvent
+from cloud_endpoint.order_states import TABLE, OrderEvent, OrderState
 from cloud_endpoint.orders import Order, advance
-from cloud_endpoint.tables import credentials, holds, payments
+from cloud_endpoint.scenes import scene_of
+from cloud_endpoint.tables import credentials, payments, visits
 
+MINUTE_MS = 60_000
 GRACE_MS = 60_000  # between the operator's clock and ours
 
 
@@ -22,7 +24,7 @@ class Outcome(StrEnum):
     """What a payment came to."""
 
     APPLIED = "applied"
-    REFUND_DUE = "refund_due"  # the order was not confirmed at that time: the operator pays back
+    REFUND_DUE = "refund_due"  # nothing was there to be paid at that time: the operator pays back
 
 
 def authentic(connection: Connection, credential_id: str, header: str, body: bytes, now_ms: int) -> str:
@@ -60,21 +62,20 @@ def report(
                 remedy="report each payment under an id of its own",
             )
         return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome)
-    paid_ms = to_ms(payment.paid_at)
-    outcome = Outcome.APPLIED if _counts(order, paid_ms) else Outcome.REFUND_DUE
+    outcome = Outcome.APPLIED if _counts(connection, order, payment) else Outcome.REFUND_DUE
     connection.execute(
         insert(connection, payments).values(
             site_id=site_id,
             payment_id=payment.payment_id,
             order_id=payment.order_id,
             amount_fen=payment.amount_fen,
-            paid_ms=paid_ms,
+            paid_ms=to_ms(payment.paid_at),
             received_ms=now_ms,
             outcome=outcome,
         )
     )
     if outcome is Outcome.APPLIED:
-        _apply(connection, order, payment.payment_id, now_ms)
+        _apply(connection, order, payment, now_ms)
     else:
         audit.append(
             connection,
@@ -89,22 +90,40 @@ def report(
     return PaymentAnswer(payment_id=payment.payment_id, outcome=outcome)
 
 
-def _counts(order: Order, paid_ms: int) -> bool:
-    """A driver who paid while the order was confirmed has paid, even if the car left before we heard."""
-    return (
-        (order.state, OrderEvent.PAY) in TABLE
-        and order.hold_until_ms is not None
-        and paid_ms <= order.hold_until_ms + GRACE_MS
-    )
+def _counts(connection: Connection, order: Order, payment: PaymentReport) -> bool:
+    """A driver who paid while the order was confirmed has paid, even if the car left before we heard.
+
+    A paid order is paid again for a longer stay, by minutes, while its time runs and the car is there.
+    """
+    paid_ms = to_ms(payment.paid_at)
+    if (order.state, OrderEvent.PAY) not in TABLE or order.hold_until_ms is None:
+        return False
+    if order.state is OrderState.PAID and (
+        payment.minutes is None or not _stood_there(connection, order, paid_ms)
+    ):
+        return False
+    return paid_ms <= order.hold_until_ms + GRACE_MS
 
 
-def _apply(connection: Connection, order: Order, payment_id: str, now_ms: int) -> None:
-    until_ms = max(order.hold_until_ms or 0, now_ms + (order.minutes or 0) * 60_000)
-    connection.execute(
-        update(holds)
-        .where(holds.c.site_id == order.site_id, holds.c.order_id == order.order_id)
-        .values(until_ms=until_ms)
-    )
+def _stood_there(connection: Connection, order: Order, at_ms: int) -> bool:
+    sight = scene_of(connection, order.site_id, order.berth_id or "").sight
+    if sight is not None and sight.visit_id == order.visit_id:
+        return True
+    v = visits.c
+    ended_ms = connection.execute(
+        select(v.ended_ms).where(v.site_id == order.site_id, v.visit_id == order.visit_id)
+    ).scalar()
+    return ended_ms is not None and at_ms <= ended_ms
+
+
+def _apply(connection: Connection, order: Order, payment: PaymentReport, now_ms: int) -> None:
+    minutes = payment.minutes or order.minutes or 0
+    held_ms = order.hold_until_ms or 0
+    if order.state is OrderState.PAID:
+        until_ms, booked = held_ms + minutes * MINUTE_MS, (order.minutes or 0) + minutes
+    else:  # from the payment on, however late it was reported
+        until_ms, booked = max(held_ms, min(to_ms(payment.paid_at), now_ms) + minutes * MINUTE_MS), minutes
+    holding.prolong(connection, order, until_ms, now_ms)
     orders.save(
         connection,
         advance(
@@ -112,7 +131,8 @@ def _apply(connection: Connection, order: Order, payment_id: str, now_ms: int) -
             OrderEvent.PAY,
             now_ms=now_ms,
             reason="paid",
-            detail={"payment_id": payment_id},
+            detail={"payment_id": payment.payment_id, "minutes": minutes},
             hold_until_ms=until_ms,
+            minutes=booked,
         ),
     )

@@ -21,6 +21,8 @@ from cloud_endpoint.tables import berths, credentials, order_candidates, visits
 from cloud_endpoint.tables import orders as orders_table
 from edged.domain.plate import PlateError, parse_plate
 
+PRESENCE_REQUIRED = "presence-required"
+
 
 def submit(
     connection: Connection,
@@ -140,7 +142,7 @@ def _require_presence(order: Order, request: PrePaymentOrder, berth: Berth, sett
         if is_near(shown.position, berth.lat, berth.lon, settings.limits.near_m):
             return
     raise Problem(
-        "presence-required",
+        PRESENCE_REQUIRED,
         HTTPStatus.UNPROCESSABLE_ENTITY,
         "nothing shows that the driver is at this berth",
         field="presence",

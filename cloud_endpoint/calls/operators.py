@@ -58,7 +58,7 @@ def pull_snapshot(cloud: Cloud, site_id: str, berth_no: str) -> Snapshot:
     with reading(cloud.engine) as connection:
         pole = connection.execute(
             select(d.device_id, d.public_key, d.snapshot_url, d.snapshot_token)
-            .join(berths, berths.c.device_id == d.device_id)
+            .join(berths, (berths.c.device_id == d.device_id) & (berths.c.site_id == d.site_id))
             .where(berths.c.site_id == site_id, berths.c.berth_no == berth_no)
         ).one_or_none()
     if pole is None or pole.snapshot_url is None:

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 from cloud_endpoint import checks, limits, offers, orders, payments, reviews, submissions
 from cloud_endpoint.access import Credential, Role, authenticate
 from cloud_endpoint.database import reading, writing
-from cloud_endpoint.errors import invalid
+from cloud_endpoint.errors import Problem, invalid
 from cloud_endpoint.messages import (
     Appeal,
     BerthNumberAcquisition,
@@ -96,22 +96,40 @@ def submit(
     cloud: Cloud, token: str, order_id: str, request: PrePaymentOrder, key: str | None = None
 ) -> OrderAnswer:
     """预缴费订单: check the second plate."""
+    try:
+        told = _submit(cloud, token, order_id, request, key)
+    except Problem as refused:
+        if refused.slug == submissions.PRESENCE_REQUIRED and request.presence is not None:
+            _charge_guess(cloud, token, order_id)
+        raise
+    if told.instruction is Instruction.PENDING:
+        cloud.wake.set()  # a picture has been asked for
+    INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
+    return told
+
+
+def _submit(
+    cloud: Cloud, token: str, order_id: str, request: PrePaymentOrder, key: str | None
+) -> OrderAnswer:
     with writing(cloud.engine) as connection:
 
         def act() -> OrderAnswer:
             order = submissions.submit(connection, token, order_id, request, cloud.settings, cloud.clock())
             return answer(order, cloud.settings)
 
-        if key is None:  # `act` authenticates in the one query that finds everything
-            told = act()
-        else:
-            who = authenticate(connection, token, Role.TERMINAL)
-            body = f"submit {order_id} {request.model_dump_json()}"
-            told = once(connection, who, key, body, OrderAnswer, act, cloud.clock())
-    if told.instruction is Instruction.PENDING:
-        cloud.wake.set()  # a picture has been asked for
-    INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
-    return told
+        if key is None:
+            return act()  # it authenticates in the one query that finds everything
+        who = authenticate(connection, token, Role.TERMINAL)
+        body = f"submit {order_id} {request.model_dump_json()}"
+        return once(connection, who, key, body, OrderAnswer, act, cloud.clock())
+
+
+def _charge_guess(cloud: Cloud, token: str, order_id: str) -> None:
+    """Count a wrong proof of presence as an order: the codes on the poles must not be guessed here either."""
+    with writing(cloud.engine) as connection:
+        who = authenticate(connection, token, Role.TERMINAL)
+        order = orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
+        _charge_account(cloud, connection, who, order.account_id)
 
 
 def cancel(cloud: Cloud, token: str, order_id: str, key: str | None = None) -> OrderAnswer:

@@ -7,7 +7,9 @@ from contextlib import ExitStack, contextmanager
 import hypothesis
 import pytest
 import uvicorn
-from cloud_street import SITE, ShiftedClock, Street, registry_of, wait_until
+from cloud_phone import PAGE_TOKEN, add_page
+from cloud_pole import ShiftedClock
+from cloud_street import SITE, Street, registry_of, wait_until
 from fastapi import FastAPI
 from sqlalchemy import delete
 
@@ -94,6 +96,24 @@ def street_with(database_url: str) -> Iterator[Callable[..., Street]]:
             return stack.enter_context(contextmanager(_street)(url, app))
 
         yield make
+
+
+@pytest.fixture
+def town_with(street_with: Callable[..., Street]) -> Callable[..., Street]:
+    """The same with the driver's page, and with other settings."""
+
+    def make(**sections: dict[str, object]) -> Street:
+        street = street_with(pages={"terminal_tokens": [PAGE_TOKEN]}, **sections)
+        add_page(street)
+        return street
+
+    return make
+
+
+@pytest.fixture
+def town(town_with: Callable[..., Street]) -> Street:
+    """A street whose service shows the driver's page."""
+    return town_with()
 
 
 def _street(url: str, app: FastAPI) -> Iterator[Street]:

@@ -1,7 +1,15 @@
 """A pre-payment order from the first message to the last, over HTTP, on both databases."""
 
+from datetime import timedelta
+
 import pytest
-from cloud_street import RIGHT, WRONG, Fault, Street, wait_until
+from cloud_pole import Fault
+from cloud_street import RIGHT, WRONG, Street, reviewed, wait_until
+from sqlalchemy import select
+
+from cloud_endpoint.database import reading
+from cloud_endpoint.order_states import TABLE, OrderEvent, OrderState
+from cloud_endpoint.tables import order_events, orders
 
 
 def test_the_right_plate_is_confirmed_at_once_and_holds_the_berth(street: Street) -> None:
@@ -127,3 +135,27 @@ def test_cancelling_lets_the_berth_go(street: Street) -> None:
     assert answer["instruction"] == "order_confirmation"
     again = street.call("POST", f"/v1/orders/{first}/cancel")
     assert (again.status_code, again.json()["type"].rsplit("/")[-1]) == (409, "order-state")
+
+
+def test_an_order_without_paths_through_the_table_never_exists(street: Street) -> None:
+    """Each stored history is a walk through the table, from draft."""
+    reviewed(street)
+    with reading(street.cloud.engine) as connection:
+        ids = connection.execute(select(orders.c.order_id)).scalars().all()
+        for order_id in ids:
+            state = OrderState.DRAFT
+            for event, after in connection.execute(
+                select(order_events.c.event, order_events.c.state)
+                .where(order_events.c.order_id == order_id)
+                .order_by(order_events.c.number)
+            ):
+                assert TABLE[state, OrderEvent(event)] == after
+                state = OrderState(after)
+
+
+def test_expired_means_expired(street: Street) -> None:
+    order_id, _ = street.order("1001", RIGHT)
+    street.clock.advance(timedelta(minutes=16).total_seconds())
+    street.cloud.wake.set()
+    answer = wait_until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "it expires")
+    assert (answer["instruction"], answer["reason"]) == ("expired", "too_late")

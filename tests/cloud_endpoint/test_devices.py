@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 import requests
-from cloud_street import JPEG, RIGHT, SITE, WRONG, Fault, Pole, ShiftedClock, Street
+from cloud_pole import Fault, Pole, ShiftedClock
+from cloud_street import JPEG, RIGHT, SITE, WRONG, Street
 from fastapi import FastAPI
 from sqlalchemy import func, select
 

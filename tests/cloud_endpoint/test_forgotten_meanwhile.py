@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from cloud_street import RIGHT, SITE, WRONG, Fault, Street, wait_until
+from cloud_pole import Fault
+from cloud_street import RIGHT, SITE, WRONG, Street, wait_until
 from fastapi import FastAPI
 from sqlalchemy import delete, func, select
 

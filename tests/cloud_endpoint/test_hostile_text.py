@@ -5,15 +5,11 @@ from collections.abc import Callable
 import pytest
 import requests
 from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street
-from sqlalchemy import insert
 
 from cloud_endpoint.access import Role, add_credential
 from cloud_endpoint.database import writing
-from cloud_endpoint.ids import fingerprint
 from cloud_endpoint.registry import RegistryFile, load_registry
-from cloud_endpoint.tables import credentials
 
-TOKEN = "page.0123456789abcdef"
 ODD = [
     "\x00",
     "a\x00b",
@@ -29,20 +25,8 @@ ODD = [
 
 
 @pytest.fixture
-def town(street_with: Callable[..., Street]) -> Street:
-    street = street_with(pages={"terminal_tokens": [TOKEN]}, limits={"orders_per_account_per_day": 1000})
-    with writing(street.cloud.engine) as connection:
-        connection.execute(
-            insert(credentials).values(
-                credential_id="page",
-                site_id=SITE,
-                role="terminal",
-                token_sha256=fingerprint(TOKEN),
-                signing_secret="s",
-                created_ms=0,
-            )
-        )
-    return street
+def town(town_with: Callable[..., Street]) -> Street:
+    return town_with(limits={"orders_per_account_per_day": 1000})
 
 
 def in_review(town: Street) -> str:

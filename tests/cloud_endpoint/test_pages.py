@@ -1,92 +1,22 @@
 """The driver's page and the operator's desk without scripts: forms, cookies, redirects."""
 
+import json
 import re
 from collections.abc import Callable
 
 import pytest
 import requests
+from cloud_phone import PAGE_TOKEN, Phone, add_page
 from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street, registry_of, wait_until
-from sqlalchemy import insert, select
+from sqlalchemy import select
 
 from cloud_endpoint.api.words import CHINESE, ENGLISH
+from cloud_endpoint.callbacks import sign
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.front import network_of
-from cloud_endpoint.ids import fingerprint
 from cloud_endpoint.order_states import OrderState
 from cloud_endpoint.registry import RegistryFile, load_registry
-from cloud_endpoint.tables import credentials, orders
-
-TOKEN = "page.0123456789abcdef"
-
-
-@pytest.fixture
-def town(street_with: Callable[..., Street]) -> Street:
-    """A street whose service shows the driver's page."""
-    street = street_with(pages={"terminal_tokens": [TOKEN]})
-    with writing(street.cloud.engine) as connection:
-        connection.execute(
-            insert(credentials).values(
-                credential_id="page",
-                site_id=SITE,
-                role="terminal",
-                token_sha256=fingerprint(TOKEN),
-                signing_secret="s",
-                created_ms=0,
-            )
-        )
-    return street
-
-
-class Phone(requests.Session):
-    """A browser without scripts: what it needs is in the page."""
-
-    def __init__(self, street: Street) -> None:
-        super().__init__()
-        self.street = street
-        self.page = ""
-        self.order_id = ""
-
-    def open(self, code: str = POLE_CODE, lang: str = "en") -> requests.Response:
-        first = self.get(f"{self.street.url}/pay?code={code}&lang={lang}", timeout=10)
-        return self.start(self.once_of(first.text), code, lang)
-
-    def start(self, once: str, code: str = POLE_CODE, lang: str = "en") -> requests.Response:
-        body = {"code": code, "lang": lang, "once": once}
-        answer = self.post(f"{self.street.url}/pay", data=body, timeout=10)
-        self._take(answer)
-        return answer
-
-    @staticmethod
-    def once_of(page: str) -> str:
-        found = re.search(r'name="once" value="([0-9a-f]{32})"', page)
-        assert found is not None
-        return found[1]
-
-    def tokens(self) -> dict[str, str]:
-        found = re.findall(
-            r'name="berth_token" value="([^"]+)" required[^>]*><span>([^<]+)</span>', self.page
-        )
-        return {number: token for token, number in found}
-
-    def choose(self, berth_no: str, plate: str) -> str:
-        return self.submit(self.tokens()[berth_no], plate)
-
-    def submit(self, token: str, plate: str) -> str:
-        body = {"berth_token": token, "plate": plate, "minutes": "60", "lang": "en"}
-        return self._take(self.post(f"{self.street.url}/pay/{self.order_id}/submit", data=body, timeout=10))
-
-    def press(self, action: str, **more: str) -> str:
-        url = f"{self.street.url}/pay/{self.order_id}/{action}"
-        return self._take(self.post(url, data={"lang": "en", **more}, timeout=10))
-
-    def reload(self) -> str:
-        return self._take(self.get(f"{self.street.url}/pay/{self.order_id}?lang=en", timeout=10))
-
-    def _take(self, answer: requests.Response) -> str:
-        self.page = answer.text
-        found = re.search(r"/pay/(ord_[0-9a-f]+)/", answer.text)
-        self.order_id = found[1] if found else self.order_id
-        return self.page
+from cloud_endpoint.tables import orders
 
 
 def test_a_driver_pays_from_a_phone_and_corrects_a_typing_error(town: Street) -> None:
@@ -137,20 +67,9 @@ def test_an_order_page_is_for_the_phone_that_opened_it(town: Street) -> None:
     assert requests.get(f"{town.url}/pay/{phone.order_id}", timeout=10).status_code == 404
 
 
-def test_dropping_the_cookie_does_not_lift_the_limit(street_with: Callable[..., Street]) -> None:
-    street = street_with(pages={"terminal_tokens": [TOKEN]}, limits={"orders_per_address_per_hour": 2})
-    with writing(street.cloud.engine) as connection:
-        connection.execute(
-            insert(credentials).values(
-                credential_id="page",
-                site_id=SITE,
-                role="terminal",
-                token_sha256=fingerprint(TOKEN),
-                signing_secret="s",
-                created_ms=0,
-            )
-        )
-    assert [Phone(street).open().status_code for _ in range(3)] == [200, 200, 429]
+def test_dropping_the_cookie_does_not_lift_the_limit(town_with: Callable[..., Street]) -> None:
+    town = town_with(limits={"orders_per_address_per_hour": 2})
+    assert [Phone(town).open().status_code for _ in range(3)] == [200, 200, 429]
 
 
 @pytest.mark.parametrize(
@@ -245,7 +164,7 @@ def test_an_objection_goes_to_the_desk(town: Street) -> None:
 
 
 def test_each_street_has_its_page_and_keeps_its_orders(street_with: Callable[..., Street]) -> None:
-    street = street_with(pages={"terminal_tokens": f"{TOKEN} other.0123456789abcdef"})
+    street = street_with(pages={"terminal_tokens": f"{PAGE_TOKEN} other.0123456789abcdef"})
     with writing(street.cloud.engine) as connection:
         other = RegistryFile.model_validate(
             registry_of() | {"sites": [{"site_id": "other", "name": "Other"}]}
@@ -254,17 +173,8 @@ def test_each_street_has_its_page_and_keeps_its_orders(street_with: Callable[...
             berth.model_copy(update={"site_id": "other", "pole_code": "X9"}) for berth in other.berths[:3]
         ]
         load_registry(connection, other.model_copy(update={"berths": tuple(berths)}), street.clock())
-        for name, site, token in (("page", SITE, TOKEN), ("other", "other", "other.0123456789abcdef")):
-            connection.execute(
-                insert(credentials).values(
-                    credential_id=name,
-                    site_id=site,
-                    role="terminal",
-                    token_sha256=fingerprint(token),
-                    signing_secret="s",
-                    created_ms=0,
-                )
-            )
+    add_page(street)
+    add_page(street, "other", "other.0123456789abcdef")
     phone = Phone(street)
     phone.open("x9")
     assert len(phone.tokens()) == 3
@@ -318,3 +228,28 @@ def test_the_desk_shows_berths_orders_and_reviews_and_decides(town: Street) -> N
     assert town.view(order_id)["instruction"] == "order_confirmation"
     desk.post(f"{town.url}/desk/session/end", timeout=10)
     assert 'type="password"' in desk.get(f"{town.url}/desk", timeout=10).text
+
+
+def test_whoever_orders_again_for_a_paid_stay_is_led_to_the_order_to_be_paid_longer(town: Street) -> None:
+    pole = town.enrol()
+    pole.arrive("1003", RIGHT)
+    phone = Phone(town)
+    phone.open()
+    assert "Order confirmed" in phone.choose("1003", RIGHT)
+    paid = phone.order_id
+    body = {"payment_id": "payment-1", "order_id": paid, "amount_fen": 500}
+    text = json.dumps(body | {"paid_at": town.clock.now().isoformat()}).encode()
+    header = {"Edged-Signature": sign(text, "s", town.clock() // 1000)}
+    url = f"{town.url}/v1/callbacks/page/payments"
+    assert requests.post(url, data=text, headers=header, timeout=10).json()["outcome"] == "applied"
+    assert "Paid until" in phone.reload()
+    assert "pay for this order again" in phone.page
+    phone.open()
+    page = phone.choose("1003", RIGHT)
+    assert "is paid already" in page
+    assert f'href="/pay/{paid}?' in page
+    stranger = Phone(town)
+    stranger.open()
+    page = stranger.choose("1003", RIGHT)
+    assert "is paid already" in page
+    assert paid not in page

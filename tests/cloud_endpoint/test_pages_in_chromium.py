@@ -4,7 +4,7 @@ With EDGED_SCREENSHOTS=folder the pages are kept there as pictures.
 """
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from hashlib import sha256
 from pathlib import Path
 
@@ -12,16 +12,12 @@ import cv2
 import numpy as np
 import pytest
 from chromium import DESKTOP, Browser, Tab, browser, chromium
-from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street
-from sqlalchemy import insert
+from cloud_street import POLE_CODE, RIGHT, WRONG, Street
 
 from cloud_endpoint.calls import operators
-from cloud_endpoint.database import open_engine, writing
-from cloud_endpoint.ids import fingerprint
+from cloud_endpoint.database import open_engine
 from cloud_endpoint.schema import migrate
-from cloud_endpoint.tables import credentials
 
-TOKEN = "page.0123456789abcdef"
 SCREENSHOTS = os.environ.get("EDGED_SCREENSHOTS")
 
 
@@ -42,24 +38,6 @@ def database_url(tmp_path_factory: pytest.TempPathFactory) -> str:
     migrate(engine)
     engine.dispose()
     return url
-
-
-@pytest.fixture
-def town(street_with: Callable[..., Street]) -> Street:
-    """A street whose service shows the driver's page."""
-    street = street_with(pages={"terminal_tokens": [TOKEN]})
-    with writing(street.cloud.engine) as connection:
-        connection.execute(
-            insert(credentials).values(
-                credential_id="page",
-                site_id=SITE,
-                role="terminal",
-                token_sha256=fingerprint(TOKEN),
-                signing_secret="s",
-                created_ms=0,
-            )
-        )
-    return street
 
 
 def keep(tab: Tab, name: str) -> None:

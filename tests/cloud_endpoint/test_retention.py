@@ -4,7 +4,7 @@ import hashlib
 from pathlib import Path
 
 import pytest
-from cloud_street import JPEG, POLE_CODE, RIGHT, SITE, WRONG, Street
+from cloud_street import JPEG, POLE_CODE, RIGHT, SITE, UNSURE, WRONG, Street
 from sqlalchemy import func, insert, select
 
 from cloud_endpoint import audit, forgetting, retention
@@ -59,7 +59,7 @@ def test_a_forgotten_account_has_no_orders(street: Street) -> None:
 def test_forgetting_a_plate_leaves_other_peoples_orders_to_be_decided(street: Street) -> None:
     """The neighbour's plate was read where another driver ordered; the neighbour's wish closes no review."""
     pole = street.enrol()
-    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    pole.arrive("1003", WRONG, characters=UNSURE)
     order_id, _ = street.order("1003", RIGHT)
     assert street.view(order_id, wait=20)["instruction"] == "review"
     forgetting.forget(street.cloud.engine, SITE, street.clock(), plate=WRONG)
@@ -77,7 +77,7 @@ def test_a_forgotten_accounts_phone_and_the_pictures_of_its_reviews_go_too(stree
     body = {"place": {"pole_code": POLE_CODE}, "account_id": "driver-7", "client_id": "phone-7"}
     order_id = street.call("POST", "/v1/orders", body).json()["order_id"]
     pole.picture_sha256 = hashlib.sha256(JPEG).hexdigest()
-    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    pole.arrive("1003", WRONG, characters=UNSURE)
     street.submit(order_id, street.offer(order_id)["1003"], RIGHT)
     for _ in range(3):
         pole.answer_carried(pole.sync())
@@ -152,7 +152,7 @@ def test_more_than_one_step_of_old_rows_goes_and_the_latest_visit_stays(street: 
 def test_a_picture_that_no_open_review_waits_for_is_not_asked_for_any_more(street: Street) -> None:
     pole = street.enrol(reachable=False)
     pole.picture_sha256 = "ab" * 32
-    pole.arrive("1003", WRONG, characters=(0.999,) * 6 + (0.98,))
+    pole.arrive("1003", WRONG, characters=UNSURE)
     order_id, _ = street.order("1003", RIGHT)
     for _ in range(3):  # three pictures are taken before a human is asked
         pole.answer_carried(pole.sync())
