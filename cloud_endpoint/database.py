@@ -2,11 +2,13 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from http import HTTPStatus
 from typing import Any
 
+import psycopg
+from psycopg.pq import TransactionStatus
 from sqlalchemy import Connection, Engine, Table, TextClause, create_engine, event, text
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.exc import DataError, DBAPIError, InterfaceError, OperationalError, TimeoutError
@@ -32,7 +34,7 @@ def open_engine(url: str, pool_size: int = 10) -> Engine:
         arguments = {"options": POSTGRES_OPTIONS, "prepare_threshold": 0}
         # A new connection must plan all statements before it is any good (0045): none is made for a burst and
         # thrown away after it, and of those that are there as few are used as will do.
-        return create_engine(
+        engine = create_engine(
             url,
             pool_size=pool_size,
             max_overflow=0,
@@ -40,9 +42,23 @@ def open_engine(url: str, pool_size: int = 10) -> Engine:
             pool_use_lifo=True,
             connect_args=arguments,
         )
+        event.listen(engine, "rollback", _roll_back_keeping_plans)
+        return engine
     raise ConfigError(
         f"database.url: got {url!r}; use sqlite:////path/cloud.db or postgresql+psycopg://user@host/name"
     )
+
+
+def _roll_back_keeping_plans(connection: Connection) -> None:
+    """Roll back before psycopg does, which would forget all prepared statements, and with them their plans.
+
+    It does so because tables may have been made in the transaction; ours are only changed by migrations.
+    Each read ends with a rollback, and each refusal.
+    """
+    pgconn = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
+    if pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
+        with suppress(psycopg.Error):  # the line is broken: psycopg notices too
+            pgconn.exec_(b"ROLLBACK")
 
 
 def _prepare_sqlite(connection: Any, _record: object) -> None:
