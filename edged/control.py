@@ -84,7 +84,7 @@ def ask(directory: Path, command: str, timeout_s: float = 30.0, **arguments: Any
         connection.settimeout(timeout_s)
         try:
             connection.connect(str(directory / SOCKET_NAME))
-        except (FileNotFoundError, ConnectionRefusedError) as error:
+        except (FileNotFoundError, NotADirectoryError, ConnectionRefusedError) as error:
             raise NotRunning(f"no edged runs with the store {directory}") from error
         except OSError as error:
             raise ControlError(f"{directory / SOCKET_NAME}: {error.strerror}") from error

@@ -4,7 +4,13 @@ The daemon opens a `Store` (one writer); commands open an `Archive` (reads besid
 """
 
 from edged.store.archive import Archive, requeue_rejected
-from edged.store.errors import StoreCorruptError, StoreError, StoreFullError, StoreReadOnlyError
+from edged.store.errors import (
+    NoRecordsError,
+    StoreCorruptError,
+    StoreError,
+    StoreFullError,
+    StoreReadOnlyError,
+)
 from edged.store.records import (
     NewReading,
     OutboxCounts,
@@ -19,6 +25,7 @@ __all__ = [
     "Archive",
     "Evicted",
     "NewReading",
+    "NoRecordsError",
     "OutboxCounts",
     "RejectedEvent",
     "Store",

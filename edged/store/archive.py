@@ -12,7 +12,7 @@ from sqlite_utils import Database
 from edged.domain.timekeeping import Stamp, corrected
 from edged.store import outbox
 from edged.store.database import FILE_NAME, connect
-from edged.store.errors import StoreError, translated
+from edged.store.errors import NoRecordsError, translated
 from edged.store.evidence import EvidenceFolder
 from edged.store.records import (
     OutboxCounts,
@@ -150,5 +150,5 @@ def requeue_rejected(directory: Path, event_id: str | None) -> int:
             db.close()
 
 
-def _no_records(path: Path) -> StoreError:
-    return StoreError(f"{path}: no records yet", "start the daemon with this config first (edged run)")
+def _no_records(path: Path) -> NoRecordsError:
+    return NoRecordsError(f"{path}: no records yet", "start the daemon with this config first (edged run)")

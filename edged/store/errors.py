@@ -30,9 +30,14 @@ class StoreCorruptError(StoreError):
     """The database file is damaged; the next `Store.open` sets it aside and begins a fresh one."""
 
 
+class NoRecordsError(StoreError):
+    """There is no store yet: no daemon ever ran with these settings."""
+
+
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 _CHECK_DISK = "check the disk (dmesg, smartctl)"
 _READ_ONLY = {errno.EROFS, errno.EACCES, errno.EPERM}
+_NO_FOLDER = {errno.ENOENT, errno.ENOTDIR, errno.EEXIST}
 
 
 @contextmanager
@@ -51,12 +56,17 @@ def _of_os(error: OSError, path: Path) -> StoreError:
         return _full(path)
     if error.errno in _READ_ONLY:
         return _read_only(path, error)
+    if error.errno in _NO_FOLDER:
+        remedy = f"correct store.directory: {path.parent} cannot be a folder"
+        return StoreError(f"{path}: {error.strerror}", remedy)
     return StoreError(f"{path}: {error.strerror or error}", _CHECK_DISK)
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     # primary result code; extended codes carry it in the low byte
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if path.is_dir():  # SQLite calls that an I/O error
+        return StoreError(f"{path}: is a folder, not a database", "move it out of the way")
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):

@@ -37,7 +37,8 @@ def load_credentials(path: Path) -> Credentials:
     except FileNotFoundError as error:
         raise NotEnrolledError(f"{path}: this box is not enrolled", _ENROL) from error
     except OSError as error:
-        raise CredentialsError(f"{path}: {error.strerror}", f"give {path} to the user edged") from error
+        remedy = "correct uplink.credentials" if path.is_dir() else f"give {path} to the user edged"
+        raise CredentialsError(f"{path}: {error.strerror}", remedy) from error
     except ValueError as error:
         raise CredentialsError(f"{path}: damaged, not JSON", _ENROL) from error
     return _checked(path, content)

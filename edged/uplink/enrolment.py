@@ -11,6 +11,8 @@ from edged.uplink.credentials import Credentials, check_writable, write_credenti
 from edged.uplink.errors import CloudDeniedError, CloudRefusedError, CredentialsError, UplinkError
 from edged.wire import EnrolmentRequest
 
+_CODE_LENGTHS = (8, 64)
+
 
 def enrol(
     settings: UplinkSettings,
@@ -29,6 +31,10 @@ def enrol(
     path = settings.credentials
     if path.exists() and not replace:
         raise CredentialsError(f"{path}: this box is enrolled already", "to enrol it anew add --replace")
+    if not _CODE_LENGTHS[0] <= len(code) <= _CODE_LENGTHS[1]:
+        raise UplinkError(
+            f"got a code of {len(code)} characters", "copy the whole one-time code that the operator sent"
+        )
     check_writable(path)
     private_key = Ed25519PrivateKey.generate()
     snapshot_token = secrets.token_urlsafe(32)

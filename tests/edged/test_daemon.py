@@ -209,6 +209,32 @@ def test_diag_names_what_is_missing_and_what_to_do(box: Box) -> None:
         assert next_action
 
 
+def test_diag_is_red_where_nothing_can_be_recorded(box: Box) -> None:
+    (box.folder / "store").touch()
+    found = lights(box.run("diag", "--json"))
+    assert found["daemon"][0] == "yellow"
+    assert found["store"] == ("red", found["store"][1])
+    assert "correct store.directory" in found["store"][1]
+    (box.folder / "store").unlink()
+    (box.folder / "store" / "edged.db").mkdir(parents=True)
+    found = lights(box.run("diag", "--json"))
+    assert found["store"] == ("red", "move it out of the way")
+
+
+@pytest.mark.parametrize(
+    ("polygon", "light"),
+    [
+        ("[[5000, 10], [5200, 10], [5200, 400]]", "red"),
+        ("[[10, 10], [330, 10], [330, 200]]", "yellow"),
+        ("[[10, 10], [320, 10], [320, 240]]", "green"),
+    ],
+)
+def test_diag_sees_an_outline_that_leaves_the_picture(box: Box, polygon: str, light: str) -> None:
+    text = box.settings.read_text().replace("settle_in_s", f"polygon = {polygon}\nsettle_in_s")
+    box.settings.write_text(text)
+    assert lights(box.run("diag", "--json"))["camera high"][0] == light
+
+
 def test_diag_of_wrong_settings_is_red_with_every_complaint(box: Box) -> None:
     box.settings.write_text("[site]\n")
     result = box.run("diag", "--json")

@@ -106,6 +106,19 @@ def test_an_enrolled_box_is_not_enrolled_again_by_mistake(tmp_path: Path) -> Non
         assert enrolled(url, path, replace=True).snapshot_token != first.snapshot_token
 
 
+@pytest.mark.parametrize("code", ["", "x", "x" * 65])
+def test_half_a_code_is_told_before_the_cloud_is_asked(code: str, tmp_path: Path) -> None:
+    with pytest.raises(UplinkError, match="copy the whole one-time code"):
+        enrol(
+            UplinkSettings(cloud_url="http://127.0.0.1:9", credentials=tmp_path / "credentials.json"),
+            code=code,
+            device_id="pole-0001",
+            berths=["1001"],
+            snapshot_url=None,
+        )
+    assert not list(tmp_path.iterdir())
+
+
 def test_a_code_of_another_box_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "credentials.json"
     with enrolling_cloud(device_id="pole-0002") as (url, _), pytest.raises(UplinkError, match="pole-0002"):
