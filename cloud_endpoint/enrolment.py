@@ -7,7 +7,7 @@ from http import HTTPStatus
 
 from sqlalchemy import Connection, select, update
 
-from cloud_endpoint import audit, registry
+from cloud_endpoint import audit, berth_changes
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import ConfigError, Problem
 from cloud_endpoint.ids import fingerprint, new_code, new_token
@@ -57,7 +57,7 @@ def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> Enr
             field="code",
             remedy="print a new one: edged-cloud enrol --device-id ID --site SITE",
         )
-    foreign = registry.adopt(connection, site_id, request.device_id, request.berths, now_ms)
+    foreign = berth_changes.adopt(connection, site_id, request.device_id, request.berths, now_ms)
     if foreign:
         raise Problem(
             "berth-of-another-pole",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection, func, select
 
-from cloud_endpoint import registry
+from cloud_endpoint import berth_changes
 from cloud_endpoint.clock import to_ms
 from cloud_endpoint.database import padded
 from cloud_endpoint.tables import berth_assignments, berths
@@ -126,7 +126,7 @@ def _adopt(
     """Register numbers that the pole uses and nobody loaded; returns why some are refused."""
     room = max(0, MOST_NUMBERS - known)
     taken, refused = sorted(unknown)[:room], sorted(unknown)[room:]
-    foreign = registry.adopt(connection, site_id, device_id, taken, now_ms)
+    foreign = berth_changes.adopt(connection, site_id, device_id, taken, now_ms)
     return {
         **{number: f"berth {number} is registered for another pole" for number in foreign},
         **{

@@ -21,7 +21,6 @@ kerb_order = 1           # along the kerb, within the zone
 import json
 import tomllib
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Self
 from zoneinfo import available_timezones
@@ -37,11 +36,11 @@ from pydantic import (
 )
 from sqlalchemy import Connection, select, update
 
-from cloud_endpoint import audit
+from cloud_endpoint import audit, berth_changes
 from cloud_endpoint.database import insert
 from cloud_endpoint.errors import ConfigError
 from cloud_endpoint.ids import new_id
-from cloud_endpoint.tables import berth_assignments, berths, sites
+from cloud_endpoint.tables import berths, sites
 from edged.wire.base import BerthNo, DeviceId
 
 SiteId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
@@ -123,6 +122,9 @@ def load_registry(connection: Connection, registry: RegistryFile, now_ms: int) -
         statement = insert(connection, sites).values(row)
         connection.execute(statement.on_conflict_do_update(index_elements=["site_id"], set_=row))
     known = set(connection.execute(select(sites.c.site_id)).scalars())
+    berth_changes.require_own_poles(
+        connection, {(berth.site_id, berth.device_id) for berth in registry.berths if berth.device_id}
+    )
     for berth in registry.berths:
         if berth.site_id not in known:
             raise ConfigError(
@@ -152,13 +154,15 @@ def _put_berth(connection: Connection, row: BerthRow, now_ms: int) -> None:
             berths.insert().values(berth_id=berth_id, created_ms=now_ms, changed_ms=now_ms, **wanted)
         )
         if row.device_id is not None:
-            assign(connection, row.site_id, row.device_id, row.berth_no, berth_id, now_ms=now_ms)
+            berth_changes.assign(
+                connection, row.site_id, row.device_id, row.berth_no, berth_id, now_ms=now_ms
+            )
         return
     if all(found._mapping[name] == value for name, value in wanted.items()):
         return
     connection.execute(update(berths).where(here).values(changed_ms=now_ms, **wanted))
     if row.device_id is not None and row.device_id != found.device_id:
-        assign(
+        berth_changes.assign(
             connection,
             row.site_id,
             row.device_id,
@@ -167,124 +171,3 @@ def _put_berth(connection: Connection, row: BerthRow, now_ms: int) -> None:
             now_ms=now_ms,
             taken_over=found.device_id is not None,
         )
-
-
-def assign(
-    connection: Connection,
-    site_id: str,
-    device_id: str,
-    berth_no: str,
-    berth_id: str,
-    *,
-    now_ms: int,
-    taken_over: bool = False,
-) -> None:
-    """Record that from now on the pole means this berth by this number.
-
-    The first time a pole uses a number it has always meant that, and late events find their berth;
-    unless it has `taken_over` the berth from another pole.
-    """
-    a = berth_assignments.c
-    used = (
-        taken_over
-        or connection.execute(
-            select(a.from_ms).where(a.site_id == site_id, a.device_id == device_id, a.berth_no == berth_no)
-        ).first()
-    )
-    key = {
-        "site_id": site_id,
-        "device_id": device_id,
-        "berth_no": berth_no,
-        "from_ms": now_ms if used else 0,
-    }
-    statement = insert(connection, berth_assignments).values(**key, berth_id=berth_id)
-    connection.execute(statement.on_conflict_do_update(index_elements=list(key), set_={"berth_id": berth_id}))
-
-
-def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, now_ms: int) -> None:
-    """Give a berth another number; its visits and orders stay its own. Raises ConfigError."""
-    berth = _find(connection, site_id, berth_no)
-    here = (berths.c.site_id == site_id) & (berths.c.berth_no == new_no)
-    if connection.execute(select(berths.c.berth_id).where(here)).first() is not None:
-        raise ConfigError(f"berth {new_no} exists already; renumber that one first")
-    _change(connection, site_id, berth.berth_id, now_ms, berth_no=new_no)
-    if berth.device_id is not None:
-        assign(connection, site_id, berth.device_id, new_no, berth.berth_id, now_ms=now_ms)
-    _audit(connection, site_id, berth_no, now_ms, "berth_renumbered", new_no=new_no)
-
-
-def move(connection: Connection, site_id: str, berth_no: str, device_id: str, now_ms: int) -> None:
-    """Have another pole watch a berth; what the old one reports of it from now on is refused."""
-    berth = _find(connection, site_id, berth_no)
-    _change(connection, site_id, berth.berth_id, now_ms, device_id=device_id)
-    assign(connection, site_id, device_id, berth_no, berth.berth_id, now_ms=now_ms, taken_over=True)
-    _audit(connection, site_id, berth_no, now_ms, "berth_moved", device_id=device_id)
-
-
-def set_service(
-    connection: Connection, site_id: str, berth_no: str, *, in_service: bool, now_ms: int
-) -> None:
-    """Take a berth out of service (it is never offered) or back."""
-    berth = _find(connection, site_id, berth_no)
-    _change(connection, site_id, berth.berth_id, now_ms, in_service=in_service)
-    _audit(connection, site_id, berth_no, now_ms, "berth_service", in_service=in_service)
-
-
-def _find(connection: Connection, site_id: str, berth_no: str) -> Any:
-    here = (berths.c.site_id == site_id) & (berths.c.berth_no == berth_no)
-    row = connection.execute(select(berths).where(here)).one_or_none()
-    if row is None:
-        raise ConfigError(
-            f"there is no berth {berth_no!r} at site {site_id!r}; load it: edged-cloud load FILE"
-        )
-    return row
-
-
-def _change(connection: Connection, site_id: str, berth_id: str, now_ms: int, **values: Any) -> None:
-    connection.execute(
-        update(berths)
-        .where(berths.c.site_id == site_id, berths.c.berth_id == berth_id)
-        .values(changed_ms=now_ms, **values)
-    )
-
-
-def _audit(
-    connection: Connection, site_id: str, berth_no: str, now_ms: int, action: str, **detail: Any
-) -> None:
-    audit.append(connection, site_id, actor="cli", action=action, subject=berth_no, now_ms=now_ms, **detail)
-
-
-def adopt(
-    connection: Connection, site_id: str, device_id: str, numbers: Iterable[str], now_ms: int
-) -> list[str]:
-    """Register the berths that a pole reports and nobody loaded; they have no place until they are.
-
-    Returns the numbers that belong to another pole, and leaves those alone.
-    """
-    foreign = []
-    for berth_no in sorted(set(numbers)):
-        here = (berths.c.site_id == site_id) & (berths.c.berth_no == berth_no)
-        found = connection.execute(select(berths.c.berth_id, berths.c.device_id).where(here)).one_or_none()
-        if found is not None and found.device_id not in (None, device_id):
-            foreign.append(berth_no)
-            continue
-        if found is None:
-            berth_id = new_id("berth")
-            connection.execute(
-                berths.insert().values(
-                    site_id=site_id,
-                    berth_id=berth_id,
-                    berth_no=berth_no,
-                    device_id=device_id,
-                    in_service=True,
-                    kerb_order=0,
-                    created_ms=now_ms,
-                    changed_ms=now_ms,
-                )
-            )
-        else:
-            berth_id = found.berth_id
-            connection.execute(update(berths).where(here).values(device_id=device_id))
-        if found is None or found.device_id is None:
-            assign(connection, site_id, device_id, berth_no, berth_id, now_ms=now_ms)
-    return foreign
