@@ -1,6 +1,6 @@
 """Routes for poles: enrolment, events, evidence."""
 
-import random
+import time
 from http import HTTPStatus
 from typing import Annotated
 
@@ -18,28 +18,43 @@ router = APIRouter(tags=["poles"])
 
 SYNCS_AT_ONCE = 6  # threads of a worker for poles: a reconnecting fleet must not keep drivers waiting
 SYNCS_WAITING = 60  # beyond that a pole waits at its own side, before its patience ends
+FIRST_SLOT_S = 0.03
+SOONEST_RETURN_S = 2
+LATEST_RETURN_S = 600
 
 
 class Turns:
-    """How many syncs a worker takes at a time; more are asked, politely, to come back."""
+    """How many syncs a worker takes at a time; more are told when to come back, each at a time of its own.
+
+    With one span for all, a fleet of 10,000 would come back together, and most of the work be refusals.
+    """
 
     def __init__(self) -> None:
         self.threads = CapacityLimiter(SYNCS_AT_ONCE)
         self._waiting = 0
+        self._slot_s = FIRST_SLOT_S  # between two syncs that end, while others wait
+        self._ended_s: float | None = None  # the last one, if others waited then
+        self._booked_s = 0.0
 
     async def __aenter__(self) -> None:
         if self._waiting >= SYNCS_WAITING:
+            now_s = time.monotonic()
+            self._booked_s = max(self._booked_s, now_s + SOONEST_RETURN_S) + self._slot_s
             raise Problem(
                 "too-many-poles",
                 HTTPStatus.TOO_MANY_REQUESTS,
                 "many poles deliver at the moment",
                 remedy="send the same batch again after Retry-After, with jitter",
-                retry_after_s=random.randint(2, 10),
+                retry_after_s=min(LATEST_RETURN_S, round(self._booked_s - now_s)),
             )
         self._waiting += 1
 
     async def __aexit__(self, *_: object) -> None:
         self._waiting -= 1
+        now_s = time.monotonic()
+        if self._ended_s is not None:
+            self._slot_s += (now_s - self._ended_s - self._slot_s) / 50
+        self._ended_s = now_s if self._waiting >= SYNCS_AT_ONCE else None
 
 
 async def _turns(request: Request) -> Turns:
