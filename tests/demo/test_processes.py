@@ -4,14 +4,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
 from edged.demo.processes import DemoFailure, Processes
+from tests.waiting import until
 
 SLEEP = [sys.executable, "-c", "import time; time.sleep(600)"]
 DEAF = """
@@ -36,15 +36,6 @@ def is_running(pid: int) -> bool:
     return state != "Z"
 
 
-def eventually(holds: Callable[[], bool], within_s: float = 20.0) -> bool:
-    deadline_s = time.monotonic() + within_s
-    while not holds():
-        if time.monotonic() > deadline_s:
-            return False
-        time.sleep(0.02)
-    return True
-
-
 def command_lines(word: str) -> Iterator[str]:
     """Yield the command lines of all running processes that hold `word`."""
     for path in Path("/proc").glob("[0-9]*/cmdline"):
@@ -66,7 +57,7 @@ def test_every_process_ends_with_the_block(tmp_path: Path) -> None:
 def test_a_process_that_ignores_the_request_is_killed(tmp_path: Path) -> None:
     with Processes(tmp_path, stop_within_s=0.5) as processes:
         deaf = processes.start("deaf", [sys.executable, "-c", DEAF])
-        assert eventually(lambda: "deaf" in processes.tail("deaf"))
+        until(lambda: "deaf" in processes.tail("deaf"))
     assert not is_running(deaf.pid)
 
 
@@ -74,10 +65,10 @@ def test_grandchildren_end_too(tmp_path: Path) -> None:
     with Processes(tmp_path) as processes:
         processes.start("parent", [sys.executable, "-c", PARENT])
         log = processes.log_of("parent")
-        assert eventually(lambda: log.read_text().strip().isdigit())
+        until(lambda: log.read_text().strip().isdigit())
         grandchild = int(log.read_text())
         assert is_running(grandchild)
-    assert eventually(lambda: not is_running(grandchild))
+    until(lambda: not is_running(grandchild))
 
 
 def test_an_unexpected_end_is_noticed_with_its_log(tmp_path: Path) -> None:
@@ -131,7 +122,7 @@ def test_an_interrupted_demo_leaves_no_process_behind(
         )
     with demo:
         path = str(out / "settings" / settings)
-        assert eventually(lambda: any(running in line for line in command_lines(path)), within_s=60)
+        until(lambda: any(running in line for line in command_lines(path)), within_s=60)
         os.killpg(demo.pid, number)
         output, errors = demo.communicate(timeout=60)
     assert (demo.returncode, errors) == (130, b""), output.decode()
@@ -142,7 +133,7 @@ def test_a_simulated_pole_that_is_terminated_leaves_no_process_behind(tmp_path: 
     out = tmp_path / "desk"
     command = [str(Path(sys.executable).with_name("edged")), "simulate", "--out", str(out)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL) as desk:
-        assert eventually(lambda: any("simulator" in line for line in command_lines(str(out))), within_s=60)
+        until(lambda: any("simulator" in line for line in command_lines(str(out))), within_s=60)
         desk.terminate()
         desk.wait(30)
     assert list(command_lines(str(out))) == []

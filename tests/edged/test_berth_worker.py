@@ -8,8 +8,6 @@ from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
-from waiting import running as workers_running
-from waiting import until
 
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
@@ -21,6 +19,8 @@ from edged.workers.board import Board
 from edged.workers.captures import Reason
 from edged.workers.health_book import HealthBook
 from firmware_bridge import ChannelState, Observation
+from tests.waiting import running as workers_running
+from tests.waiting import until
 
 BERTHS = tuple(
     BerthSettings(berth_no=no, sensor=f"loop-{no}", camera="high", settle_in_s=0.05, settle_out_s=0.1)

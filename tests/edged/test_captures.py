@@ -6,13 +6,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from waiting import running, until
 
 from edged.camera import Frame, open_camera
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, CameraKind, CameraSettings
 from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
 from edged.workers.health_book import HealthBook
+from tests.waiting import running, until
 
 BERTH = BerthSettings(berth_no="1001", sensor="loop-1", camera="high")
 

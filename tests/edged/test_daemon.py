@@ -3,7 +3,6 @@
 import json
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -16,13 +15,14 @@ import cv2
 import numpy as np
 import pytest
 import requests
-from waiting import until
 
 from edged.control import ControlError, ask
+from edged.demo.street import free_port
 from edged.vision.manifest import find_models
 from firmware_bridge import load_profile
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice
+from tests.waiting import until
 
 EDGED = Path(sys.executable).with_name("edged")
 PROFILES = Path(__file__).parents[2] / "config" / "sensors"
@@ -58,12 +58,6 @@ credentials = "credentials.json"
 [snapshot_api]
 port = {http_port}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Box:

@@ -9,7 +9,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from waiting import running, until
 
 from edged.camera import Frame
 from edged.clock import Clock
@@ -24,6 +23,7 @@ from edged.vision.pipeline import PlateVision
 from edged.workers.captures import Captured, CaptureJob, Reason
 from edged.workers.health_book import HealthBook
 from edged.workers.readings import ReadingWorker
+from tests.waiting import running, until
 
 SITE = SiteSettings(site_id="street", device_id="pole-1")
 BERTH = BerthSettings(

@@ -1,7 +1,6 @@
 """Real parts for the bus tests: shipped profiles, simulated sensors on a pty, waiting with a deadline."""
 
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -23,15 +22,6 @@ from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, LineFaults, SimulatedDevice, SimulatedLine, VirtualLine
 
 SENSORS = Path(__file__).parents[2] / "config" / "sensors"
-
-
-def wait_for(condition: Callable[[], bool], what: str, *, deadline_s: float = 10.0) -> None:
-    """Wait until `condition` holds; fail loudly with `what` when it does not in time."""
-    end_s = time.monotonic() + deadline_s
-    while not condition():
-        if time.monotonic() > end_s:
-            pytest.fail(f"not within {deadline_s} s: {what}")
-        threading.Event().wait(0.005)
 
 
 @pytest.fixture(scope="session")

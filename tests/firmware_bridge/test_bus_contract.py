@@ -25,7 +25,8 @@ from firmware_bridge import (
 )
 from firmware_bridge.port import SerialLine, open_line, port_error
 from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
-from tests.firmware_bridge.conftest import rehearsal, running, wait_for
+from tests.firmware_bridge.conftest import rehearsal, running
+from tests.waiting import until
 
 Profiles = dict[str, SensorProfile]
 
@@ -40,13 +41,13 @@ def test_arrivals_and_departures_are_seen_on_a_loop_and_a_distance_sensor(
     devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["urm15"], 2, occupied=[1])]
     sensors = [sensor(profiles, "ld120", 1), sensor(profiles, "urm15", 2)]
     with running(tmp_path / "bus", devices, sensors) as rig:
-        wait_for(lambda: len(rig.seen) == 2, "both are known")
+        until(lambda: len(rig.seen) == 2, "both are known")
         assert rig.states("ld120-1") == ["vacant"]
         assert rig.states("urm15-2") == ["occupied"]
         assert all(observation.previous is None for observation in rig.seen)
         rig.device(1).arrive()
         rig.device(2).leave()
-        wait_for(lambda: len(rig.seen) == 4, "both have changed")
+        until(lambda: len(rig.seen) == 4, "both have changed")
         assert rig.states("ld120-1") == ["vacant", "occupied"]
         assert rig.states("urm15-2") == ["occupied", "vacant"]
         state, age_s = rig.bus.channel_states()["ld120-1", 1]
@@ -59,14 +60,12 @@ def test_a_swapped_car_shows_in_the_counter(tmp_path: Path, profiles: Profiles) 
     with running(
         tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
     ) as rig:
-        wait_for(
-            lambda: rig.bus.snapshot().sensors[0].channels[0].counter is not None, "the counter is known"
-        )
+        until(lambda: rig.bus.snapshot().sensors[0].channels[0].counter is not None, "the counter is known")
         rig.device(1).arrive()
-        wait_for(lambda: rig.states("ld120-1")[-1:] == ["occupied"], "the first car is seen")
-        wait_for(lambda: rig.bus.snapshot().sensors[0].channels[0].counter == 1, "the first car is counted")
+        until(lambda: rig.states("ld120-1")[-1:] == ["occupied"], "the first car is seen")
+        until(lambda: rig.bus.snapshot().sensors[0].channels[0].counter == 1, "the first car is counted")
         rig.device(1).swap()
-        wait_for(lambda: rig.seen[-1].counter_delta == 1, "the swap is seen")
+        until(lambda: rig.seen[-1].counter_delta == 1, "the swap is seen")
         assert rig.seen[-1].state is rig.seen[-1].previous is ChannelState.OCCUPIED
         assert [o.counter_delta for o in rig.seen[1:-1]] == [0]
 
@@ -91,23 +90,23 @@ def test_a_faulty_loop_is_a_fault_and_not_a_vacant_berth(tmp_path: Path, profile
     with running(
         tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
     ) as rig:
-        wait_for(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
+        until(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
         rig.device(1).break_down("loop open circuit")
-        wait_for(lambda: rig.states("ld120-1")[-1] == "fault", "the fault is seen")
+        until(lambda: rig.states("ld120-1")[-1] == "fault", "the fault is seen")
         assert rig.seen[-1].cause == "loop open circuit"
         rig.device(1).break_down("")
-        wait_for(lambda: rig.states("ld120-1")[-1] == "vacant", "the loop is mended")
+        until(lambda: rig.states("ld120-1")[-1] == "vacant", "the loop is mended")
 
 
 def test_a_gateway_that_lost_power_gets_its_settings_again(tmp_path: Path, profiles: Profiles) -> None:
     gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1, 3))
     with running(tmp_path / "bus", [SimulatedDevice(profiles["dx80_mgage"], 1)], [gateway]) as rig:
         device = rig.device(1)
-        wait_for(lambda: device.peek("configuration", 3) == 0x0B4B, "both nodes are configured")
+        until(lambda: device.peek("configuration", 3) == 0x0B4B, "both nodes are configured")
         assert device.peek("configuration", 1) == 0x0B4B
         assert device.peek("configuration", 2) == 0  # not in use
         device.arrive(3)
-        wait_for(lambda: rig.states("g", 3)[-1:] == ["occupied"], "node 3 sees a car")
+        until(lambda: rig.states("g", 3)[-1:] == ["occupied"], "node 3 sees a car")
         assert rig.states("g", 1) == ["vacant"]
 
 
@@ -163,9 +162,9 @@ def test_an_echo_on_a_real_port_hides_nothing(tmp_path: Path, profiles: Profiles
         tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
     ) as rig:
         rig.simulator.line.faults = LineFaults(echo=True)
-        wait_for(lambda: rig.bus.snapshot().echoes, "the echo is noticed")
+        until(lambda: rig.bus.snapshot().echoes, "the echo is noticed")
         rig.device(1).arrive()
-        wait_for(lambda: rig.states("ld120-1") == ["vacant", "occupied"], "the arrival is seen")
+        until(lambda: rig.states("ld120-1") == ["vacant", "occupied"], "the arrival is seen")
 
 
 @pytest.mark.parametrize(
@@ -206,35 +205,35 @@ def test_an_unplugged_adapter_is_found_again_without_restart(tmp_path: Path, pro
     with running(
         tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
     ) as rig:
-        wait_for(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
+        until(lambda: rig.states("ld120-1") == ["vacant"], "vacant is known")
         rig.simulator.unplug(0.3)
-        wait_for(lambda: rig.bus.snapshot().port_error is not None, "the loss is noticed")
+        until(lambda: rig.bus.snapshot().port_error is not None, "the loss is noticed")
         rig.device(1).arrive()
-        wait_for(lambda: rig.states("ld120-1")[-1] == "occupied", "polling goes on")
+        until(lambda: rig.states("ld120-1")[-1] == "occupied", "polling goes on")
         assert rig.bus.snapshot().port_error is None
 
 
 def test_a_missing_port_is_told_and_waited_for(tmp_path: Path, profiles: Profiles) -> None:
     sensors = [sensor(profiles, "ld120", 1)]
     with running(tmp_path / "none", [], sensors, fault_after_s=0.5, start_simulator=False) as rig:
-        wait_for(lambda: rig.states("ld120-1") == ["fault"], "nobody answers")
+        until(lambda: rig.states("ld120-1") == ["fault"], "nobody answers")
         snapshot = rig.bus.snapshot()
         assert "is not there" in str(snapshot.port_error)
         assert "plug" in str(snapshot.port_remedy)
         before_s = rig.bus.last_progress_s
-        wait_for(lambda: rig.bus.last_progress_s > before_s, "progress goes on without a port")
+        until(lambda: rig.bus.last_progress_s > before_s, "progress goes on without a port")
 
 
 def test_a_port_held_by_another_process_is_told(tmp_path: Path, profiles: Profiles) -> None:
     devices, sensors = [SimulatedDevice(profiles["ld120"], 1)], [sensor(profiles, "ld120", 1)]
     with running(tmp_path / "bus", devices, sensors) as rig:
-        wait_for(lambda: len(rig.seen) == 1, "the first bus has the port")
+        until(lambda: len(rig.seen) == 1, "the first bus has the port")
         second = SensorBus(BusSettings(name="other", port=str(rig.port)), sensors, lambda _: None)
         stop = threading.Event()
         thread = threading.Thread(target=second.run, args=(stop,))
         thread.start()
         try:
-            wait_for(lambda: second.snapshot().port_error is not None, "the second is refused")
+            until(lambda: second.snapshot().port_error is not None, "the second is refused")
             assert "held by another process" in str(second.snapshot().port_error)
         finally:
             stop.set()
@@ -288,8 +287,8 @@ def test_rs485_by_rts_is_refused_clearly_where_the_driver_cannot(tmp_path: Path,
     with running(tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], []) as rig:
         settings = BusSettings(name="kerb", port=str(rig.port), rs485=Rs485Mode.RTS)
         rig.simulator.unplug(0.0)  # our own bus lets go of the port for a moment
-        wait_for(lambda: rig.bus.snapshot().port_error is not None, "the port is free")
-        wait_for(rig.port.exists, "the port is back")
+        until(lambda: rig.bus.snapshot().port_error is not None, "the port is free")
+        until(rig.port.exists, "the port is back")
         with pytest.raises(PortError, match="cannot do RS-485 by RTS"), open_line(settings):
             pass
 
@@ -353,9 +352,9 @@ def test_two_buses_run_side_by_side(tmp_path: Path, profiles: Profiles) -> None:
         return running(tmp_path / name, devices, [sensor(profiles, "ld120", 1)])
 
     with one("left") as left, one("right") as right:
-        wait_for(lambda: len(left.seen) == len(right.seen) == 1, "both poll")
+        until(lambda: len(left.seen) == len(right.seen) == 1, "both poll")
         left.device(1).arrive()
-        wait_for(lambda: left.states("ld120-1")[-1] == "occupied", "the left one sees it")
+        until(lambda: left.states("ld120-1")[-1] == "occupied", "the left one sees it")
         assert right.states("ld120-1") == ["vacant"]
 
 

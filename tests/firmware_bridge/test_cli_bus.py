@@ -15,7 +15,7 @@ from firmware_bridge import BusSettings, SensorBus, SensorProfile, SensorSetting
 from firmware_bridge.desk import bus_commands
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice
-from tests.firmware_bridge.conftest import wait_for
+from tests.waiting import until
 
 CONFIG = """
 [site]
@@ -173,10 +173,8 @@ def daemon(pole: Path, profiles: dict[str, SensorProfile]) -> Iterator[None]:
     for thread in threads:
         thread.start()
     try:
-        wait_for(
-            lambda: all(bus.snapshot().sensors[at].answers for at in (0, 1)), "both were read", deadline_s=30
-        )
-        wait_for((pole / "store" / "control.sock").exists, "the socket is there", deadline_s=30)
+        until(lambda: all(bus.snapshot().sensors[at].answers for at in (0, 1)), "both were read", within_s=30)
+        until((pole / "store" / "control.sock").exists, "the socket is there", within_s=30)
         yield
     finally:
         stop.set()

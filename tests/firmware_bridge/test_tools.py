@@ -34,7 +34,8 @@ from firmware_bridge.simulator import (
 )
 from firmware_bridge.trace import read_trace, replay
 from firmware_bridge.transaction import Cause
-from tests.firmware_bridge.conftest import running, wait_for
+from tests.firmware_bridge.conftest import running
+from tests.waiting import until
 
 Profiles = dict[str, SensorProfile]
 
@@ -46,7 +47,7 @@ def loop_rig(tmp_path: Path, profiles: Profiles):  # type: ignore[no-untyped-def
 
 def test_a_question_is_answered_between_two_turns(tmp_path: Path, profiles: Profiles) -> None:
     with loop_rig(tmp_path, profiles) as rig:
-        wait_for(lambda: len(rig.seen) == 1, "polling")
+        until(lambda: len(rig.seen) == 1, "polling")
         commands = bus_commands({"kerb": rig.bus})
         question = {"bus": "kerb", "device_id": 1, "function": 4, "address": 0, "response_timeout_s": 5.0}
         answer = commands["bus_ask"](question)
@@ -55,7 +56,7 @@ def test_a_question_is_answered_between_two_turns(tmp_path: Path, profiles: Prof
         assert silent["cause"] == "timeout"
         with pytest.raises(BridgeError, match="there are kerb"):
             commands["bus_ask"]({"bus": "other", "device_id": 1, "function": 4, "address": 0})
-        wait_for(lambda: commands["buses"]({})[0]["sensors"][0]["quality"] == "good", "it is good")
+        until(lambda: commands["buses"]({})[0]["sensors"][0]["quality"] == "good", "it is good")
         assert json.loads(json.dumps(commands["buses"]({})))[0]["bus"] == "kerb"
 
 
@@ -73,9 +74,7 @@ def test_a_trace_replays_to_the_same_observations(tmp_path: Path, profiles: Prof
     with running(tmp_path / "bus", [device], sensors) as rig:
         trace_command = bus_commands({"kerb": rig.bus})["bus_trace"]
         header = trace_command({"bus": "kerb", "since": 0})["header"]
-        wait_for(
-            lambda: rig.bus.snapshot().sensors[0].channels[0].counter is not None, "the counter is known"
-        )
+        until(lambda: rig.bus.snapshot().sensors[0].channels[0].counter is not None, "the counter is known")
         before = len(rig.seen)
         for act, state in (
             (device.arrive, "occupied"),
@@ -83,9 +82,9 @@ def test_a_trace_replays_to_the_same_observations(tmp_path: Path, profiles: Prof
             (device.arrive, "occupied"),
         ):
             act()
-            wait_for(lambda state=state: rig.states("loop")[-1] == state, state)  # type: ignore[misc]
+            until(lambda state=state: rig.states("loop")[-1] == state, state)  # type: ignore[misc]
         device.swap()
-        wait_for(lambda: rig.seen[-1].counter_delta == 1, "the swap is counted")
+        until(lambda: rig.seen[-1].counter_delta == 1, "the swap is counted")
         live = [(o.state, o.counter_delta) for o in rig.seen[before:]]
         answer = trace_command({"bus": "kerb", "since": 0})
         assert answer["lost"] == 0
@@ -314,7 +313,7 @@ def test_our_master_reads_a_pymodbus_server(tmp_path: Path) -> None:
         try:
             with bare_bus(os.ttyname(bus_far), link) as ask:
                 request = Request(device_id=7, function=3, address=0x34, count=2)
-                wait_for(lambda: ask(request, 0.3).cause is Cause.OK, "the server is up")
+                until(lambda: ask(request, 0.3).cause is Cause.OK, "the server is up")
                 assert ask(request, 0.3).values == (1803, 1803)
                 refused = ask(Request(device_id=7, function=3, address=0x99), 0.3)
                 assert refused.cause is Cause.EXCEPTION

@@ -1,6 +1,5 @@
 """The API of a fake pole, served over real HTTP."""
 
-import socket
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,6 +10,7 @@ from pathlib import Path
 import requests
 from prometheus_client import CollectorRegistry, Counter
 
+from edged.demo.street import free_port
 from edged.settings import SnapshotApiSettings
 from edged.snapshot_api import (
     CaptureFailedError,
@@ -87,14 +87,6 @@ class Api:
         if token is not None:
             headers["Authorization"] = f"Bearer {token}".encode()
         return requests.request(method, self.url + path, headers=headers, timeout=20, **options)  # type: ignore[arg-type]
-
-
-def free_port() -> int:
-    """Return a port that nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-    return port
 
 
 @contextmanager

@@ -7,8 +7,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from served_api import TOKEN, Api, free_port
+from served_api import TOKEN, Api
 
+from edged.demo.street import free_port
 from edged.settings import SnapshotApiSettings
 from edged.snapshot_api import ListenError, listening_socket
 from edged.wire import Snapshot

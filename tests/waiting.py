@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Protocol, TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 
@@ -13,12 +15,13 @@ class Runs(Protocol):
     def run(self, stop: threading.Event) -> None: ...
 
 
-def until(condition: Callable[[], T], within_s: float = 15.0) -> T:
-    """Return the condition's first true value; fail when the deadline passes first."""
+def until(condition: Callable[[], T], what: str = "the condition", *, within_s: float = 15.0) -> T:
+    """Return the condition's first true value; fail with `what` when the deadline passes first."""
     end_s = time.monotonic() + within_s
     while not (result := condition()):
-        assert time.monotonic() < end_s, "waited in vain"
-        threading.Event().wait(0.01)
+        if time.monotonic() > end_s:
+            pytest.fail(f"not within {within_s:g} s: {what}")
+        threading.Event().wait(0.005)
     return result
 
 
