@@ -6,7 +6,6 @@ python models/training/train_detector.py --out runs/detector
 from __future__ import annotations
 
 import argparse
-import math
 import time
 import tomllib
 from pathlib import Path
@@ -19,6 +18,7 @@ import street_scenes
 import torch
 import torch.multiprocessing as mp
 from carriers import load_carriers, plates_folder
+from learning import learn
 from torch import Tensor
 
 MAX_PLATES = 12
@@ -102,7 +102,6 @@ def network_input(images: Tensor, rng: np.random.Generator) -> Tensor:
 def train(config: dict[str, Any], out: Path) -> None:
     torch.set_num_threads(config["threads"])
     torch.manual_seed(config["seed"])
-    rng = np.random.default_rng(config["seed"])
     out.mkdir(parents=True, exist_ok=True)
     pool = Pool(config["pool"], config["height_px"], config["width_px"])
     workers = [
@@ -114,56 +113,18 @@ def train(config: dict[str, Any], out: Path) -> None:
         for i in range(config["workers"])
     ]
     net = detector_net.Detector().to(memory_format=torch.channels_last)
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config["rate"], weight_decay=config["decay"])
-    first, last = 0, out / "last.pt"
-    if last.exists():
-        state = torch.load(last, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-        rng = np.random.default_rng(config["seed"] + first)
+
+    def loss_of_batch(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        images, quads, flags = pool.draw(config["batch"], rng)
+        pool.drawn += len(images)
+        outputs = net(network_input(images, rng))
+        return detector_net.detector_loss(outputs, quads, flags[..., 0], flags[..., 1], flags[..., 2])
+
     for worker in workers:
         worker.start()
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
-    began, sums = time.monotonic(), {"heat": 0.0, "corners": 0.0, "rows": 0.0}
-    for step in range(first, config["steps"]):
-        warm = min(1.0, (step + 1) / 300)
-        rate = config["rate"] * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config["steps"])))
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images, quads, flags = pool.draw(config["batch"], rng)
-        pool.drawn += len(images)
-        loss, parts = detector_net.detector_loss(
-            net(network_input(images, rng)), quads, flags[..., 0], flags[..., 1], flags[..., 2]
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
-        average.update_parameters(net)
-        sums = {k: sums[k] + parts[k] for k in sums}
-        if (step + 1) % config["report_every"] == 0:
-            n = config["report_every"]
-            text = " ".join(f"{k} {v / n:.4f}" for k, v in sums.items())
-            print(
-                f"step {step + 1} rate {rate:.5f} {text} composed {int(pool.written)}"
-                f" {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-            sums = dict.fromkeys(sums, 0.0)
-            state = {
-                "net": net.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-            }
-            torch.save(state, out / "last.tmp")
-            (out / "last.tmp").replace(last)
+    learn(net, config, out, loss_of_batch)
     for worker in workers:
         worker.terminate()
 

@@ -6,7 +6,6 @@ python models/training/train_refiner.py --out runs/refiner
 from __future__ import annotations
 
 import argparse
-import math
 import time
 import tomllib
 from pathlib import Path
@@ -19,6 +18,7 @@ import street_scenes
 import torch
 import torch.multiprocessing as mp
 from carriers import load_carriers, plates_folder
+from learning import learn
 from refiner_patches import (
     HEIGHT,
     MARGIN_X,
@@ -105,7 +105,6 @@ def loss_of(outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, float]]
 def train(config: dict[str, Any], out: Path) -> None:
     torch.set_num_threads(config["threads"])
     torch.manual_seed(config["seed"])
-    rng = np.random.default_rng(config["seed"])
     out.mkdir(parents=True, exist_ok=True)
     pool = Pool(config["pool"])
     worker = mp.Process(target=compose_forever, args=(pool, config, config["seed"] + 1), daemon=True)
@@ -123,56 +122,16 @@ def train(config: dict[str, Any], out: Path) -> None:
         ]
         net.out.bias[2:] = torch.tensor(square)
         net.out.weight[2:] *= 0.1
-    average = torch.optim.swa_utils.AveragedModel(
-        net, multi_avg_fn=torch.optim.swa_utils.get_ema_multi_avg_fn(0.998), use_buffers=True
-    )
-    optimizer = torch.optim.AdamW(net.parameters(), lr=config["rate"], weight_decay=config["decay"])
-    first, last = 0, out / "last.pt"
-    if last.exists():
-        state = torch.load(last, weights_only=True)
-        net.load_state_dict(state["net"])
-        average.load_state_dict(state["average"])
-        optimizer.load_state_dict(state["optimizer"])
-        first = state["step"]
-        rng = np.random.default_rng(config["seed"] + first)
+
+    def loss_of_batch(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
+        images, targets = pool.draw(config["batch"], rng)
+        patches = detector_net.folded(images).contiguous(memory_format=torch.channels_last)
+        return loss_of(net(patches), targets)
+
     worker.start()
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
-    began, sums = time.monotonic(), {"plate": 0.0, "rows": 0.0, "corners_px": 0.0}
-    for step in range(first, config["steps"]):
-        rate = (
-            config["rate"]
-            * min(1.0, (step + 1) / 200)
-            * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * step / config["steps"])))
-        )
-        for group in optimizer.param_groups:
-            group["lr"] = rate
-        images, targets = pool.draw(config["batch"], rng)
-        loss, parts = loss_of(
-            net(detector_net.folded(images).contiguous(memory_format=torch.channels_last)), targets
-        )
-        optimizer.zero_grad()
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(net.parameters(), 5.0)
-        optimizer.step()
-        average.update_parameters(net)
-        sums = {k: sums[k] + parts[k] for k in sums}
-        if (step + 1) % config["report_every"] == 0:
-            text = " ".join(f"{k} {v / config['report_every']:.4f}" for k, v in sums.items())
-            print(
-                f"step {step + 1} rate {rate:.5f} {text} made {int(pool.written)}"
-                f" {time.monotonic() - began:.0f} s",
-                flush=True,
-            )
-            sums = dict.fromkeys(sums, 0.0)
-            state = {
-                "net": net.state_dict(),
-                "average": average.state_dict(),
-                "optimizer": optimizer.state_dict(),
-                "step": step + 1,
-            }
-            torch.save(state, out / "last.tmp")
-            (out / "last.tmp").replace(last)
+    learn(net, config, out, loss_of_batch)
     worker.terminate()
 
 
