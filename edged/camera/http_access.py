@@ -10,11 +10,13 @@ import urllib3.exceptions as urllib3_errors
 from edged.camera.challenge import ChallengeAuth
 from edged.camera.http_faults import fault_of
 from edged.camera.port import CameraError, CameraFault
+from edged.http_deadline import DeadlineAdapter
 from edged.picture import what_it_begins_with
 from edged.settings.model import CameraSettings
 
 MAX_BODY_BYTES = 20 * 1024 * 1024  # a 12-megapixel JPEG at best quality; more is a stream
 _TRIES = 3
+_WHOLE_IN_TIMEOUTS = 3  # a connection, a challenge and the picture
 _BUSY_PAUSE_S = 0.5  # Hikvision answers 503 while another client's picture is being encoded
 _LOCKOUT_PAUSE_S = 30.0  # a wrong password is not repeated faster than this
 _MAX_REDIRECTS = 3
@@ -27,6 +29,7 @@ class HttpAccess:
         self._settings = settings
         self._stop = stop
         self._session: requests.Session | None = None
+        self._deadline = DeadlineAdapter()
         self._password: str | None = None
         self._not_before_s = 0.0
         self._refused_until_s = 0.0
@@ -69,15 +72,27 @@ class HttpAccess:
         self._not_before_s = time.monotonic() + self._settings.min_interval_s
 
     def _fetch_once(self, method: str, url: str) -> bytes:
-        deadline_s = time.monotonic() + self._settings.timeout_s
-        try:
-            with self._ask(method, url) as response:
-                body = self._body(response, url, deadline_s)
-                self._check_status(response, url, body)
-                return body
-        except (requests.RequestException, urllib3_errors.HTTPError, OSError) as exc:
-            self.close()
-            raise self._error(url, *fault_of(exc, self._settings.timeout_s)) from exc
+        timeout_s = self._settings.timeout_s
+        deadline_s = time.monotonic() + timeout_s
+        # connecting, each challenge and the head are timed byte by byte only: the whole must end as well
+        self._open(url)
+        with self._deadline.within(_WHOLE_IN_TIMEOUTS * timeout_s) as is_late:
+            try:
+                with self._ask(method, url) as response:
+                    body = self._body(response, url, deadline_s)
+                    self._refuse_late(is_late.is_set(), url)
+                    self._check_status(response, url, body)
+                    return body
+            except (requests.RequestException, urllib3_errors.HTTPError, OSError) as exc:
+                self.close()
+                self._refuse_late(is_late.is_set(), url)
+                raise self._error(url, *fault_of(exc, timeout_s)) from exc
+
+    def _refuse_late(self, is_late: bool, url: str) -> None:
+        """A connection that was shut looks like one that the camera ended: the answer is not whole."""
+        if is_late:
+            what = f"did not end its answer in {_WHOLE_IN_TIMEOUTS * self._settings.timeout_s:g} s"
+            raise self._error(url, CameraFault.TIMEOUT, what)
 
     def _ask(self, method: str, url: str) -> requests.Response:
         session = self._open(url)
@@ -102,6 +117,9 @@ class HttpAccess:
         if self._session is None or password != self._password:
             self.close()
             self._session = requests.Session()
+            self._deadline = DeadlineAdapter()
+            for scheme in ("http://", "https://"):
+                self._session.mount(scheme, self._deadline)
             self._session.trust_env = False  # no proxy and no .netrc on the way to a camera
             if username is not None:
                 self._session.auth = ChallengeAuth(username, password or "")
