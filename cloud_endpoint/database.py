@@ -55,6 +55,8 @@ def _roll_back_keeping_plans(connection: Connection) -> None:
     It does so because tables may have been made in the transaction; ours are only changed by migrations.
     Each read ends with a rollback, and each refusal.
     """
+    if connection.invalidated:  # the database is gone, and the transaction with it
+        return
     pgconn = connection.connection.driver_connection.pgconn  # type: ignore[union-attr]
     if pgconn.transaction_status in (TransactionStatus.INTRANS, TransactionStatus.INERROR):
         with suppress(psycopg.Error):  # the line is broken: psycopg notices too
