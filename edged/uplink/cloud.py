@@ -14,6 +14,7 @@ from requests.auth import AuthBase
 from urllib3.exceptions import HTTPError, ReadTimeoutError
 
 from edged import __version__
+from edged.http_deadline import DeadlineAdapter
 from edged.settings import UplinkSettings
 from edged.uplink.errors import (
     CloudBusyError,
@@ -27,6 +28,7 @@ from edged.wire import EnrolmentAnswer, EnrolmentRequest, SyncAnswer, SyncReques
 from edged.wire.base import Payload
 
 MAX_ANSWER_BYTES = 1024 * 1024
+_WHOLE_IN_TIMEOUTS = 4  # room for a picture on a slow line; the worker's own deadline is longer
 _MAX_QUOTED = 160
 
 Answer = TypeVar("Answer", bound=Payload)
@@ -50,6 +52,9 @@ class Cloud:
         self._url = settings.cloud_url.rstrip("/")
         self._timeout_s = settings.timeout_s
         self._session = requests.Session()
+        self._deadline = DeadlineAdapter()
+        for scheme in ("http://", "https://"):
+            self._session.mount(scheme, self._deadline)
         self._session.headers["User-Agent"] = f"edged/{__version__}"
         self._ca_file = str(settings.ca_file) if settings.ca_file is not None else None
 
@@ -90,6 +95,7 @@ class Cloud:
         deadline_s = time.monotonic() + self._timeout_s
         with (
             self._translated(),
+            self._in_time(),
             self._session.request(
                 method,
                 self._url + path,
@@ -108,6 +114,26 @@ class Cloud:
             self._judge(response, content)
             return content
 
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Shut the connection when even sending and the answer's head do not end."""
+        whole_s = _WHOLE_IN_TIMEOUTS * self._timeout_s
+        with self._deadline.within(whole_s) as is_late:
+            try:
+                yield
+            except (requests.RequestException, HTTPError, OSError, CloudError):
+                if not is_late.is_set():
+                    raise
+                raise self._endless(whole_s) from None
+            if is_late.is_set():  # a head that was cut off may look whole
+                raise self._endless(whole_s)
+
+    def _endless(self, within_s: float) -> CloudUnreachableError:
+        return CloudUnreachableError(
+            f"{self._url}: the answer did not end within {within_s:.0f} s",
+            "check the 4G signal; raise uplink.timeout_s on a slow line",
+        )
+
     def _content(self, response: requests.Response, deadline_s: float) -> bytes:
         """Read the body, bounded in size and time: the session's timeout is per packet only."""
         content = bytearray()
@@ -117,10 +143,7 @@ class Cloud:
             if len(content) > MAX_ANSWER_BYTES:
                 raise self._nonsense(f"an answer above {MAX_ANSWER_BYTES} bytes")
             if time.monotonic() > deadline_s:
-                raise CloudUnreachableError(
-                    f"{self._url}: the answer did not end within {self._timeout_s:.0f} s",
-                    "check the 4G signal; raise uplink.timeout_s on a slow line",
-                )
+                raise self._endless(self._timeout_s)
         return bytes(content)
 
     def _judge(self, response: requests.Response, content: bytes) -> None:

@@ -91,7 +91,12 @@ def test_a_folder_of_pictures_is_a_path_and_a_url_is_not(
         ("http://192.168.1.64/ISAPI/Streaming", "192.168.1.64/ISAPI", 'camera[1] "high": source', "http://"),
         ("# preset_url", 'preset_url = "http://c/{n}" #', 'camera[1] "high": preset_url', "{preset}"),
         ("# listen", 'listen = "anywhere" #', "snapshot_api: listen", "127.0.0.1"),
-        ('credentials = "/var/lib/edged/credentials.json"', 'credentials = ""', "uplink: credentials", "name a file"),
+        (
+            'credentials = "/var/lib/edged/credentials.json"',
+            'credentials = ""',
+            "uplink: credentials",
+            "name a file",
+        ),
     ],
 )
 def test_a_wrong_value_is_named_with_its_key_and_a_remedy(

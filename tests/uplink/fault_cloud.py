@@ -23,6 +23,7 @@ class Fault(Enum):
     STORED_THEN_SILENCE = auto()  # stored, and the connection dies before the answer
     SILENCE = auto()  # no answer at all within the box's patience
     DRIP = auto()  # an answer that never ends
+    DRIP_HEAD = auto()  # not even its head does
     PORTAL = auto()  # a captive portal's page, 200
     REDIRECT = auto()
     WRONG_JSON = auto()
@@ -144,6 +145,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send(200, b'{"verdicts": "all fine"}')
         elif fault is Fault.DRIP:
             self._drip()
+        elif fault is Fault.DRIP_HEAD:
+            self._drip(b"HTTP/1.1 200 OK\r\nX-Padding: ")
         elif fault is Fault.BAD_ENVELOPE or any(map(cloud.refuses, events)):
             self._send(400, b'{"title": "cannot take this"}')
         elif body_bytes > cloud.max_body_bytes:
@@ -170,10 +173,8 @@ class _Handler(BaseHTTPRequestHandler):
         answer = {"verdicts": verdicts, "server_time": cloud.server_time().isoformat(), **cloud.extra}
         self._send(200, json.dumps(answer).encode())
 
-    def _drip(self) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "100000")
-        self.end_headers()
+    def _drip(self, begin: bytes = b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n") -> None:
+        self.wfile.write(begin)
         self.cloud.changed.release()
         try:
             while not self.cloud.released.wait(0.05):

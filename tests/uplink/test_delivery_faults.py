@@ -143,6 +143,7 @@ def test_after_failures_the_box_waits_longer_and_longer(box: Box, cloud: FaultCl
         (Fault.UNAUTHORISED, "answered 401"),
         (Fault.BAD_ENVELOPE, "answered 400"),
         (Fault.DRIP, "did not end within"),
+        (Fault.DRIP_HEAD, "did not end within"),
     ],
 )
 def test_health_says_what_is_wrong_with_the_line(
