@@ -7,8 +7,9 @@ from typing import Any
 
 import requests
 from cloud_pole import Pole, ShiftedClock
+from sqlalchemy import select
 
-from cloud_endpoint.database import writing
+from cloud_endpoint.database import reading, writing
 from cloud_endpoint.enrolment import issue_code
 from cloud_endpoint.service import Cloud
 
@@ -145,3 +146,14 @@ def reviewed(street: Street) -> tuple[Pole, str, dict[str, Any]]:
 def decide(street: Street, review_id: str, **body: Any) -> requests.Response:
     """Decide a review as the operator."""
     return street.call("POST", f"/v1/reviews/{review_id}", body, token=street.operator)
+
+
+def rows(street: Street, table: Any) -> list[dict[str, Any]]:
+    """Return all rows of a table."""
+    with reading(street.cloud.engine) as connection:
+        return [dict(row) for row in connection.execute(select(table)).mappings()]
+
+
+def verdicts(answer: dict[str, Any]) -> list[str]:
+    """Return what became of each event of a batch."""
+    return [v["verdict"] for v in answer["verdicts"]]

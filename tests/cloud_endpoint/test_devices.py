@@ -3,32 +3,18 @@
 import gzip
 import hashlib
 import json
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import pytest
 import requests
-from cloud_pole import Fault, Pole, ShiftedClock
-from cloud_street import JPEG, RIGHT, SITE, WRONG, Street, slug
+from cloud_pole import Pole
+from cloud_street import JPEG, RIGHT, SITE, WRONG, Street, rows, verdicts
 from fastapi import FastAPI
-from sqlalchemy import func, select, update
+from sqlalchemy import func, select
 
-from cloud_endpoint import berth_changes, captures, registry
-from cloud_endpoint.access import Role, add_credential
 from cloud_endpoint.clock import to_ms
 from cloud_endpoint.database import reading, writing
-from cloud_endpoint.errors import ConfigError
-from cloud_endpoint.tables import berths, devices, events, evidence, readings, visits
-
-
-def rows(street: Street, table: Any) -> list[dict[str, Any]]:
-    with reading(street.cloud.engine) as connection:
-        return [dict(row) for row in connection.execute(select(table)).mappings()]
-
-
-def verdicts(answer: dict[str, Any]) -> list[str]:
-    return [v["verdict"] for v in answer["verdicts"]]
+from cloud_endpoint.tables import devices, events, evidence, readings, visits
 
 
 def test_a_batch_delivered_twice_counts_once(street: Street) -> None:
@@ -114,14 +100,6 @@ def test_a_pole_that_thinks_its_wrong_clock_right_is_put_right_and_shown(street:
     assert device["clock_offset_ms"] < -86_000_000
 
 
-def test_a_berth_that_nobody_loaded_is_registered_without_a_place(street: Street) -> None:
-    pole = street.enrol()
-    pole.arrive("7777", RIGHT)
-    (berth,) = [b for b in rows(street, berths) if b["berth_no"] == "7777"]
-    assert (berth["device_id"], berth["zone_id"]) == ("pole-1", None)
-    assert len(rows(street, visits)) == 1
-
-
 def test_a_pole_cannot_speak_for_anothers_berths_or_visits(street: Street) -> None:
     pole = street.enrol()
     visit_id = pole.arrive("1001", RIGHT)
@@ -173,80 +151,6 @@ def test_a_code_works_once_for_its_device_and_not_for_ever(street: Street) -> No
     late = issued()
     street.clock.advance(61)
     assert used(late).status_code == 403
-
-
-def test_a_renumbered_berth_keeps_its_visits_and_late_events_find_it(street: Street) -> None:
-    pole = street.enrol()
-    visit_id = pole.drive_in("1001", RIGHT)
-    pole.sync()
-    pole.read("1001")
-    street.clock.advance(10)
-    with writing(street.cloud.engine) as connection:
-        berth_changes.renumber(connection, SITE, "1001", "2001", street.clock())
-        assert berth_changes.adopt(connection, SITE, "pole-1", ["2001"], street.clock()) == []
-    pole.sync()
-    pole.standing["2001"] = pole.standing.pop("1001")
-    _, answer = street.order("2001", RIGHT)
-    assert answer["instruction"] == "order_confirmation"
-    (visit,) = rows(street, visits)
-    assert visit["visit_id"] == visit_id
-    # The old number may be painted elsewhere; what was before stays where it was.
-    with writing(street.cloud.engine) as connection:
-        new = registry.RegistryFile.model_validate(
-            {"berths": [{"site_id": SITE, "berth_no": "1001", "device_id": "pole-1", "zone_id": "north"}]}
-        )
-        registry.load_registry(connection, new, street.clock())
-    street.clock.advance(10)
-    pole.arrive("1001", WRONG)
-    assert len({v["berth_id"] for v in rows(street, visits)}) == 2
-
-
-def test_a_berth_moved_to_another_pole_keeps_its_visits_and_ignores_the_old_pole_from_then(
-    street: Street,
-) -> None:
-    old, new = street.enrol(), street.enrol("pole-2")
-    old.arrive("1001", WRONG)
-    old.drive_out("1001")
-    street.clock.advance(10)
-    with writing(street.cloud.engine) as connection:
-        berth_changes.move(connection, SITE, "1001", "pole-2", street.clock())
-    assert verdicts(old.sync()) == ["accepted"]
-    street.clock.advance(10)
-    old.drive_in("1001", WRONG)
-    assert verdicts(old.sync()) == ["rejected"]
-    new.arrive("1001", RIGHT)
-    _, answer = street.order("1001", RIGHT)
-    assert answer["instruction"] == "order_confirmation"
-    assert len({v["berth_id"] for v in rows(street, visits)}) == 1
-
-
-def test_a_pole_of_another_site_watches_no_berth_of_this_one(street: Street) -> None:
-    """Its pictures are another operator's: neither asked for nor shown here."""
-    pole = street.enrol()
-    pole.arrive("1001", RIGHT)
-    other = {"sites": [{"site_id": "other", "name": "Other"}]}
-    own = {"site_id": "other", "berth_no": "1001"}
-    theirs = registry.RegistryFile.model_validate(other | {"berths": [own | {"device_id": "pole-1"}]})
-    with writing(street.cloud.engine) as connection:
-        registry.load_registry(
-            connection, registry.RegistryFile.model_validate(other | {"berths": [own]}), street.clock()
-        )
-        with pytest.raises(ConfigError, match="'pole-1' is enrolled for site 'demo', not for 'other'"):
-            registry.load_registry(connection, theirs, street.clock())
-        with pytest.raises(ConfigError, match="enrolled for site 'demo'"):
-            berth_changes.move(connection, "other", "1001", "pole-1", street.clock())
-        # Loaded before the pole was enrolled elsewhere, it may stand there all the same.
-        connection.execute(update(berths).where(berths.c.site_id == "other").values(device_id="pole-1"))
-        stranger, _ = add_credential(connection, "other", Role.OPERATOR, "stranger", street.clock())
-    refused = street.call("GET", "/v1/berths/1001/snapshot", token=stranger)
-    assert (refused.status_code, slug(refused)) == (409, "pole-unreachable")
-    assert pole.pulled == []
-
-
-def test_a_berth_out_of_service_is_not_offered(street: Street) -> None:
-    with writing(street.cloud.engine) as connection:
-        berth_changes.set_service(connection, SITE, "1003", in_service=False, now_ms=street.clock())
-    assert sorted(street.offer(street.open())) == ["1001", "1002", "1004", "1005"]
 
 
 @pytest.mark.parametrize(
@@ -308,86 +212,6 @@ def test_the_picture_of_a_review_is_asked_for_on_the_sync_and_shown_to_the_opera
     (review,) = street.call("GET", "/v1/reviews", token=street.operator).json()
     picture = street.call("GET", review["picture"], token=street.operator)
     assert (picture.content, picture.headers["Content-Type"]) == (JPEG, "image/jpeg")
-
-
-def test_an_operator_pulls_a_verified_snapshot(street: Street) -> None:
-    pole = street.enrol()
-    pole.arrive("1003", RIGHT)
-    answer = street.call("GET", "/v1/berths/1003/snapshot", token=street.operator)
-    assert answer.status_code == 200
-    assert answer.json()["reading"]["plate"] == RIGHT
-    assert pole.pulled == ["GET /v1/berths/1003/snapshot"]
-    for fault in (Fault.OTHER_KEY, Fault.HTTP_500):
-        pole.fault = fault
-        refused = street.call("GET", "/v1/berths/1003/snapshot", token=street.operator)
-        assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (502, "snapshot-failed")
-
-
-# -- what a snapshot must show ---------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("fault", "why"),
-    [
-        (Fault.OTHER_NONCE, "replay"),
-        (Fault.OTHER_KEY, "signature"),
-        (Fault.OTHER_BERTH, "berth 9999"),
-        (Fault.OLD_PICTURE, "picture of 600 s before"),
-        (Fault.WRONG_CLOCK, "time sync"),
-        (Fault.NO_TIME, "does not say when"),
-        (None, None),
-    ],
-)
-def test_a_snapshot_is_believed_only_from_its_pole_for_this_nonce_and_now(
-    fault: Fault | None, why: str | None
-) -> None:
-    clock = ShiftedClock()
-    pole = Pole(device_id="pole-1", clock=clock, cloud_url="")
-    pole.drive_in("1003", RIGHT)
-    pole.fault = fault
-    trust = captures.Trust(
-        device_id="pole-1",
-        public_key=pole.key.public_key().public_bytes_raw().hex(),
-        berth_no="1003",
-        nonce="nonce-0001",
-        max_clock_skew_ms=120_000,
-        picture_max_age_ms=30_000,
-    )
-    refusal = captures.refusal(pole.snapshot("1003", "nonce-0001"), trust, clock())
-    assert (refusal is None) if why is None else (refusal is not None and why in refusal)
-
-
-def test_a_replayed_snapshot_of_the_sync_decides_nothing(street: Street) -> None:
-    pole = street.enrol(reachable=False)
-    pole.arrive("1003", RIGHT)
-    order_id, _ = street.order("1003", WRONG)
-    asked = pole.sync()["capture_requests"][0]
-    replay = pole.snapshot("1003", "another-nonce")
-    pole.queue(
-        "snapshot",
-        "1003",
-        replay.visit_id,
-        request_id=asked["request_id"],
-        snapshot=replay.model_dump(mode="json"),
-    )
-    assert verdicts(pole.sync()) == ["accepted"]
-    assert street.view(order_id)["instruction"] == "pending"
-
-
-def test_a_pole_that_cannot_be_pulled_gets_the_request_with_its_next_sync(
-    street_with: Callable[..., Street],
-) -> None:
-    street = street_with(poles={"pull_timeout_s": 0.3})
-    pole = street.enrol()
-    pole.arrive("1003", RIGHT)
-    pole.fault = Fault.SILENT
-    order_id, _ = street.order("1003", WRONG)
-    street.view(order_id, wait=1)
-    assert pole.pulled
-    pole.release.set()
-    pole.fault = None
-    pole.answer_carried(pole.sync())
-    assert street.view(order_id, wait=20)["instruction"] == "plate_modification"
 
 
 def test_times_are_kept_to_the_millisecond() -> None:
