@@ -110,6 +110,9 @@ def _locked(
 @cache
 def _submission() -> Any:
     o, c, b, v = orders_table.c, order_candidates.c, berths.c, visits.c
+    asking = credentials.alias()
+    # Known before the rest runs, the site leaves one partition of each table.
+    site = select(asking.c.site_id).where(asking.c.credential_id == bindparam("credential_id"))
     return (
         select(*COLUMNS, *orders_table.c, c.expires_ms.label("candidate_expires_ms"), *SCENE_COLUMNS.values())
         .select_from(credentials)
@@ -123,6 +126,7 @@ def _submission() -> Any:
         .where(
             credentials.c.credential_id == bindparam("credential_id"),
             credentials.c.revoked_ms.is_(None),
+            o.site_id == site.scalar_subquery(),
             o.order_id == bindparam("order_id"),
             c.token_sha256 == bindparam("berth_token"),
         )
