@@ -123,6 +123,6 @@ if __name__ == "__main__":
     network = Reader()
     state = torch.load(config.work / "reader" / "last.pt", weights_only=True)
     network.load_state_dict(state["averaged"])
-    calibration = representative_windows(config.work / "reader", 200, config.seed)
+    calibration = representative_windows(config.work / "reader", 600, config.seed)
     arguments.out.write_bytes(quantized(twin(network), calibration))
     print(f"{arguments.out}: {arguments.out.stat().st_size} bytes after step {state['step']}")

@@ -14,11 +14,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from reader_config import ReaderConfig
-from reader_data import LABELS, RealPlate, is_validation, load_real
+from reader_data import LABELS, RealPlate, is_validation, load_real, real_sample
 from reader_net import Reader
 
 Windows = npt.NDArray[np.uint8]
 SHRUNK_PX: Final = (60, 48, 40)
+TIMES_WORSE: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +54,16 @@ def check_sets(folder: Path) -> list[CheckSet]:
     ):
         sets.append(_made(name, scenes, lambda plate, x=across, y=down: _from_scene(plate, x, y)))
     return sets
+
+
+def worse_set(folder: Path) -> CheckSet:
+    """Every validation plate `TIMES_WORSE` times, each time ruined anew as training would ruin it."""
+    rng = np.random.default_rng(77)
+    plates = [plate for plate in load_real(folder) if is_validation(plate.path.name)]
+    samples = [real_sample(p, _picture(p.path), rng) for p in plates for _ in range(TIMES_WORSE)]
+    windows = np.stack([framing.levelled(sample.window)[:, :, ::-1] for sample in samples])
+    texts, kinds = [sample.text for sample in samples], [str(sample.kind) for sample in samples]
+    return CheckSet(name="filmed worse", windows=windows, texts=texts, kinds=kinds)
 
 
 def _made(name: str, plates: list[RealPlate], cut: Callable[[RealPlate], framing.Picture]) -> CheckSet:
