@@ -16,15 +16,16 @@ from edged.domain.reading import PlateRead, fuse_burst
 from edged.vision.pipeline import PlateVision
 
 RATES: Final = Path(__file__).resolve().parents[2] / "reader_rates.json"
+FIRST_LOOKS: Final = 4
 SECOND_LOOKS: Final = 4
 
 
 def rates(vision: PlateVision, folder: Path) -> None:
-    """One burst of every validation plate, further ones where it failed; the counts go to `RATES`."""
+    """Bursts of every validation plate, further ones where one failed; the counts go to `RATES`."""
     rng = np.random.default_rng(12)
     counts: Counter[str] = Counter()
     pairs: Counter[str] = Counter()
-    for plate in labelled(folder):
+    for plate in labelled(folder) * FIRST_LOOKS:
         first = read_burst(vision, folder, plate, rng)
         counts["readings"] += 1
         counts["rejected"] += first is None or not first.reading.accepted
