@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from edged.domain.plate import PlateKind
 from edged.domain.reading import Evidence, PlateRead, Quad, decide, fuse, fuse_burst
 
-LABELS = (*"京沪皖ABD", *"0123456789", "警", "")
+LABELS = (*"京沪皖ABDO", *"0123456789", "警", "")
 KINDS = {PlateKind.SMALL_CAR: 0.9, PlateKind.POLICE: 0.05}
 
 
@@ -34,6 +34,13 @@ def read_at(x: float, y: float, text: str, *, sharpness: float = 1.0, confidence
         evidence=found,
         sharpness=sharpness,
     )
+
+
+def test_an_authority_letter_o_is_read_but_left_to_people() -> None:
+    reading = decide(evidence("沪O71603"), labels=LABELS, accept_from=0.5)
+    assert reading.text == "沪O71603"
+    assert not reading.accepted
+    assert decide(evidence("沪D71603"), labels=LABELS, accept_from=0.5).accepted
 
 
 def test_the_text_is_the_likeliest_label_of_each_slot() -> None:
