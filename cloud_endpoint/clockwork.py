@@ -70,7 +70,7 @@ class Clockwork:
                     self._start(pool, claim_webhooks, deliver_webhook)
                 except DatabaseUnavailable as exc:
                     log.warning("%s; trying again", exc)
-                except Exception as exc:
+                except Exception as exc:  # told by `failed`, which the health check shows
                     log.exception("clockwork failed")
                     self.failed = exc
                     return
@@ -101,7 +101,7 @@ class Clockwork:
             act(self._cloud, work)
         except DatabaseUnavailable as exc:
             log.warning("%s; the work is due again by itself", exc)
-        except Exception as exc:
+        except Exception as exc:  # told by `failed`; other work goes on
             log.exception("clockwork failed")
             self.failed = exc
         finally:

@@ -9,6 +9,7 @@ from edged.demo.cars import DemoCar, one_character_wrong
 from edged.demo.driver import Answered, Order
 from edged.demo.processes import DemoFailure
 from edged.demo.street import Street
+from edged.demo.timeline import from_here
 from edged.picture import decode_jpeg
 
 _READ_WITHIN_S = 30.0
@@ -216,5 +217,5 @@ class Scenario:
         decode_jpeg(jpeg)
         path = self.street.hardware.files.folder.parent / f"evidence-{berth_no}.jpg"
         path.write_bytes(jpeg)
-        what = f"evidence picture, {len(jpeg) // 1024} KB: {path}"
+        what = f"evidence picture, {len(jpeg) // 1024} KB: {from_here(path)}"
         line.check("edged", what, expected=True, got=len(jpeg) <= _MAX_EVIDENCE_BYTES)

@@ -13,7 +13,7 @@ from edged.demo.driver import Answered, Api, Order
 from edged.demo.hardware import Hardware, begin_hardware, hear_hardware
 from edged.demo.processes import DemoFailure, Processes
 from edged.demo.site_files import DEVICE, POLE_CODE, SITE, SiteFiles
-from edged.demo.timeline import Timeline
+from edged.demo.timeline import Timeline, from_here
 
 _BIN = Path(sys.executable).parent
 EDGED, EDGED_CLOUD = str(_BIN / "edged"), str(_BIN / "edged-cloud")
@@ -132,7 +132,7 @@ def start_street(
         operator=Api(cloud_url, operator, "cloud"),
     )
     took_s = street.start_edged()
-    timeline.step("edged", f"edged run --config {config}: all berths known", took_s=took_s)
+    timeline.step("edged", f"edged run --config {from_here(config)}: all berths known", took_s=took_s)
     return street
 
 

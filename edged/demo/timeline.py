@@ -1,7 +1,9 @@
 """The demo's story as it happens: one line a step, with when, who, what, and how long it took."""
 
+import os
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from rich.console import Console
 from rich.text import Text
@@ -57,6 +59,11 @@ class Timeline:
         if took_s is not None:
             line.append(f"  [{_duration(took_s)}]", style="bold blue")
         self.console.print(line, soft_wrap=True)
+
+
+def from_here(path: Path) -> str:
+    """The path as it would be typed in the current folder."""
+    return os.path.relpath(path)
 
 
 def _duration(seconds: float) -> str:

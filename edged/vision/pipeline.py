@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -105,9 +106,10 @@ class PlateVision:
         framing = self.manifest.reader.framing
         whole = Candidate(corners=corners, score=1.0, two_rows=0.0)
         reads = []
+        further = cache(lambda: self._own_corners(image, whole))
         for rows in (1, 2) if width < framing.two_rows_below * height else (1,):
             cut = unstacked(image, framing, rows=rows, **self._window_size())
-            reads.append(self._read_cut(image, cut, whole, rows, lambda: self._own_corners(image, whole)))
+            reads.append(self._read_cut(image, cut, whole, rows, further))
         return max(reads, key=_sureness)
 
     def self_test(self) -> None:
@@ -128,11 +130,12 @@ class PlateVision:
 
     def _read_plate(self, image: Image, plate: Candidate) -> PlateRead:
         reads = []
+        further = cache(lambda: self._surer_corners(image, plate))
         for rows, share in ((1, 1 - plate.two_rows), (2, plate.two_rows)):
             if share < _UNSURE_ROWS:
                 continue
             cut = self._cut(image, plate.corners, rows)
-            reads.append(self._read_cut(image, cut, plate, rows, lambda: self._surer_corners(image, plate)))
+            reads.append(self._read_cut(image, cut, plate, rows, further))
         return max(reads, key=_sureness)
 
     def _read_cut(
