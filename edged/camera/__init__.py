@@ -12,7 +12,7 @@ from collections.abc import Callable
 from edged.camera.evidence import annotate, compress
 from edged.camera.folder import FolderCamera
 from edged.camera.http_snapshot import HttpSnapshotCamera
-from edged.camera.port import Camera, CameraError, CameraFault, Frame, masked_url
+from edged.camera.port import Camera, CameraError, CameraFault, Frame
 from edged.camera.video import VideoCamera
 from edged.settings.model import CameraKind, CameraSettings
 
@@ -23,7 +23,6 @@ __all__ = [
     "Frame",
     "annotate",
     "compress",
-    "masked_url",
     "open_camera",
 ]
 

@@ -1,14 +1,11 @@
 """What a camera is to the rest of the house, and what can go wrong with one."""
 
-import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
-from urllib.parse import urlsplit, urlunsplit
 
 from edged.picture import Image
-
-_SECRET_IN_URL = re.compile(r"((?:^|[?&/;])(?:password|passwd|pass|pwd|psk|token)=)[^&/;]*", re.IGNORECASE)
+from edged.settings.addresses import masked_url
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -99,11 +96,3 @@ class CameraError(Exception):
         self.fault = fault
         self.what = what
         self.remedy = REMEDIES[fault]
-
-
-def masked_url(url: str) -> str:
-    """Return `url` without its password, wherever it stands in it."""
-    parts = urlsplit(url)
-    if "@" in parts.netloc:
-        parts = parts._replace(netloc=parts.netloc.rpartition("@")[2])
-    return _SECRET_IN_URL.sub(r"\1***", urlunsplit(parts))

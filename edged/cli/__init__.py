@@ -4,6 +4,8 @@ Each command lives in a module of its own and imports what it needs when it runs
 a slow box.
 """
 
+import sys
+
 import typer
 
 from edged.cli.bus import bus_app
@@ -37,4 +39,10 @@ app.add_typer(outbox_app, name="outbox")
 
 def main() -> None:
     """Entry point of the console script."""
-    app()
+    try:
+        app()
+    except OSError as error:
+        # Commands answer for the files they name; an error without a name is of their own output.
+        if error.filename is not None:
+            raise
+        sys.exit(f"edged: what was found cannot be written: {error.strerror}")

@@ -47,9 +47,11 @@ def list_sensors(
     if as_json:
         for snapshot in snapshots:
             typer.echo(json.dumps(snapshot, ensure_ascii=False))
-        return
-    for snapshot in snapshots:
-        Console().print(bus_table(snapshot))
+    else:
+        for snapshot in snapshots:
+            Console().print(bus_table(snapshot))
+    if any(snapshot["port_error"] for snapshot in snapshots):
+        raise typer.Exit(1)
 
 
 @bus_app.command()

@@ -6,7 +6,7 @@ from string import Formatter
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from edged.settings.addresses import is_address, is_loopback, url_fault
+from edged.settings.addresses import is_address, is_loopback, masked_url, url_fault
 from edged.settings.errors import Complaint
 from edged.settings.model import CameraKind, CameraSettings, Settings
 from edged.settings.outlines import outline_fault
@@ -149,11 +149,11 @@ def _outlines(settings: Settings) -> Iterator[Complaint]:
 def _camera_urls(where: str, camera: CameraSettings) -> Iterator[Complaint]:
     schemes = _SCHEMES.get(camera.kind)
     if schemes and (fault := url_fault(camera.source, schemes)):
-        yield Complaint(key=f"{where}: source", got=repr(camera.source), remedy=fault)
+        yield Complaint(key=f"{where}: source", got=repr(masked_url(camera.source)), remedy=fault)
     if camera.preset_url is None:
         return
     if fault := _preset_fault(camera.preset_url):
-        yield Complaint(key=f"{where}: preset_url", got=repr(camera.preset_url), remedy=fault)
+        yield Complaint(key=f"{where}: preset_url", got=repr(masked_url(camera.preset_url)), remedy=fault)
 
 
 def _preset_fault(url: str) -> str | None:

@@ -22,7 +22,8 @@ from hostile_camera import (
     silence,
 )
 
-from edged.camera import CameraError, CameraFault, masked_url
+from edged.camera import CameraError, CameraFault
+from edged.settings.addresses import masked_url
 
 PAGE = b"<!DOCTYPE html><title>WEB SERVICE</title>"
 
@@ -218,6 +219,9 @@ def test_stopping_ends_a_wait(open_http: OpenCamera, jpeg: bytes) -> None:
         ("http://u:secret@10.0.0.5/pic", "http://10.0.0.5/pic"),
         ("http://10.0.0.5/snap.cgi?user=a&pwd=secret&chn=1", "http://10.0.0.5/snap.cgi?user=a&pwd=***&chn=1"),
         ("rtsp://10.0.0.5/user=a&password=secret&channel=1", "rtsp://10.0.0.5/user=a&password=***&channel=1"),
+        ("rtsp://u:se/c#ret@10.0.0.5:554/live", "rtsp://10.0.0.5:554/live"),
+        ("http://[u:secret@10.0.0.5/pic", "http://10.0.0.5/pic"),
+        ("http://10.0.0.5:80/mail/a@b", "http://10.0.0.5:80/mail/a@b"),
     ],
 )
 def test_no_password_is_ever_shown(url: str, shown: str) -> None:

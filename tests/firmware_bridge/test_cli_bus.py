@@ -135,6 +135,9 @@ def test_without_a_port_the_tools_say_why(pole: Path) -> None:
     done = edged(pole, "bus", "read", "loop")
     assert done.exit_code == 1
     assert "is not there" in done.output
+    listed = edged(pole, "bus", "list", "--json")
+    assert listed.exit_code == 1
+    assert "is not there" in json.loads(listed.stdout)["port_error"]
     done = edged(pole, "replay", str(pole / "none.jsonl"))
     assert done.exit_code == 1
     assert "cannot be read" in done.output

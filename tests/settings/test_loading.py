@@ -107,6 +107,14 @@ def test_a_wrong_value_is_named_with_its_key_and_a_remedy(
     assert remedy in complaint
 
 
+def test_no_complaint_tells_a_cameras_password(load_edited: Callable[..., Settings]) -> None:
+    (complaint,) = complaints_of(
+        load_edited, ("http://192.168.1.64/ISAPI", "htp://admin:secret@192.168.1.64/ISAPI")
+    )
+    assert "192.168.1.64/ISAPI" in complaint
+    assert "secret" not in complaint
+
+
 def test_all_errors_are_told_at_once(load_edited: Callable[..., Settings]) -> None:
     complaints = complaints_of(
         load_edited,
