@@ -84,8 +84,10 @@ class Refiner:
 
     def __init__(self, model: Model, spec: RefinerSpec) -> None:
         _, self._height, columns, channels = model.input_shape
-        if channels != 3 * _FOLD or len(model.outputs) != 1 or model.outputs[0].shape[-1] != 10:
+        shapes = {output.shape[-1]: i for i, output in enumerate(model.outputs)}
+        if channels != 3 * _FOLD or shapes.keys() != {2, 8}:
             raise ModelMismatch(f"{spec.model.path}: not a corner refiner: input {model.input_shape}")
+        self._logits, self._places = shapes[2], shapes[8]
         self._width = columns * _FOLD
         self._model = model
         self._spec = spec
@@ -119,9 +121,10 @@ class Refiner:
     def _seen(self, image: Image, corners: Corners) -> Candidate:
         quad = widened(corners, self._grow_x, self._grow_y)
         patch, matrix = warped(image, quad, self._width, self._height)
-        (values,) = self._model.run(patch)
-        plate, two_rows, *places = _real(values[0], self._model.outputs[0]).tolist()
-        points = np.asarray(places, np.float32).reshape(4, 1, 2) * (self._width, self._height) - 0.5
+        values = self._model.run(patch)
+        plate, two_rows = _real(values[self._logits][0], self._model.outputs[self._logits]).tolist()
+        places = _real(values[self._places][0], self._model.outputs[self._places])
+        points = places.reshape(4, 1, 2) * (self._width, self._height) - 0.5
         back = cv2.perspectiveTransform(points.astype(np.float32), np.linalg.inv(matrix)).reshape(4, 2) + 0.5
         return Candidate(
             corners=np.asarray(back, np.float32), score=_sigmoid(plate), two_rows=_sigmoid(two_rows)

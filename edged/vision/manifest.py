@@ -88,11 +88,12 @@ class ReaderSpec:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
-    """Models of one release."""
+    """Models of one release. What `quick_reader` reads reliably, `reader` is not asked."""
 
     version: str
     detector: DetectorSpec
     refiner: RefinerSpec
+    quick_reader: ReaderSpec
     reader: ReaderSpec
 
 
@@ -131,8 +132,6 @@ def load_manifest(directory: Path) -> Manifest:
 
 def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
     detector, refiner, reader = raw["detector"], raw["refiner"], raw["reader"]
-    framing = reader["framing"]
-    two_rows = framing["two_rows"]
     return Manifest(
         version=str(raw["version"]),
         detector=DetectorSpec(model=_file(detector, directory), score_from=float(detector["score_from"])),
@@ -142,23 +141,34 @@ def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:
             margin_y=float(refiner["margin_y"]),
             plate_from=float(refiner["plate_from"]),
         ),
-        reader=ReaderSpec(
-            model=_file(reader, directory),
-            labels=tuple(str(label) for label in reader["labels"]),
-            kinds=tuple(PlateKind(kind) for kind in reader["kinds"]),
-            temperature=float(reader["temperature"]),
-            accept_from=float(reader["accept_threshold"]),
-            framing=Framing(
-                margin_x=float(framing["margin_x"]),
-                margin_y=float(framing["margin_y"]),
-                fine=int(framing["fine"]),
-                upper=_box(two_rows["upper"]),
-                lower=_box(two_rows["lower"]),
-                upper_width_px=int(two_rows["upper_width_px"]),
-                two_rows_below=float(framing["try_two_rows_below_aspect"]),
-                levels=_levels(framing["levels"]),
-            ),
-        ),
+        # Both read the same windows in the same alphabet: it stands there once.
+        quick_reader=_reader({**reader, **raw["quick_reader"]}, directory),
+        reader=_reader(reader, directory),
+    )
+
+
+def _reader(entry: Mapping[str, Any], directory: Path) -> ReaderSpec:
+    return ReaderSpec(
+        model=_file(entry, directory),
+        labels=tuple(str(label) for label in entry["labels"]),
+        kinds=tuple(PlateKind(kind) for kind in entry["kinds"]),
+        temperature=float(entry["temperature"]),
+        accept_from=float(entry["accept_threshold"]),
+        framing=_framing(entry["framing"]),
+    )
+
+
+def _framing(entry: Mapping[str, Any]) -> Framing:
+    two_rows = entry["two_rows"]
+    return Framing(
+        margin_x=float(entry["margin_x"]),
+        margin_y=float(entry["margin_y"]),
+        fine=int(entry["fine"]),
+        upper=_box(two_rows["upper"]),
+        lower=_box(two_rows["lower"]),
+        upper_width_px=int(two_rows["upper_width_px"]),
+        two_rows_below=float(entry["try_two_rows_below_aspect"]),
+        levels=_levels(entry["levels"]),
     )
 
 

@@ -12,7 +12,7 @@ from edged.domain.reading import Evidence, PlateRead, decide, fuse
 from edged.picture import Image
 from edged.vision.detector import Candidate, Detector, Refiner, distinct
 from edged.vision.errors import BadFrame
-from edged.vision.manifest import Manifest, find_models, load_manifest
+from edged.vision.manifest import Manifest, ReaderSpec, find_models, load_manifest
 from edged.vision.reader import Reader, sharpness
 from edged.vision.rectifier import Corners, unstacked, widened, window
 from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
@@ -41,7 +41,7 @@ class PlateVision:
     """Finds and reads plates. One instance for one thread."""
 
     def __init__(self, manifest: Manifest, *, threads: int = 1, runtime: Runtime | None = None) -> None:
-        """Load the three models. Raises VisionError."""
+        """Load the models. Raises VisionError."""
 
         def load(spec: object) -> Model:
             file = spec.model  # type: ignore[attr-defined]
@@ -50,6 +50,7 @@ class PlateVision:
         self.manifest = manifest
         self._detector = Detector(load(manifest.detector), manifest.detector)
         self._refiner = Refiner(load(manifest.refiner), manifest.refiner)
+        self._quick_reader = Reader(load(manifest.quick_reader), manifest.quick_reader)
         self._reader = Reader(load(manifest.reader), manifest.reader)
 
     @classmethod
@@ -146,16 +147,23 @@ class PlateVision:
         rows: int,
         further: Callable[[], list[Corners]],
     ) -> PlateRead:
-        """Read a window; a doubtful plate again by `further` corners, all looks together."""
+        """Read a window, quickly if that will do.
+
+        A doubtful plate is read carefully, a still doubtful one by `further` corners too, all looks together.
+        """
+        quick = self._decided(self._quick_reader.read(cut), plate, sharpness(cut), self.manifest.quick_reader)
+        if quick.reading.accepted or _legibility(quick) < _WORTH_ANOTHER_LOOK:
+            return quick
+        spec = self.manifest.reader
         looks = [self._reader.read(cut)]
-        read = self._decided(looks[0], plate, sharpness(cut))
+        read = self._decided(looks[0], plate, quick.sharpness, spec)
         if self._is_plain(read) or _legibility(read) < _WORTH_ANOTHER_LOOK:
             return read
         for corners in further():
             looks.append(self._reader.read(self._cut(image, corners, rows)))
         # Looks at one picture are one witness: averaged, not multiplied.
         evidence = fuse(looks, [1.0] * len(looks), dependence=1.0)
-        together = self._decided(evidence, plate, read.sharpness)
+        together = self._decided(evidence, plate, read.sharpness, spec)
         confirmed = read.reading.accepted and read.reading.text == together.reading.text
         return read if confirmed else together
 
@@ -179,10 +187,9 @@ class PlateVision:
     def _cut(self, image: Image, corners: Corners, rows: int) -> Image:
         return window(image, corners, self.manifest.reader.framing, rows=rows, **self._window_size())
 
-    def _decided(self, evidence: Evidence, plate: Candidate, sharp: float) -> PlateRead:
+    def _decided(self, evidence: Evidence, plate: Candidate, sharp: float, spec: ReaderSpec) -> PlateRead:
         kinds = {kind: p * plate.score for kind, p in evidence.kinds.items()}
         evidence = Evidence(slots=evidence.slots, kinds=kinds)
-        spec = self.manifest.reader
         points = tuple((float(x), float(y)) for x, y in plate.corners)
         return PlateRead(
             reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from),

@@ -222,6 +222,13 @@ def fused(unit: Unit) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
     return kernel.transpose(2, 3, 0, 1) if depthwise else kernel.transpose(2, 3, 1, 0), bias
 
 
+def rows_of(linear: nn.Linear, first: int, end: int) -> nn.Linear:
+    """The part of a layer that makes its outputs from `first` to before `end`."""
+    part = nn.Linear(linear.in_features, end - first)
+    part.load_state_dict({name: value[first:end] for name, value in linear.state_dict().items()})
+    return part
+
+
 class Twin:
     """Builds the Keras twin of the PyTorch networks, weights copied, batch norm folded."""
 
@@ -292,8 +299,12 @@ class Twin:
         x = self.unit(net.stem, patch)
         for block in net.body:
             x = self.block(block, x)
-        x = layers.Flatten()(self.unit(net.squeeze, x))
-        return self.keras.Model(patch, self.dense(net.out, self.dense(net.hidden, x, act=True), act=False))
+        hidden = self.dense(net.hidden, layers.Flatten()(self.unit(net.squeeze, x)), act=True)
+        # Two outputs: in one, the logits' range would leave the places steps of 7% of the patch.
+        outputs = [
+            self.dense(part, hidden, act=False) for part in (rows_of(net.out, 0, 2), rows_of(net.out, 2, 10))
+        ]
+        return self.keras.Model(patch, outputs)
 
 
 def write_tflite(model: Any, representative: np.ndarray[Any, Any], path: Path) -> None:

@@ -1,6 +1,6 @@
-"""Measure, calibrate and describe an exported reader: python models/training/evaluate_reader.py --config ...
+"""Measure, calibrate and describe an exported reader: python models/training/evaluate_reader.py --name reader
 
-Works on the .tflite file, so every figure is that of the int8 model. Writes the `reader` part of
+Works on the .tflite file, so every figure is that of the int8 model. Writes the reader's part of
 models/manifest.json and prints markdown tables for docs/benchmarks.md.
 """
 
@@ -23,12 +23,15 @@ from plate_art import KINDS, load_glyphs
 from reader_check import CheckSet, check_sets, text_of, worse_set
 from reader_config import ReaderConfig, load_config
 from reader_data import KIND_NAMES, LABELS, synthetic_sample
+from reader_net import SHAPES
 
 sys.path.append(str(Path(__file__).resolve().parents[2]))
 from edged.domain.plate import kinds_of
 
 Array = npt.NDArray[np.float32]
 Z_95: Final = 1.96
+# How right accepted readings of pictures filmed worse must be. The quick reader's are final: no second look.
+RIGHT_OF_WORSE: Final = {"reader": 0.99, "quick_reader": 0.998}
 
 
 class TfliteReader:
@@ -198,10 +201,11 @@ def table(reads: list[Read], temperature: float, threshold: float) -> tuple[str,
     return "\n".join(lines), rows
 
 
-def manifest_part(
-    model: bytes, reader: TfliteReader, temperature: float, threshold: float, rows: list[dict[str, Any]]
+def own_part(
+    path: Path, reader: TfliteReader, temperature: float, threshold: float, rows: list[dict[str, Any]]
 ) -> dict[str, Any]:
-    """The `reader` entry of the manifest: everything that the pole must know to run this file."""
+    """What the pole must know of this file alone."""
+    model = path.read_bytes()
 
     def tensor(details: Any) -> dict[str, Any]:
         scale, zero_point = details["quantization"]
@@ -214,16 +218,23 @@ def manifest_part(
         }
 
     return {
-        "file": "plate_reader.tflite",
+        "file": path.name,
         "sha256": hashlib.sha256(model).hexdigest(),
         "size_bytes": len(model),
         "input": {**tensor(reader.input), "layout": "NHWC", "colour": "RGB", "values": "raw bytes, 0-255"},
         # Told apart by shape: a runtime may list them in either order.
         "outputs": {name: tensor(details) for name, details in sorted(reader.outputs.items())},
-        "labels": list(LABELS),
-        "kinds": list(KIND_NAMES),
         "temperature": temperature,
         "accept_threshold": threshold,
+        "measured": rows,
+    }
+
+
+def common_part() -> dict[str, Any]:
+    """What holds for both readers and stands with `reader`: the alphabet, and how windows are cut."""
+    return {
+        "labels": list(LABELS),
+        "kinds": list(KIND_NAMES),
         "framing": {
             "margin_x": framing.MARGIN_X,
             "margin_y": framing.MARGIN_Y,
@@ -240,40 +251,44 @@ def manifest_part(
                 "largest_gain": framing.LARGEST_GAIN,
             },
         },
-        "measured": rows,
     }
 
 
-def write_manifest(path: Path, part: dict[str, Any]) -> None:
-    """Replace the `reader` entry and leave every other one as it is."""
+def write_manifest(path: Path, name: str, part: dict[str, Any]) -> None:
+    """Replace the entry `name` and leave every other one as it is."""
     manifest = json.loads(path.read_text(encoding="utf-8")) if path.exists() else {}
-    manifest["reader"] = part
+    manifest[name] = part
     path.write_text(json.dumps(manifest, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> None:
-    """Measure `--model`, print tables and write the manifest."""
+    """Measure one reader, print tables and write the manifest."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
-    parser.add_argument("--model", type=Path, default=Path("models/plate_reader.tflite"))
-    parser.add_argument("--manifest", type=Path, default=Path("models/manifest.json"))
+    parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
+    parser.add_argument("--models", type=Path, default=Path("models"))
     parser.add_argument("--per-kind", type=int, default=150)
     arguments = parser.parse_args()
-    config, model = load_config(arguments.config), arguments.model.read_bytes()
-    reader = TfliteReader(model)
+    config = load_config(arguments.config, arguments.name)
+    path = arguments.models / f"plate_{config.name}.tflite"
+    reader = TfliteReader(path.read_bytes())
     real = [read_set(reader, check) for check in check_sets(config.plates)]
     temperature = fitted_temperature(real)
     # The labelled pictures are few and mostly easy: filmed worse, they have a say in what is sure enough.
     worse = read_set(reader, worse_set(config.plates))
     threshold = max(
-        chosen_threshold(real, temperature, wanted=0.997), chosen_threshold([worse], temperature, wanted=0.99)
+        chosen_threshold(real, temperature, wanted=0.997),
+        chosen_threshold([worse], temperature, wanted=RIGHT_OF_WORSE[config.name]),
     )
     synthetic = [read_set(reader, check) for check in synthetic_sets(config, arguments.per_kind)]
     text, rows = table([*real, worse, *synthetic], temperature, threshold)
     print(text)
     error = calibration_error(real, temperature)
     print(f"\ntemperature {temperature}, accept threshold {threshold}, calibration error {error:.3f}")
-    write_manifest(arguments.manifest, manifest_part(model, reader, temperature, threshold, rows))
+    part = own_part(path, reader, temperature, threshold, rows)
+    if config.name == "reader":
+        part |= common_part()
+    write_manifest(arguments.models / "manifest.json", config.name, part)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Export the reader as full-integer TFLite: python models/training/export_reader.py
+"""Export a reader as full-integer TFLite: python models/training/export_reader.py
 
 The trained weights are written into a twin made of plain TensorFlow operations with batch norm folded into
 the convolutions; the converter quantizes that twin on a few hundred windows. The input is the raw RGB byte:
@@ -8,7 +8,7 @@ its scale and zero point are those of 0..255 on -1..1.
 from __future__ import annotations
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import tensorflow as tf
 import torch
 from reader_config import load_config
-from reader_net import GRID, Reader, Residual
+from reader_net import GRID, SHAPES, Light, Reader, Residual, trained
 from torch import nn
 
 Array = npt.NDArray[np.float32]
@@ -31,15 +31,35 @@ def folded(convolution: nn.Conv2d, norm: nn.BatchNorm2d) -> tuple[Array, Array]:
     return np.ascontiguousarray(kernel.transpose(order)), bias
 
 
+def convolved(x: tf.Tensor, weights: tuple[Array, Array], stride: tuple[int, int] = (1, 1)) -> tf.Tensor:
+    if stride != (1, 1):
+        # TensorFlow's own padding of strided layers is not PyTorch's.
+        x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
+    padding = "SAME" if stride == (1, 1) else "VALID"
+    return tf.nn.conv2d(x, weights[0], stride, padding) + weights[1]
+
+
+def channelwise(x: tf.Tensor, weights: tuple[Array, Array]) -> tf.Tensor:
+    return tf.nn.depthwise_conv2d(x, weights[0], (1, 1, 1, 1), "SAME") + weights[1]
+
+
+def layer(block: nn.Module) -> Callable[[tf.Tensor], tf.Tensor]:
+    """One layer of the trunk as TensorFlow operations."""
+    if isinstance(block, Residual):
+        weights = folded(block.conv, block.norm)
+        return lambda x: tf.nn.relu(x + convolved(x, weights))
+    if isinstance(block, Light):
+        deep, flat = folded(block.deep, block.deep_norm), folded(block.conv, block.norm)
+        return lambda x: tf.nn.relu(x + convolved(tf.nn.relu(channelwise(x, deep)), flat))
+    convolution, norm = block[0], block[1]  # type: ignore[index]
+    weights, stride = folded(convolution, norm), convolution.stride
+    return lambda x: tf.nn.relu(convolved(x, weights, stride))
+
+
 def twin(reader: Reader) -> tf.Module:
     """The reader for one window as TensorFlow operations: float (1, 32, 128, 3) in -1..1 to both logits."""
     reader = reader.eval()
-    trunk = [
-        (folded(block.conv, block.norm), None)
-        if isinstance(block, Residual)
-        else (folded(block[0], block[1]), block[0].stride)  # type: ignore[index, arg-type]
-        for block in reader.trunk
-    ]
+    trunk = [layer(block) for block in reader.trunk]
     beside = folded(reader.beside, reader.beside_norm)
     mix = folded(reader.mix[0], reader.mix[1])  # type: ignore[arg-type]
     dense = {
@@ -54,22 +74,14 @@ def twin(reader: Reader) -> tf.Module:
     where = look_bias.numpy().reshape(1, -1, GRID[0] * GRID[1])
     shift = reader.slot_shift.detach().numpy()[None]
 
-    def convolved(x: tf.Tensor, weights: tuple[Array, Array], stride: tuple[int, int]) -> tf.Tensor:
-        if stride != (1, 1):
-            # TensorFlow's own padding of strided layers is not PyTorch's.
-            x = tf.pad(x, [[0, 0], [1, 1], [1, 1], [0, 0]])
-        padding = "SAME" if stride == (1, 1) else "VALID"
-        return tf.nn.conv2d(x, weights[0], stride, padding) + weights[1]
-
     class Twin(tf.Module):  # type: ignore[misc]
         @tf.function(input_signature=[tf.TensorSpec((1, 32, 128, 3), tf.float32, name="window")])  # type: ignore
         def read(self, window: tf.Tensor) -> dict[str, tf.Tensor]:
             x = window
-            for weights, stride in trunk:
-                x = tf.nn.relu(convolved(x, weights, stride) if stride else x + convolved(x, weights, (1, 1)))
-            near = tf.nn.depthwise_conv2d(x, beside[0], (1, 1, 1, 1), "SAME") + beside[1]
-            x = tf.nn.relu(x + near)
-            x = tf.nn.relu(convolved(x, mix, (1, 1)))
+            for apply in trunk:
+                x = apply(x)
+            x = tf.nn.relu(x + channelwise(x, beside))
+            x = tf.nn.relu(convolved(x, mix))
             mean = tf.reduce_mean(x, axis=[1, 2])
             whole = tf.nn.relu(tf.matmul(mean, dense["whole"][0]) + dense["whole"][1])
             places = GRID[0] * GRID[1]
@@ -117,12 +129,11 @@ def representative_windows(folder: Path, count: int, seed: int) -> npt.NDArray[n
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
-    parser.add_argument("--out", type=Path, default=Path("models/plate_reader.tflite"))
+    parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
+    parser.add_argument("--out", type=Path, default=None)
     arguments = parser.parse_args()
-    config = load_config(arguments.config)
-    network = Reader()
-    state = torch.load(config.work / "reader" / "last.pt", weights_only=True)
-    network.load_state_dict(state["averaged"])
-    calibration = representative_windows(config.work / "reader", 600, config.seed)
-    arguments.out.write_bytes(quantized(twin(network), calibration))
-    print(f"{arguments.out}: {arguments.out.stat().st_size} bytes after step {state['step']}")
+    config = load_config(arguments.config, arguments.name)
+    network = trained(config.name, config.checkpoint)
+    out = arguments.out or Path(f"models/plate_{config.name}.tflite")
+    out.write_bytes(quantized(twin(network), representative_windows(config.folder, 600, config.seed)))
+    print(f"{out}: {out.stat().st_size} bytes")

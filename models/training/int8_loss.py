@@ -20,7 +20,7 @@ from plate_art import load_glyphs
 from reader_check import CheckSet, predicted, text_of, worse_set
 from reader_config import ReaderConfig, load_config
 from reader_data import synthetic_sample
-from reader_net import Reader
+from reader_net import SHAPES, trained
 
 SYNTHETIC: Final = 2000
 SEED: Final = 78
@@ -44,14 +44,12 @@ def whole_right(logits: npt.NDArray[np.float32], texts: list[str]) -> npt.NDArra
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
-    parser.add_argument("--model", type=Path, default=Path("models/plate_reader.tflite"))
+    parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    config = load_config(arguments.config)
-    network = Reader()
-    state = torch.load(config.work / "reader" / "last.pt", weights_only=True)
-    network.load_state_dict(state["averaged"])
-    exported = TfliteReader(arguments.model.read_bytes())
+    config = load_config(arguments.config, arguments.name)
+    network = trained(config.name, config.checkpoint)
+    exported = TfliteReader(Path(f"models/plate_{config.name}.tflite").read_bytes())
     print("| windows | n | float | int8 | only float right | only int8 right |\n|---|---|---|---|---|---|")
     for check in (worse_set(config.plates), synthetic_set(config)):
         real = whole_right(predicted(network, check.windows)[0], check.texts)

@@ -10,8 +10,9 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReaderConfig:
-    """What `[data]` and `[reader]` of config.toml say; `plates` and `work` are folders."""
+    """What `[data]` and the reader's table of config.toml say; `plates` and `work` are folders."""
 
+    name: str
     plates: Path
     work: Path
     seed: int
@@ -30,15 +31,25 @@ class ReaderConfig:
     threads: int
     checkpoint_every: int
 
+    @property
+    def folder(self) -> Path:
+        """Where this reader's shards and checkpoints are."""
+        return self.work / self.name
 
-def load_config(path: Path) -> ReaderConfig:
-    """Read `path`; ValueError names the file and the keys that are missing or unknown."""
+    @property
+    def checkpoint(self) -> Path:
+        """The last one."""
+        return self.folder / "last.pt"
+
+
+def load_config(path: Path, name: str = "reader") -> ReaderConfig:
+    """Read table `name` of `path`; ValueError names the file and the keys that are missing or unknown."""
     with path.open("rb") as file:
         table = tomllib.load(file)
-    data, reader = table.get("data", {}), table.get("reader", {})
-    wanted = {field.name for field in fields(ReaderConfig)} - {"plates", "work"}
+    data, reader = table.get("data", {}), table.get(name, {})
+    wanted = {field.name for field in fields(ReaderConfig)} - {"name", "plates", "work"}
     if wanted != set(reader) or not {"plates", "work"} <= set(data):
         wrong = sorted(wanted ^ set(reader))
-        raise ValueError(f"{path}: [data] needs plates and work; missing or unknown in [reader]: {wrong}")
+        raise ValueError(f"{path}: [data] needs plates and work; missing or unknown in [{name}]: {wrong}")
     shared = Path(os.environ.get("EDGED_TEST_DATA", "../shared"))
-    return ReaderConfig(plates=shared / data["plates"], work=Path(data["work"]), **reader)
+    return ReaderConfig(name=name, plates=shared / data["plates"], work=Path(data["work"]), **reader)

@@ -1,10 +1,12 @@
-"""The reader: 8 fixed character slots, each looking anywhere on a 4x32 map of the window, and a kind head.
+"""The readers: 8 fixed character slots, each looking anywhere on a 4x32 map of the window, and a kind head.
 
 Every layer is one that full-integer TFLite has. No CTC: two thirds of a CTC reader's errors are of length.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import torch
@@ -12,10 +14,6 @@ from reader_data import KIND_NAMES, LABELS, SLOTS
 from torch import Tensor, nn
 
 STEM: Final = 16
-LOW: Final = 40
-HIGH: Final = 72
-LOW_DEPTH: Final = 2
-HIGH_DEPTH: Final = 2
 FEATURES: Final = 96
 GRID: Final = (4, 32)
 FARTHEST: Final = -12.0
@@ -46,22 +44,55 @@ class Residual(nn.Module):
         return torch.relu_(x + self.norm(self.conv(x)))
 
 
+class Light(nn.Module):
+    """x + pointwise(depthwise(x)), the sum rectified: a sixth of a `Residual`'s multiplications."""
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.deep = nn.Conv2d(channels, channels, 3, 1, 1, groups=channels, bias=False)
+        self.deep_norm = nn.BatchNorm2d(channels)
+        self.conv = nn.Conv2d(channels, channels, 1, bias=False)
+        self.norm = nn.BatchNorm2d(channels)
+        nn.init.zeros_(self.norm.weight)
+
+    def forward(self, x: Tensor) -> Tensor:
+        deep = torch.relu_(self.deep_norm(self.deep(x)))
+        return torch.relu_(x + self.norm(self.conv(deep)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shape:
+    """A reader's channels at 8x32 (`low`) and 4x32 (`high`), and the blocks that follow each."""
+
+    low: int
+    low_blocks: tuple[type[Residual | Light], ...]
+    high: int
+    high_blocks: tuple[type[Residual | Light], ...]
+
+
+SHAPES: Final = {
+    "reader": Shape(low=40, low_blocks=(Residual, Residual), high=72, high_blocks=(Residual, Residual)),
+    "quick_reader": Shape(low=32, low_blocks=(Residual,), high=64, high_blocks=(Light, Light)),
+}
+
+
 class Reader(nn.Module):
     """N x 3 x 32 x 128 in 0..1 to slot logits (N x 8 x labels) and kind logits (N x kinds)."""
 
-    def __init__(self) -> None:
+    def __init__(self, shape: Shape) -> None:
         super().__init__()
+        low, high = shape.low, shape.high
         self.trunk = nn.Sequential(
             conv(3, STEM, stride=(2, 2)),
-            conv(STEM, LOW, stride=(2, 2)),
-            *(Residual(LOW) for _ in range(LOW_DEPTH)),
-            conv(LOW, HIGH, stride=(2, 1)),
-            *(Residual(HIGH) for _ in range(HIGH_DEPTH)),
+            conv(STEM, low, stride=(2, 2)),
+            *(block(low) for block in shape.low_blocks),
+            conv(low, high, stride=(2, 1)),
+            *(block(high) for block in shape.high_blocks),
         )
         # Which slot a character belongs to depends on what stands left and right of it.
-        self.beside = nn.Conv2d(HIGH, HIGH, (1, 9), 1, (0, 4), groups=HIGH, bias=False)
-        self.beside_norm = nn.BatchNorm2d(HIGH)
-        self.mix = conv(HIGH, FEATURES, (1, 1))
+        self.beside = nn.Conv2d(high, high, (1, 9), 1, (0, 4), groups=high, bias=False)
+        self.beside_norm = nn.BatchNorm2d(high)
+        self.mix = conv(high, FEATURES, (1, 1))
         self.whole = nn.Linear(FEATURES, FEATURES)
         self.look = nn.Conv2d(FEATURES, SLOTS, 1)
         self.look_where = nn.Parameter(_places())
@@ -96,6 +127,8 @@ def _places() -> Tensor:
     return near[:, None].expand(SLOTS, *GRID).clone()
 
 
-def parameter_count(reader: Reader) -> int:
-    """How many numbers the reader has learnt."""
-    return sum(parameter.numel() for parameter in reader.parameters())
+def trained(name: str, checkpoint: Path) -> Reader:
+    """The reader `name` with the running averages that `checkpoint` holds."""
+    reader = Reader(SHAPES[name])
+    reader.load_state_dict(torch.load(checkpoint, weights_only=True)["averaged"])
+    return reader.eval()

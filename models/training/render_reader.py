@@ -1,4 +1,4 @@
-"""Pre-render the reader's shards: python models/training/render_reader.py
+"""Pre-render a reader's shards: python models/training/render_reader.py
 
 A shard that is already there is kept, so a broken-off run goes on where it stopped. Each shard's random
 numbers come from the seed and its own name, whatever the number of processes.
@@ -16,15 +16,15 @@ import numpy as np
 import reader_data
 from plate_art import load_glyphs
 from reader_config import ReaderConfig, load_config
+from reader_net import SHAPES
 
 
 def render_shards(config: ReaderConfig, processes: int) -> list[Path]:
     """Make every missing shard; returns all shards' paths, real ones first."""
-    folder = config.work / "reader"
-    folder.mkdir(parents=True, exist_ok=True)
+    config.folder.mkdir(parents=True, exist_ok=True)
     names = [f"real_{i:03d}" for i in range(config.real_shards)]
     names += [f"synthetic_{i:03d}" for i in range(config.synthetic_shards)]
-    paths = [folder / f"{name}.npz" for name in names]
+    paths = [config.folder / f"{name}.npz" for name in names]
     missing = [path for path in paths if not path.exists()]
     if processes <= 1:
         for path in missing:
@@ -70,6 +70,7 @@ def _real_samples(config: ReaderConfig, rng: np.random.Generator) -> list[reader
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
+    parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
     parser.add_argument("--processes", type=int, default=os.cpu_count() or 1)
     arguments = parser.parse_args()
-    render_shards(load_config(arguments.config), arguments.processes)
+    render_shards(load_config(arguments.config, arguments.name), arguments.processes)

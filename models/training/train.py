@@ -1,4 +1,4 @@
-"""Train, export and measure the models: python models/training/train.py [reader] [detector] [refiner]
+"""Train, export and measure the models: python models/training/train.py [MODEL ...]
 
 Each step is a script of its own and goes on where it stopped. Without names: all of them.
 """
@@ -12,13 +12,15 @@ from pathlib import Path
 from typing import Final
 
 HERE: Final = Path(__file__).resolve().parent
+# In this order: the refiner learns from the detector's mistakes, the quick reader from the reader.
+KNOWN: Final = ("detector", "refiner", "reader", "quick_reader")
 
 
 def steps(model: str, config: Path, runs: Path) -> list[list[str]]:
     """The command lines (without the interpreter) that make one model."""
-    if model == "reader":
+    if model.endswith("reader"):
         return [
-            [f"{step}_reader.py", "--config", str(config)]
+            [f"{step}_reader.py", "--config", str(config), "--name", model]
             for step in ("render", "train", "export", "evaluate")
         ]
     out = str(runs / model)
@@ -29,17 +31,16 @@ def steps(model: str, config: Path, runs: Path) -> list[list[str]]:
 def main() -> int:
     """Run the steps in order; the first one that fails ends it with its status."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="reader, detector or refiner")
+    parser.add_argument("models", nargs="*", metavar="MODEL", help=f"of {', '.join(KNOWN)}")
     parser.add_argument("--config", type=Path, default=HERE / "config.toml", help="all settings")
     parser.add_argument(
         "--runs", type=Path, default=Path(".training"), help="checkpoints of detector and refiner"
     )
     arguments = parser.parse_args()
-    known = ["detector", "refiner", "reader"]
-    unknown = sorted(set(arguments.models) - set(known))
+    unknown = sorted(set(arguments.models) - set(KNOWN))
     if unknown:
-        parser.error(f"unknown model {unknown[0]!r}: one of {', '.join(known)}")
-    for model in arguments.models or known:
+        parser.error(f"unknown model {unknown[0]!r}: one of {', '.join(KNOWN)}")
+    for model in arguments.models or KNOWN:
         for script, *options in steps(model, arguments.config, arguments.runs):
             print(f"== {script} {' '.join(options)}", flush=True)
             status = subprocess.run([sys.executable, str(HERE / script), *options], check=False).returncode

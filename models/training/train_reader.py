@@ -1,7 +1,8 @@
-"""Train the reader: python models/training/train_reader.py --config models/training/config.toml
+"""Train a reader: python models/training/train_reader.py --config models/training/config.toml --name reader
 
-Renders missing shards, goes on from the last checkpoint when there is one, and leaves `reader/last.pt`
-(everything needed to go on) with running averages of the weights, which are what is exported.
+Renders missing shards, goes on from the last checkpoint when there is one, and leaves `NAME/last.pt`
+(everything needed to go on) with running averages of the weights, which are what is exported. The quick
+reader learns from what the trained reader says of each window, beside the truth.
 """
 
 from __future__ import annotations
@@ -20,13 +21,14 @@ import reader_check
 import torch
 from reader_config import ReaderConfig, load_config
 from reader_data import BLANK
-from reader_net import Reader
+from reader_net import SHAPES, Reader, trained
 from render_reader import render_shards
 from torch import Tensor
 from torch.nn import functional
 
 Windows = npt.NDArray[np.uint8]
 PULLED: Final = 0.4  # share of windows whose corners move once more
+SOFTENED: Final = 2.0  # temperature at which a teacher is listened to: what it nearly said counts as well
 
 
 class Shards:
@@ -100,8 +102,11 @@ def pull_corners(windows: Tensor, rng: np.random.Generator) -> Tensor:
     )
 
 
-def loss_of(reader: Reader, batch: list[Tensor], config: ReaderConfig) -> Tensor:
-    """Cross-entropy of slots (province and letter weighted) and of the kind where there is a plate."""
+def loss_of(reader: Reader, teacher: Reader | None, batch: list[Tensor], config: ReaderConfig) -> Tensor:
+    """Cross-entropy of slots (province and letter weighted) and of the kind where there is a plate.
+
+    With a teacher also how far both are apart.
+    """
     windows, slots, kinds, weights = batch
     slot_logits, kind_logits = reader(windows)
     each = functional.cross_entropy(
@@ -111,7 +116,18 @@ def loss_of(reader: Reader, batch: list[Tensor], config: ReaderConfig) -> Tensor
     weighing = torch.where((slots == BLANK).all(dim=1, keepdim=True), 0.3, 1.0).repeat(1, slots.shape[1])
     weighing[:, :2] *= weights
     kind = functional.cross_entropy(kind_logits, kinds, ignore_index=-1)
+    if teacher is not None:
+        with torch.no_grad():
+            taught_slots, taught_kind = teacher(windows)
+        each = each / 2 + apart(slot_logits, taught_slots)
+        kind = (kind + apart(kind_logits, taught_kind).mean()) / 2
     return (each * weighing).sum(dim=1).mean() + config.kind_weight * kind
+
+
+def apart(logits: Tensor, taught: Tensor) -> Tensor:
+    """Divergence of the last dimension's distributions, softened (Hinton, Vinyals, Dean 2015)."""
+    ours, theirs = (logits / SOFTENED).log_softmax(-1), (taught / SOFTENED).softmax(-1)
+    return functional.kl_div(ours, theirs, reduction="none").sum(-1) * SOFTENED**2
 
 
 def rate_at(step: int, config: ReaderConfig) -> float:
@@ -129,11 +145,11 @@ def train(config: ReaderConfig, start: Path | None) -> None:
     torch.set_flush_denormal(True)
     torch.manual_seed(config.seed)
     paths = render_shards(config, processes=config.threads)
-    folder = config.work / "reader"
-    reader, averaged = Reader(), Reader()
+    shape = SHAPES[config.name]
+    reader, averaged = Reader(shape), Reader(shape)
     averaged.load_state_dict(reader.state_dict())
     optimizer = torch.optim.AdamW(reader.parameters(), lr=1e-3, weight_decay=config.weight_decay)
-    step, checkpoint = 0, folder / "last.pt"
+    step, checkpoint = 0, config.checkpoint
     if checkpoint.exists():
         state = torch.load(checkpoint, weights_only=True)
         reader.load_state_dict(state["reader"])
@@ -145,13 +161,16 @@ def train(config: ReaderConfig, start: Path | None) -> None:
         reader.load_state_dict(state["averaged"])
         averaged.load_state_dict(state["averaged"])
     reader.to(memory_format=torch.channels_last)
+    teacher = None
+    if config.name == "quick_reader":
+        teacher = trained("reader", config.work / "reader" / "last.pt").to(memory_format=torch.channels_last)
     source = batches(config, paths, np.random.default_rng([config.seed, step]))
     began, running = time.monotonic(), 0.0
     reader.train()
     while step < config.steps:
         for group in optimizer.param_groups:
             group["lr"] = rate_at(step, config)
-        loss = loss_of(reader, next(source), config)
+        loss = loss_of(reader, teacher, next(source), config)
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(reader.parameters(), 5.0)
@@ -168,7 +187,7 @@ def train(config: ReaderConfig, start: Path | None) -> None:
             scores = reader_check.quick_scores(averaged, config)
             line = json.dumps({"step": step, "loss": round(running, 4), **scores})
             print(line, flush=True)
-            with (folder / "curve.jsonl").open("a") as curve:
+            with (config.folder / "curve.jsonl").open("a") as curve:
                 curve.write(line + "\n")
             began = time.monotonic()
 
@@ -195,6 +214,7 @@ def save(path: Path, reader: Reader, averaged: Reader, optimizer: torch.optim.Op
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
+    parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
     parser.add_argument("--start", type=Path, help="a checkpoint whose weights to begin from")
     arguments = parser.parse_args()
-    train(load_config(arguments.config), arguments.start)
+    train(load_config(arguments.config, arguments.name), arguments.start)

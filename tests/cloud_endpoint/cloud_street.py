@@ -1,7 +1,5 @@
 """What the tests of the cloud stand on: a street, its terminal and its operator."""
 
-import time
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,15 +16,6 @@ POLE_CODE = "P1-7Q4K"
 RIGHT, WRONG = "京A12345", "京A12346"
 UNSURE = (0.999,) * 6 + (0.98,)  # of the last character
 JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
-
-
-def wait_until(condition: Callable[[], Any], what: str, timeout_s: float = 10) -> Any:
-    """Wait for a true value and return it; fail with `what` at the deadline."""
-    deadline = time.monotonic() + timeout_s
-    while not (value := condition()):
-        assert time.monotonic() < deadline, f"waited {timeout_s} s in vain: {what}"
-        time.sleep(0.02)
-    return value
 
 
 def registry_of(berths: int = 5, pole: str = "pole-1") -> dict[str, Any]:

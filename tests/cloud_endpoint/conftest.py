@@ -9,7 +9,7 @@ import pytest
 import uvicorn
 from cloud_phone import PAGE_TOKEN, add_page
 from cloud_pole import ShiftedClock
-from cloud_street import SITE, Street, registry_of, wait_until
+from cloud_street import SITE, Street, registry_of
 from fastapi import FastAPI
 from sqlalchemy import delete
 
@@ -21,6 +21,7 @@ from cloud_endpoint.registry import RegistryFile, load_registry
 from cloud_endpoint.schema import migrate
 from cloud_endpoint.settings import CloudSettings
 from cloud_endpoint.tables import metadata
+from tests.waiting import until
 
 # A shared machine may stall for seconds; what is tested here is not speed.
 hypothesis.settings.register_profile(
@@ -60,7 +61,7 @@ def served(app: FastAPI) -> Iterator[str]:
     thread = threading.Thread(target=server.run)
     thread.start()
     try:
-        wait_until(lambda: server.started, "the server starts")
+        until(lambda: server.started, "the server starts")
         yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}"
     finally:
         server.should_exit = True

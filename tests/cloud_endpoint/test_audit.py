@@ -4,12 +4,13 @@ import json
 
 import pytest
 from cloud_pole import Fault
-from cloud_street import RIGHT, SITE, WRONG, Street, decide, reviewed, wait_until
+from cloud_street import RIGHT, SITE, WRONG, Street, decide, reviewed
 from sqlalchemy import select, update
 
 from cloud_endpoint import audit
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import audit as audit_table
+from tests.waiting import until
 
 
 def test_the_audit_chain_holds_and_shows_where_it_was_changed(street: Street) -> None:
@@ -62,7 +63,7 @@ def test_plates_and_tokens_are_in_no_log(street: Street, caplog: pytest.LogCaptu
         pole, order_id, review = reviewed(street)
         pole.fault = Fault.HTTP_500
         other, _ = street.order("1003", "京A12347", account="driver-2")
-        wait_until(lambda: "pull failed" in caplog.text, "the failed pull is logged")
+        until(lambda: "pull failed" in caplog.text, "the failed pull is logged")
         decide(street, review["review_id"], decision="refuse", reason="no")
         street.view(other)
         street.view(order_id)

@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 from cloud_pole import Fault
-from cloud_street import RIGHT, WRONG, Street, reviewed, wait_until
+from cloud_street import RIGHT, WRONG, Street, reviewed
 from sqlalchemy import select
 
 from cloud_endpoint.database import reading
 from cloud_endpoint.order_states import TABLE, OrderEvent, OrderState
 from cloud_endpoint.tables import order_events, orders
+from tests.waiting import until
 
 
 def test_the_right_plate_is_confirmed_at_once_and_holds_the_berth(street: Street) -> None:
@@ -122,7 +123,7 @@ def test_a_hold_that_nobody_pays_for_ends(street: Street) -> None:
     order_id, _ = street.order("1003", RIGHT)
     street.clock.advance(16 * 60)
     street.cloud.wake.set()
-    answer = wait_until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "the hold ends")
+    answer = until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "the hold ends")
     assert answer["reason"] == "unpaid"
 
 
@@ -157,5 +158,5 @@ def test_expired_means_expired(street: Street) -> None:
     order_id, _ = street.order("1001", RIGHT)
     street.clock.advance(timedelta(minutes=16).total_seconds())
     street.cloud.wake.set()
-    answer = wait_until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "it expires")
+    answer = until(lambda: (a := street.view(order_id))["state"] == "expired" and a, "it expires")
     assert (answer["instruction"], answer["reason"]) == ("expired", "too_late")

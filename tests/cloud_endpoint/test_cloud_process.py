@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 import requests
-from cloud_street import POLE_CODE, SITE, registry_of, wait_until
+from cloud_street import POLE_CODE, SITE, registry_of
 from sqlalchemy import text
 
 from cloud_endpoint.access import Role, add_credential
@@ -23,6 +23,7 @@ from cloud_endpoint.database import open_engine, writing
 from cloud_endpoint.logs import masked
 from cloud_endpoint.registry import RegistryFile, load_registry
 from cloud_endpoint.schema import migrate
+from tests.waiting import until
 
 
 @dataclass
@@ -81,7 +82,7 @@ def serving(tmp_path: Path, **server: object) -> Iterator[Served]:
         )
     url = f"http://127.0.0.1:{port}"
     try:
-        wait_until(lambda: process.poll() is None and _ready(url), "it is ready", timeout_s=100)
+        until(lambda: process.poll() is None and _ready(url), "it is ready", within_s=100)
         yield Served(url=url, database_url=database_url, terminal=token, log=log)
     finally:
         process.send_signal(signal.SIGTERM)
@@ -112,15 +113,15 @@ def test_two_workers_count_together_log_json_and_believe_only_the_proxy(tmp_path
         assert named.headers["X-Request-ID"] == "from-the-app-1"
         answers = r'edged_cloud_answers_total\{method="POST",route="/v1/orders",status="201"\}'
         # A worker counts an answer after it has sent it.
-        wait_until(lambda: cloud.metric(answers) == 8, "all eight are counted")
+        until(lambda: cloud.metric(answers) == 8, "all eight are counted")
         assert cloud.metric(r'edged_cloud_open_orders\{state="draft"\}') == 8
         requests.get(f"{cloud.url}/no/such/{SITE}", timeout=20)
         nowhere = r'edged_cloud_answers_total\{method="GET",route="none",status="404"\}'
-        wait_until(lambda: cloud.metric(nowhere) == 1, "the unknown path is counted, without its name")
+        until(lambda: cloud.metric(nowhere) == 1, "the unknown path is counted, without its name")
         # The proxy appends the address it sees; what stands before it may be forged.
         assert [cloud.page(f"198.51.100.{i}, 203.0.113.9") for i in range(3)] == [303, 303, 429]
         assert cloud.page("203.0.113.10") == 303
-        lines = wait_until(
+        lines = until(
             lambda: [line for line in cloud.lines() if line.get("request_id") == "from-the-app-1"],
             "the request is in the log",
         )

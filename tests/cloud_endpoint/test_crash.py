@@ -1,7 +1,6 @@
 """Real workers on a real PostgreSQL: a worker is killed and the database crashes while drivers order."""
 
 import pytest
-from cloud_street import wait_until
 
 from cloud_endpoint.bench.city import build
 from cloud_endpoint.bench.crash import crash, workers
@@ -10,6 +9,7 @@ from cloud_endpoint.bench.serving import served
 from cloud_endpoint.clock import system_clock
 from cloud_endpoint.database import open_engine
 from cloud_endpoint.schema import migrate
+from tests.waiting import until
 
 
 @pytest.mark.timeout(300)
@@ -24,7 +24,7 @@ def test_no_order_is_lost_or_answered_two_ways_when_a_worker_is_killed_and_the_d
             with served(cluster) as (port, pid):
                 first = set(workers(pid))
                 told = crash(engine, cluster, city, port, pid, 120)
-                wait_until(lambda: len(workers(pid)) == len(first), "the killed worker is replaced", 100)
+                until(lambda: len(workers(pid)) == len(first), "the killed worker is replaced", within_s=100)
                 assert len(first - set(workers(pid))) == 1
             engine.dispose()
     except PostgresMissing as exc:

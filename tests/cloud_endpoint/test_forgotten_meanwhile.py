@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from cloud_pole import Fault
-from cloud_street import RIGHT, SITE, WRONG, Street, wait_until
+from cloud_street import RIGHT, SITE, WRONG, Street
 from fastapi import FastAPI
 from sqlalchemy import delete, func, select
 
@@ -12,6 +12,7 @@ from cloud_endpoint import forgetting
 from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import captures, orders, visits
+from tests.waiting import until
 
 
 def forget(street: Street, account_id: str) -> None:
@@ -27,12 +28,12 @@ def test_a_pull_that_is_answered_after_its_order_was_forgotten_does_not_stop_the
     pole.arrive("1003", RIGHT)
     pole.fault = Fault.SLOW
     street.order("1003", WRONG)
-    wait_until(lambda: pole.pulled, "the pull hangs")
+    until(lambda: pole.pulled, "the pull hangs")
     forget(street, "driver-1")
     with caplog.at_level("INFO", "cloud_endpoint"):
         pole.fault = None
         pole.release.set()
-        wait_until(lambda: "not needed any more" in caplog.text, "the late answer is dropped")
+        until(lambda: "not needed any more" in caplog.text, "the late answer is dropped")
     other, _ = street.order("1003", WRONG, account="driver-2")  # decided by the same clockwork
     assert street.view(other, wait=20)["instruction"] == "plate_modification"
     assert (clockwork.failed, clockwork.alive) == (None, True)

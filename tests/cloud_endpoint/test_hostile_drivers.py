@@ -4,11 +4,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import requests
 from cloud_pole import Fault
-from cloud_street import RIGHT, WRONG, Street, wait_until
+from cloud_street import RIGHT, WRONG, Street
 from sqlalchemy import func, select
 
 from cloud_endpoint.database import reading
 from cloud_endpoint.tables import captures, holds, order_events
+from tests.waiting import until
 
 
 def events_of(street: Street, order_id: str, event: str) -> int:
@@ -58,11 +59,11 @@ def test_an_order_cancelled_while_its_picture_is_under_way_stays_cancelled(stree
     pole.fault = Fault.SLOW
     order_id, answer = street.order("1003", RIGHT)
     assert answer["instruction"] == "pending"
-    wait_until(lambda: pole.pulled, "the pull hangs")
+    until(lambda: pole.pulled, "the pull hangs")
     assert street.call("POST", f"/v1/orders/{order_id}/cancel").json()["state"] == "cancelled"
     pole.fault = None
     pole.release.set()  # the picture shows the ordered plate
-    wait_until(lambda: captured(street), "the answer is judged")
+    until(lambda: captured(street), "the answer is judged")
     assert street.view(order_id)["state"] == "cancelled"
     with reading(street.cloud.engine) as connection:
         assert connection.execute(select(holds.c.order_id)).first() is None

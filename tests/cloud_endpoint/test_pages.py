@@ -7,7 +7,7 @@ from collections.abc import Callable
 import pytest
 import requests
 from cloud_phone import PAGE_TOKEN, Phone, add_page
-from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street, registry_of, wait_until
+from cloud_street import POLE_CODE, RIGHT, SITE, WRONG, Street, registry_of
 from sqlalchemy import select
 
 from cloud_endpoint.api.words import CHINESE, ENGLISH
@@ -17,6 +17,7 @@ from cloud_endpoint.front import network_of
 from cloud_endpoint.order_states import OrderState
 from cloud_endpoint.registry import RegistryFile, load_registry
 from cloud_endpoint.tables import orders
+from tests.waiting import until
 
 
 def test_a_driver_pays_from_a_phone_and_corrects_a_typing_error(town: Street) -> None:
@@ -28,7 +29,7 @@ def test_a_driver_pays_from_a_phone_and_corrects_a_typing_error(town: Street) ->
     page = phone.choose("1003", WRONG)
     assert "Checking the plate" in page
     assert 'http-equiv="refresh"' in page
-    page = wait_until(lambda: "Checking" not in phone.reload() and phone.page, "the check ends")
+    page = until(lambda: "Checking" not in phone.reload() and phone.page, "the check ends")
     assert "Please correct the plate" in page
     assert RIGHT not in page
     assert f'value="{WRONG}"' in page  # what the driver entered, to be corrected

@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 import requests
 from cloud_pole import Pole
-from cloud_street import RIGHT, WRONG, Street, slug, wait_until
+from cloud_street import RIGHT, WRONG, Street, slug
 from sqlalchemy import select
 
 from cloud_endpoint.callbacks import sign
 from cloud_endpoint.database import reading
 from cloud_endpoint.tables import audit as audit_table
 from cloud_endpoint.tables import holds
+from tests.waiting import until
 
 
 def pay(street: Street, order_id: str, payment_id: str = "payment-1", **changes: Any) -> requests.Response:
@@ -105,7 +106,7 @@ def test_a_payment_reported_after_the_hold_ran_out_holds_the_berth_again(street:
     _, order_id = confirmed(street)
     paid_at = street.clock.now().isoformat()
     street.clock.advance(16 * 60)
-    wait_until(lambda: street.view(order_id)["state"] == "expired", "the hold ends")
+    until(lambda: street.view(order_id)["state"] == "expired", "the hold ends")
     assert pay(street, order_id, body={"paid_at": paid_at}).json()["outcome"] == "applied"
     _, other = street.order("1003", RIGHT, account="driver-2")
     assert (other["instruction"], other["reason"]) == ("pending", "already_paid")
@@ -127,23 +128,23 @@ def test_a_late_report_takes_no_berth_from_who_holds_it_now(street: Street) -> N
 def test_a_paid_stay_is_paid_longer_while_the_car_is_there(street: Street) -> None:
     _, order_id = confirmed(street)
     pay(street, order_id)
-    until = paid_until(street, order_id)
+    paid = paid_until(street, order_id)
     street.clock.advance(50 * 60)
     more = [pay(street, order_id, "payment-2", body={"minutes": 30}) for _ in range(2)]
     assert [answer.json()["outcome"] for answer in more] == ["applied"] * 2
-    assert paid_until(street, order_id) - until == timedelta(minutes=30)
+    assert paid_until(street, order_id) - paid == timedelta(minutes=30)
     street.clock.advance(20 * 60)  # after the first time, within the second
     other, answer = street.order("1003", RIGHT, account="driver-2")
     assert answer["instruction"] == "pending"  # the reading is old: the pole looks first
-    wait_until(lambda: street.view(other)["reason"] == "already_paid", "the other driver is told")
+    until(lambda: street.view(other)["reason"] == "already_paid", "the other driver is told")
 
 
 def test_the_same_stay_paid_twice_by_mistake_is_to_be_refunded(street: Street) -> None:
     _, order_id = confirmed(street)
     pay(street, order_id)
-    until = paid_until(street, order_id)
+    paid = paid_until(street, order_id)
     assert pay(street, order_id, "payment-2").json()["outcome"] == "refund_due"
-    assert paid_until(street, order_id) == until
+    assert paid_until(street, order_id) == paid
 
 
 def test_a_stay_that_is_over_is_not_paid_longer(street: Street) -> None:

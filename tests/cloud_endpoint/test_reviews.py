@@ -1,11 +1,12 @@
 """An operator decides: three plates, a reason, and nothing overwritten."""
 
 from cloud_pole import SURE
-from cloud_street import RIGHT, WRONG, Street, decide, reviewed, slug, wait_until
+from cloud_street import RIGHT, WRONG, Street, decide, reviewed, slug
 from sqlalchemy import func, select
 
 from cloud_endpoint.database import reading
 from cloud_endpoint.tables import captures, order_events
+from tests.waiting import until
 
 
 def test_a_review_keeps_read_ordered_and_operators_plate_apart(street: Street) -> None:
@@ -33,7 +34,7 @@ def test_an_order_in_review_is_confirmed_by_a_later_picture_and_leaves_the_queue
     pole.standing["1003"].plate, pole.standing["1003"].characters = RIGHT, SURE
     assert street.view(order_id)["state"] == "review"
     street.clock.advance(street.cloud.settings.orders.review_look_s)
-    wait_until(lambda: street.view(order_id)["state"] == "confirmed", "the pole looks on")
+    until(lambda: street.view(order_id)["state"] == "confirmed", "the pole looks on")
     assert street.call("GET", "/v1/reviews", token=street.operator).json() == []
     late = decide(street, review["review_id"], decision="refuse", reason="too late")
     assert (late.status_code, slug(late)) == (409, "review-closed")
@@ -44,8 +45,8 @@ def test_what_a_later_picture_shows_otherwise_leaves_a_review_to_the_operator(st
     pole.standing["1003"].characters = SURE  # another plate, read for sure
     looked = len(pole.pulled)
     street.clock.advance(street.cloud.settings.orders.review_look_s)
-    wait_until(lambda: len(pole.pulled) > looked, "the pole looks on")
-    wait_until(lambda: captures_open(street) == 0, "the picture is judged")
+    until(lambda: len(pole.pulled) > looked, "the pole looks on")
+    until(lambda: captures_open(street) == 0, "the picture is judged")
     assert street.view(order_id)["state"] == "review"
 
 

@@ -3,12 +3,13 @@
 import threading
 
 import pytest
-from cloud_street import RIGHT, WRONG, Street, wait_until
+from cloud_street import RIGHT, WRONG, Street
 from sqlalchemy import select, text, update
 
 from cloud_endpoint.calls.poles import take_capture
 from cloud_endpoint.database import reading, writing
 from cloud_endpoint.tables import captures, devices, visits
+from tests.waiting import until
 
 
 def test_a_driver_who_is_faster_than_the_drive_out_of_the_car_before_waits_and_is_confirmed(
@@ -20,7 +21,7 @@ def test_a_driver_who_is_faster_than_the_drive_out_of_the_car_before_waits_and_i
     pole.drive_out("1003")  # still in the pole's outbox
     order_id, answer = street.order("1003", RIGHT)
     assert answer["instruction"] == "pending"
-    wait_until(lambda: pole.pulled, "the pole is asked")
+    until(lambda: pole.pulled, "the pole is asked")
     for _ in range(4):
         street.clock.advance(20)
         street.cloud.wake.set()
@@ -63,7 +64,7 @@ def test_a_drive_out_that_is_stored_while_a_picture_is_judged_is_not_undone(stre
         if engine.dialect.name == "postgresql":  # SQLite lets no two write at once anyway
             waits = text("SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'")
             with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as other:
-                wait_until(lambda: other.execute(waits).scalar(), "the answer waits its turn")
+                until(lambda: other.execute(waits).scalar(), "the answer waits its turn")
     answered.join(10)
     assert not answered.is_alive()
     with reading(engine) as connection:

@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
-from cloud_street import RIGHT, WRONG, Street, wait_until
+from cloud_street import RIGHT, WRONG, Street
 from sqlalchemy import update
 
 from cloud_endpoint.callbacks import is_signed
 from cloud_endpoint.database import writing
 from cloud_endpoint.tables import credentials
+from tests.waiting import until
 
 
 @pytest.fixture
@@ -49,10 +50,10 @@ def test_an_instruction_that_follows_later_is_pushed_signed_and_retried(
     pole.arrive("1003", RIGHT)
     order_id, _ = street.order("1003", WRONG)
     assert street.view(order_id, wait=20)["instruction"] == "plate_modification"
-    wait_until(lambda: received, "the first delivery")
+    until(lambda: received, "the first delivery")
     street.clock.advance(30)
     street.cloud.wake.set()
-    wait_until(lambda: len(received) == 2, "the second delivery")
+    until(lambda: len(received) == 2, "the second delivery")
     header, body = received[-1]
     assert is_signed(body, header, street.secret, street.clock() / 1000)
     told = json.loads(body)

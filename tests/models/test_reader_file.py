@@ -1,4 +1,4 @@
-"""The committed reader, as a file: what the manifest says of it is true, and it reads."""
+"""The committed readers, as files: what the manifest says of them is true, and they read."""
 
 import hashlib
 import json
@@ -19,6 +19,11 @@ MODELS = Path(__file__).resolve().parents[2] / "models"
 PLATES = Path(os.environ.get("EDGED_TEST_DATA", "../shared")) / "plates"
 
 
+def manifest() -> dict[str, Any]:
+    entries: dict[str, Any] = json.loads((MODELS / "manifest.json").read_text(encoding="utf-8"))
+    return entries
+
+
 def _interpreters() -> list[Any]:
     found = []
     try:
@@ -37,10 +42,10 @@ def _interpreters() -> list[Any]:
 
 
 class FileReader:
-    """The reader's file on one runtime: a BGR window to slot probabilities and kind logits."""
+    """A reader's file on one runtime: a BGR window to slot probabilities and kind logits."""
 
-    def __init__(self, interpreter_type: Any) -> None:
-        self.entry = json.loads((MODELS / "manifest.json").read_text(encoding="utf-8"))["reader"]
+    def __init__(self, name: str, interpreter_type: Any) -> None:
+        self.name, self.entry = name, manifest()[name]
         path = MODELS / self.entry["file"]
         self.interpreter = interpreter_type(model_path=str(path), num_threads=1)
         self.interpreter.allocate_tensors()
@@ -67,19 +72,29 @@ class FileReader:
 
 
 @pytest.fixture(scope="module", params=_interpreters(), ids=lambda kind: kind.__module__.split(".")[0])
-def reader(request: pytest.FixtureRequest) -> FileReader:
-    return FileReader(request.param)
+def interpreter(request: pytest.FixtureRequest) -> Any:
+    return request.param
 
 
-def test_the_manifest_describes_the_file_beside_it() -> None:
-    entry = json.loads((MODELS / "manifest.json").read_text(encoding="utf-8"))["reader"]
+@pytest.fixture(scope="module", params=["reader", "quick_reader"])
+def reader(request: pytest.FixtureRequest, interpreter: Any) -> FileReader:
+    return FileReader(request.param, interpreter)
+
+
+@pytest.mark.parametrize("name", ["reader", "quick_reader"])
+def test_the_manifest_describes_the_files_beside_it(name: str) -> None:
+    entry = manifest()[name]
     model = (MODELS / entry["file"]).read_bytes()
     assert entry["sha256"] == hashlib.sha256(model).hexdigest()
     assert entry["size_bytes"] == len(model) < 500_000
+    assert 0.5 < entry["accept_threshold"] < 1
+
+
+def test_the_manifest_names_what_training_taught() -> None:
+    entry = manifest()["reader"]
     assert tuple(entry["labels"]) == LABELS
     assert tuple(entry["kinds"]) == KIND_NAMES
     assert set(KIND_NAMES) == {str(kind) for kind in domain.PlateKind}
-    assert 0.5 < entry["accept_threshold"] < 1
 
 
 def test_the_file_takes_bytes_and_gives_bytes_as_the_manifest_says(reader: FileReader) -> None:
@@ -125,7 +140,7 @@ def test_real_plates_never_trained_on_are_read_and_acceptance_means_right(reader
     right = np.asarray([text == plate.text for (text, _), plate in zip(said, plates, strict=True)])
     accepted = np.asarray([weakest >= reader.entry["accept_threshold"] for _, weakest in said])
     assert right.mean() >= 0.9
-    assert accepted.mean() >= 0.8
+    assert accepted.mean() >= {"reader": 0.8, "quick_reader": 0.6}[reader.name]
     assert right[accepted].mean() >= 0.98
 
 

@@ -23,7 +23,8 @@ def test_the_committed_manifest_is_whole(manifest: Manifest) -> None:
     assert set(manifest.reader.kinds) == set(PlateKind)
     assert manifest.reader.labels.count("") == 1
     assert len(set(manifest.reader.labels)) == len(manifest.reader.labels)
-    assert 0.5 <= manifest.reader.accept_from <= 1
+    assert 0.5 <= manifest.reader.accept_from <= manifest.quick_reader.accept_from <= 1
+    assert manifest.quick_reader.labels == manifest.reader.labels
 
 
 def test_a_configured_folder_without_models_is_an_error_not_a_reason_to_look_on(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import cv2
 import numpy as np
 import pytest
 
+from edged.demo.plates import draw_plate, usual_kind
 from edged.picture import decode_picture
 from edged.vision.errors import BadFrame
 from edged.vision.pipeline import PlateVision, _is_sound
@@ -31,6 +32,31 @@ def test_an_empty_street_gives_no_accepted_plate(vision: PlateVision) -> None:
 
 def test_the_self_test_runs_every_model(vision: PlateVision) -> None:
     vision.self_test()
+
+
+def cut_out(text: str, width_px: int) -> np.ndarray:
+    """A clean plate, `width_px` wide."""
+    plate = draw_plate(text, usual_kind(text), np.random.default_rng(3)).image
+    height_px = round(plate.shape[0] * width_px / plate.shape[1])
+    return cv2.resize(plate, (width_px, height_px), interpolation=cv2.INTER_AREA)
+
+
+def careful_looks(vision: PlateVision, picture: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> int:
+    """How often the careful reader is asked about a cut-out."""
+    looks = []
+    read = vision._reader.read
+    monkeypatch.setattr(vision._reader, "read", lambda window: looks.append(window) or read(window))
+    vision.read_crop(picture)
+    return len(looks)
+
+
+def test_a_clear_plate_is_read_quickly_and_a_blurred_one_carefully(
+    vision: PlateVision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clear = cut_out("苏E73W26", 220)
+    assert careful_looks(vision, clear, monkeypatch) == 0
+    assert vision.read_crop(clear).reading.text == "苏E73W26"
+    assert careful_looks(vision, cv2.GaussianBlur(clear, (0, 0), 6), monkeypatch) > 0
 
 
 @pytest.mark.parametrize("shape", [(40, 30), (9, 700), (1200, 9), (8, 8)])

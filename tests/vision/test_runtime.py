@@ -46,10 +46,11 @@ def test_litert_is_preferred_where_it_is_installed(manifest: Manifest) -> None:
 
 
 def models(manifest: Manifest) -> list[ModelFile]:
-    return [manifest.detector.model, manifest.refiner.model, manifest.reader.model]
+    specs = (manifest.detector, manifest.refiner, manifest.quick_reader, manifest.reader)
+    return [spec.model for spec in specs]
 
 
-@pytest.mark.parametrize("index", [0, 1, 2], ids=["detector", "refiner", "reader"])
+@pytest.mark.parametrize("index", range(4), ids=["detector", "refiner", "quick_reader", "reader"])
 def test_both_runtimes_give_the_same_integers_to_within_rounding(manifest: Manifest, index: int) -> None:
     """LiteRT rescales sums in floating point, tflite-runtime in fixed point: a layer may differ by one."""
     if len(available_runtimes()) < 2:
