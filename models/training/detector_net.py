@@ -301,10 +301,8 @@ class Twin:
             x = self.block(block, x)
         hidden = self.dense(net.hidden, layers.Flatten()(self.unit(net.squeeze, x)), act=True)
         # Two outputs: in one, the logits' range would leave the places steps of 7% of the patch.
-        outputs = [
-            self.dense(part, hidden, act=False) for part in (rows_of(net.out, 0, 2), rows_of(net.out, 2, 10))
-        ]
-        return self.keras.Model(patch, outputs)
+        logits, places = rows_of(net.out, 0, 2), rows_of(net.out, 2, 10)
+        return self.keras.Model(patch, [self.dense(part, hidden, act=False) for part in (logits, places)])
 
 
 def write_tflite(model: Any, representative: np.ndarray[Any, Any], path: Path) -> None:

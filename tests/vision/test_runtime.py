@@ -73,6 +73,13 @@ def test_every_model_is_full_integer_and_takes_bytes(manifest: Manifest) -> None
         assert all(output.scale > 0 for output in model.outputs)
 
 
+def test_the_refiner_places_corners_in_steps_below_a_pixel_of_its_patch(manifest: Manifest) -> None:
+    model = Model(manifest.refiner.model.path, manifest.refiner.model.sha256)
+    _, height_px, folded_width, _ = model.input_shape
+    (places,) = (output for output in model.outputs if output.shape[-1] == 8)
+    assert places.scale * max(height_px, 4 * folded_width) < 1
+
+
 def test_all_models_together_are_small(manifest: Manifest) -> None:
     assert sum(file.path.stat().st_size for file in models(manifest)) <= 1.2e6
 
