@@ -65,15 +65,15 @@ class Block(nn.Module):
 class Detector(nn.Module):
     """Per stride: logits (plate, two rows) and eight corner offsets in strides, clockwise from top left."""
 
-    def __init__(self, c4: int = 24, c8: int = 40, c16: int = 64, c32: int = 96) -> None:
+    def __init__(self, c4: int = 16, c8: int = 32, c16: int = 64, c32: int = 96) -> None:
         super().__init__()
         self.stem = Unit(12, c4, (4, 1), (4, 1))
         self.down8 = Block(c4, c8, 3, (2, 2))
-        self.body8 = nn.ModuleList([Block(c8, c8) for _ in range(2)])
+        self.body8 = nn.ModuleList([Block(c8, c8)])
         self.down16 = Block(c8, c16, 3, (2, 2))
-        self.body16 = nn.ModuleList([Block(c16, c16, 5) for _ in range(3)])
+        self.body16 = nn.ModuleList([Block(c16, c16, 5) for _ in range(2)])
         self.down32 = Block(c16, c32, 3, (2, 2))
-        self.body32 = nn.ModuleList([Block(c32, c32, 5) for _ in range(3)])
+        self.body32 = nn.ModuleList([Block(c32, c32, 5) for _ in range(2)])
         self.up16 = Unit(c32, c16, (1, 1), act=False)
         self.neck16 = Block(c16, c16)
         self.up8 = Unit(c16, c8, (1, 1), act=False)

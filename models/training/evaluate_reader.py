@@ -31,7 +31,7 @@ from edged.domain.plate import kinds_of
 Array = npt.NDArray[np.float32]
 Z_95: Final = 1.96
 # How right accepted readings of pictures filmed worse must be. The quick reader's are final: no second look.
-RIGHT_OF_WORSE: Final = {"reader": 0.99, "quick_reader": 0.998}
+RIGHT_OF_WORSE: Final = {"reader": 0.99, "quick_reader": 0.999}
 
 
 class TfliteReader:
