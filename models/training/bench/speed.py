@@ -37,7 +37,8 @@ def latency(vision: PlateVision, folder: Path) -> None:
             continue
         # The stages are the pipeline's own parts; nothing else needs to reach them.
         parts = timed_vision
-        detector, refiner, reader = parts._detector, parts._refiner, parts._reader
+        detector, refiner = parts._detector, parts._refiner
+        quick_reader, reader = parts._quick_reader, parts._reader
         framing = vision.manifest.reader.framing
         cut = rectifier.window(
             frame, corners, framing, rows=1, width_px=reader.width_px, height_px=reader.height_px
@@ -45,7 +46,8 @@ def latency(vision: PlateVision, folder: Path) -> None:
         stages: dict[str, Callable[[], object]] = {
             "find (shrink, network, decode)": lambda d=detector: d.find(frame, whole, d.fitting_scale(whole)),
             "refine one plate": lambda r=refiner: r.refine(frame, plate),
-            "read one plate": lambda r=reader, c=cut: r.read(c),
+            "read one plate quickly": lambda r=quick_reader, c=cut: r.read(c),
+            "read one plate carefully": lambda r=reader, c=cut: r.read(c),
             "whole frame": lambda v=timed_vision: v.read_frame(frame),
         }
         for name, stage in stages.items():
@@ -101,7 +103,8 @@ def timed(stage: Callable[[], object], rounds: int) -> list[float]:
 def memory(vision: PlateVision, _: Path) -> None:
     """Peak memory of `edged read` on a 4-megapixel picture, and the size of the models."""
     spec = vision.manifest
-    sizes = [f.model.path.stat().st_size for f in (spec.detector, spec.refiner, spec.reader)]
+    specs = (spec.detector, spec.refiner, spec.quick_reader, spec.reader)
+    sizes = [each.model.path.stat().st_size for each in specs]
     path = Path(os.environ.get("TMPDIR", "/tmp")) / f"edged-bench-{os.getpid()}.jpg"
     noise = np.random.default_rng(0).integers(0, 255, (153, 272, 3), np.uint8)
     cv2.imwrite(str(path), cv2.resize(noise, (2448, 1632)))
@@ -113,7 +116,7 @@ def memory(vision: PlateVision, _: Path) -> None:
     peak_kb = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss
     heading("Size and memory", "what", "MB")
     line(
-        "detector + refiner + reader",
+        "detector + refiner + quick reader + reader",
         " + ".join(f"{s / 1e6:.3f}" for s in sizes) + f" = {sum(sizes) / 1e6:.3f}",
     )
     line("peak of `edged read`, 4-megapixel picture", f"{peak_kb / 1024:.0f}")
