@@ -4,7 +4,7 @@ The networks take rows folded four pixels to a channel vector of 12: the same by
 stem on 3 channels is what an int8 kernel does worst.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
@@ -22,8 +22,6 @@ _MAX_CELLS = 200
 # Boxes that share more than this of the smaller one are one plate.
 _SAME_PLATE = 0.45
 _FARTHER_OFF = 1.12
-# Detector and refiner agree where no corner is farther apart than this part of the plate's height.
-_SETTLED = 0.3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,30 +94,8 @@ class Refiner:
         self._grow_y = spec.margin_y / (1 - 2 * spec.margin_y)
 
     def refine(self, image: Image, candidate: Candidate) -> Candidate:
-        """Return the candidate with corners, plate score and rows as the patch around it shows them.
-
-        A plate whose corners were found elsewhere than expected is looked at again.
-        """
-        refined = self._seen(image, candidate.corners)
-        if refined.score < self._spec.plate_from or _moved(candidate.corners, refined.corners) < _SETTLED:
-            return refined
-        return self.refine_again(image, refined)
-
-    def refine_again(self, image: Image, refined: Candidate) -> Candidate:
-        """Return a refined plate looked at from a little farther off as well.
-
-        Both estimates are averaged: they err apart.
-        """
-        centre = refined.corners.mean(axis=0)
-        second = self._seen(image, centre + (refined.corners - centre) * np.float32(_FARTHER_OFF))
-        return Candidate(
-            corners=(refined.corners + second.corners) / 2,
-            score=(refined.score + second.score) / 2,
-            two_rows=(refined.two_rows + second.two_rows) / 2,
-        )
-
-    def _seen(self, image: Image, corners: Corners) -> Candidate:
-        quad = widened(corners, self._grow_x, self._grow_y)
+        """Return the candidate with corners, plate score and rows as the patch around it shows them."""
+        quad = widened(candidate.corners, self._grow_x, self._grow_y)
         patch, matrix = warped(image, quad, self._width, self._height)
         values = self._model.run(patch)
         plate, two_rows = _real(values[self._logits][0], self._model.outputs[self._logits]).tolist()
@@ -128,6 +104,20 @@ class Refiner:
         back = cv2.perspectiveTransform(points.astype(np.float32), np.linalg.inv(matrix)).reshape(4, 2) + 0.5
         return Candidate(
             corners=np.asarray(back, np.float32), score=_sigmoid(plate), two_rows=_sigmoid(two_rows)
+        )
+
+    def refine_again(self, image: Image, refined: Candidate) -> Candidate:
+        """Return a refined plate looked at from a little farther off as well.
+
+        Both estimates are averaged: they err apart.
+        """
+        centre = refined.corners.mean(axis=0)
+        farther_off = centre + (refined.corners - centre) * np.float32(_FARTHER_OFF)
+        second = self.refine(image, replace(refined, corners=farther_off))
+        return Candidate(
+            corners=(refined.corners + second.corners) / 2,
+            score=(refined.score + second.score) / 2,
+            two_rows=(refined.two_rows + second.two_rows) / 2,
         )
 
 
@@ -186,11 +176,6 @@ def distinct(candidates: list[Candidate]) -> list[Candidate]:
         shared = np.prod(np.clip(np.minimum(high, high[i]) - np.maximum(low, low[i]), 0, None), axis=1)
         free &= shared <= _SAME_PLATE * np.minimum(areas, areas[i])
     return kept
-
-
-def _moved(before: Corners, after: Corners) -> float:
-    """Return how far the corner that moved farthest went, in heights of the plate."""
-    return float(np.abs(after - before).max() / max(1.0, np.linalg.norm(after[3] - after[0])))
 
 
 def _real(values: NDArray[np.int8], form: Output) -> NDArray[np.float32]:

@@ -115,7 +115,7 @@ def main() -> None:
             strides=list(detector_net.STRIDES),
             outputs="per stride: logits (plate, two rows); corners in strides, clockwise from top left",
             trained_steps=step,
-            score_from=0.3,
+            score_from=0.35,
         )
     if arguments.refiner is not None:
         refiner = detector_net.Refiner()
