@@ -107,12 +107,11 @@ class Refiner(nn.Module):
 
     def __init__(self) -> None:
         super().__init__()
-        self.stem = Unit(12, 32, (3, 3), (2, 1))
+        self.stem = Unit(12, 24, (2, 1), (2, 1))
         self.body = nn.ModuleList(
             [
-                Block(32, 32, 3),
-                Block(32, 48, 3, (2, 2)),
-                Block(48, 48, 5),
+                Block(24, 24, 3),
+                Block(24, 48, 3, (2, 2)),
                 Block(48, 48, 5),
                 Block(48, 64, 3, (2, 1)),
                 Block(64, 64, 5),
