@@ -62,6 +62,7 @@ def _as_json(outcome: Outcome) -> dict[str, Any]:
                 "confidence": round(plate.reading.confidence, 4),
                 "characters": [round(value, 4) for value in plate.reading.characters],
                 "accepted": plate.reading.accepted,
+                "cut_off": plate.cut_off,
                 "corners": [[round(x, 1), round(y, 1)] for x, y in plate.corners],
             }
             for plate in outcome.plates
@@ -91,7 +92,8 @@ def _add_rows(table: "Table", outcome: Outcome) -> None:
         table.add_row(name, Text("no plate found", style="dim"), "", "", "")
     for plate in outcome.plates:
         reading = plate.reading
-        accepted = Text("yes", style="green") if reading.accepted else Text("no", style="yellow")
+        doubt = "no: cut off" if plate.cut_off else "no"
+        accepted = Text("yes", style="green") if reading.accepted else Text(doubt, style="yellow")
         table.add_row(
             name, Text(reading.text or "?"), reading.kind.value, f"{reading.confidence:.3f}", accepted
         )

@@ -6,7 +6,7 @@ means that the slot holds nothing. Everything here is arithmetic on those lists.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edged.domain.plate import PlateKind, kinds_of
 
@@ -53,12 +53,15 @@ class PlateRead:
     """One physical plate in one frame: its reading and all that fusing it with other frames takes.
 
     `corners` in px of the frame; `sharpness` >= 0 compares frames of one plate with each other, no more.
+    A plate that is `cut_off` goes on beyond the frame's edge: a character may be missing, so it is never
+    accepted.
     """
 
     reading: Reading
     corners: Quad
     evidence: Evidence
     sharpness: float
+    cut_off: bool = False
 
 
 def decide(
@@ -158,8 +161,13 @@ def _fused_read(
     sharpest = max(group, key=lambda read: read.sharpness)
     evidence = fuse([read.evidence for read in group], [read.sharpness for read in group])
     reading = decide(evidence, labels=labels, accept_from=accept_from, no_plate_below=no_plate_below)
+    cut_off = any(read.cut_off for read in group)
     return PlateRead(
-        reading=reading, corners=sharpest.corners, evidence=evidence, sharpness=sharpest.sharpness
+        reading=replace(reading, accepted=reading.accepted and not cut_off),
+        corners=sharpest.corners,
+        evidence=evidence,
+        sharpness=sharpest.sharpness,
+        cut_off=cut_off,
     )
 
 

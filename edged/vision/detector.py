@@ -1,7 +1,7 @@
 """Finding plates: a heat map at two strides with four corner offsets, then each candidate's corners refined.
 
-The networks take rows folded four pixels to a channel vector of 12: the same bytes, seen in another shape. A
-stem on 3 channels is what an int8 kernel does worst.
+The networks take rows folded, some pixels to a channel vector: the same bytes, seen in another shape. A stem
+on 3 channels is what an int8 kernel does worst.
 """
 
 from dataclasses import dataclass, replace
@@ -17,7 +17,6 @@ from edged.vision.rectifier import Corners, warped, widened
 from edged.vision.regions import Region
 from edged.vision.runtime import Int8, Model, Output
 
-_FOLD = 4
 _MAX_CELLS = 200
 # Boxes that share more than this of the smaller one are one plate.
 _SAME_PLATE = 0.45
@@ -38,17 +37,16 @@ class Detector:
 
     def __init__(self, model: Model, spec: DetectorSpec) -> None:
         _, self.height_px, columns, channels = model.input_shape
-        if channels != 3 * _FOLD or len(model.outputs) != 4:
+        if channels % 3 or len(model.outputs) != 4:
             raise ModelMismatch(f"{spec.model.path}: not a plate detector: input {model.input_shape}")
-        self.width_px = columns * _FOLD
+        self.width_px = columns * channels // 3
         self._model = model
         self._score_from = spec.score_from
         self._canvas = np.zeros((self.height_px, self.width_px, 3), np.uint8)
         shapes = {output.shape[1:]: i for i, output in enumerate(model.outputs)}
         self._levels = [
-            (stride, shapes[h, w, 2], shapes[h, w, 8])
-            for stride in (8, 16)
-            for h, w in [(self.height_px // stride, self.width_px // stride)]
+            (self.height_px // height, shapes[height, width, 2], shapes[height, width, 8])
+            for height, width in sorted({shape[:2] for shape in shapes}, reverse=True)
         ]
 
     def fitting_scale(self, region: Region) -> float:
@@ -83,10 +81,10 @@ class Refiner:
     def __init__(self, model: Model, spec: RefinerSpec) -> None:
         _, self._height, columns, channels = model.input_shape
         shapes = {output.shape[-1]: i for i, output in enumerate(model.outputs)}
-        if channels != 3 * _FOLD or shapes.keys() != {2, 8}:
+        if channels % 3 or shapes.keys() != {2, 8}:
             raise ModelMismatch(f"{spec.model.path}: not a corner refiner: input {model.input_shape}")
         self._logits, self._places = shapes[2], shapes[8]
-        self._width = columns * _FOLD
+        self._width = columns * channels // 3
         self._model = model
         self._spec = spec
         # Margins are parts of the patch; `widened` takes parts of the plate.

@@ -2,13 +2,14 @@
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from edged.domain.plate import kinds_of
-from edged.domain.reading import Evidence, PlateRead, decide, fuse
+from edged.domain.reading import Evidence, PlateRead, decide, fuse, width_px
 from edged.picture import Image
 from edged.vision.detector import Candidate, Detector, Refiner, distinct
 from edged.vision.errors import BadFrame
@@ -35,6 +36,8 @@ _LEGIBLE_FROM = 0.65
 _WORTH_ANOTHER_LOOK = 0.45
 # Rows that are at least this likely are tried; the surer reading is taken.
 _UNSURE_ROWS = 0.1
+# A plate nearer to the picture's edge than this part of its width may go on beyond it.
+_CUT_OFF_WITHIN = 0.02
 
 
 class PlateVision:
@@ -125,7 +128,7 @@ class PlateVision:
         refined = [self._refiner.refine(image, candidate) for candidate in candidates[:_MAX_PLATES]]
         plate_from = self.manifest.refiner.plate_from
         plates = [c for c in distinct(refined) if c.score >= plate_from and _is_sound(c.corners)]
-        reads = [self._read_plate(image, plate) for plate in plates]
+        reads = [_doubted_if_cut_off(self._read_plate(image, plate), image) for plate in plates]
         reads = [read for read in reads if _legibility(read) >= _LEGIBLE_FROM]
         return sorted(reads, key=_sureness, reverse=True)
 
@@ -211,6 +214,15 @@ def _check(image: Image) -> None:
         raise BadFrame(f"a frame is height x width x 3 bytes, got {image.shape} of {image.dtype}")
     if image.shape[0] < 8 or image.shape[1] < 8:
         raise BadFrame(f"the picture is {image.shape[1]}x{image.shape[0]}, too small to hold a plate")
+
+
+def _doubted_if_cut_off(read: PlateRead, image: Image) -> PlateRead:
+    """Return the read, not accepted where the plate touches the picture's edge."""
+    (height, width), corners = image.shape[:2], np.asarray(read.corners)
+    margin = _CUT_OFF_WITHIN * width_px(read.corners)
+    if (corners >= margin).all() and (corners <= np.subtract((width, height), margin)).all():
+        return read
+    return replace(read, reading=replace(read.reading, accepted=False), cut_off=True)
 
 
 def _legibility(read: PlateRead) -> float:

@@ -21,7 +21,7 @@ import torch
 from carriers import Picture, load_carriers, plates_folder
 
 MODELS: Final = Path(__file__).resolve().parent.parent
-DETECTOR_SIZE: Final = (640, 384)
+DETECTOR_SIZE: Final = (960, 576)
 Float = npt.NDArray[np.float32]
 
 
@@ -35,9 +35,9 @@ def averaged(network: torch.nn.Module, checkpoint: Path) -> int:
     return int(state["step"])
 
 
-def as_input(picture: Picture) -> Float:
+def as_input(picture: Picture, fold: int) -> Float:
     h, w, _ = picture.shape
-    return (picture.reshape(h, w // 4, 12).astype(np.float32) / 128 - 1).astype(np.float32)
+    return (picture.reshape(h, w // fold, 3 * fold).astype(np.float32) / 128 - 1).astype(np.float32)
 
 
 def whole_byte(shape: tuple[int, int, int]) -> Picture:
@@ -56,9 +56,9 @@ def detector_pictures(count: int, rng: np.random.Generator) -> Float:
     for _ in range(count):
         carrier = carriers[int(rng.integers(len(carriers)))]
         size = {"width_px": width, "height_px": height}
-        sample = street_scenes.compose(rng, carrier, bank, **size, plate_px=(16, 300))
+        sample = street_scenes.compose(rng, carrier, bank, **size, plate_px=(20, 400))
         pictures.append(sample.image)
-    return np.stack([as_input(picture) for picture in pictures])
+    return np.stack([as_input(picture, detector_net.DETECTOR_FOLD) for picture in pictures])
 
 
 def patches(count: int, rng: np.random.Generator) -> Float:
@@ -70,7 +70,7 @@ def patches(count: int, rng: np.random.Generator) -> Float:
         carrier = carriers[int(rng.integers(len(carriers)))]
         sample = street_scenes.compose(rng, carrier, bank, width_px=320, height_px=192, plate_px=(26, 230))
         found += [patch for patch, _ in refiner_patches.patches(sample, rng)]
-    return np.stack([as_input(patch) for patch in found])
+    return np.stack([as_input(patch, detector_net.REFINER_FOLD) for patch in found])
 
 
 def merge_manifest(path: Path, entries: dict[str, dict[str, Any]]) -> None:
@@ -108,8 +108,8 @@ def main() -> None:
         entries["detector"] = entry_of(
             path,
             input={
-                "shape": [1, height, width // 4, 12],
-                "order": "BGR, four pixels folded",
+                "shape": [1, height, width // detector_net.DETECTOR_FOLD, 3 * detector_net.DETECTOR_FOLD],
+                "order": "BGR, six pixels folded",
                 "integer": "pixel - 128",
             },
             strides=list(detector_net.STRIDES),

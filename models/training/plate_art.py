@@ -29,8 +29,8 @@ ALPHABET: Final = PROVINCES + AUTHORITIES + DIGITS + "警学挂港澳使领"
 
 _CHOICES: Final = {
     "p": PROVINCES,
-    # O is seldom issued, and drawn as often as D it is read for D.
-    "a": AUTHORITIES.replace("O", "") * 6 + "O",
+    # O is hardly issued any more, and drawn as often as D it is read for D.
+    "a": AUTHORITIES.replace("O", "") * 24 + "O",
     "l": SERIAL_LETTERS,
     "d": DIGITS,
     "e": ENERGY_LETTERS,

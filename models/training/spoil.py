@@ -14,14 +14,14 @@ def spoil(rng: Rng, image: Picture) -> Picture:
     """The picture as some camera on some day would have taken it."""
     out = image.astype(np.float32)
     if rng.random() < 0.6:
-        out = (out - 128) * rng.uniform(0.55, 1.35) + 128 + rng.normal(0, 22)
+        out = (out - 128) * rng.uniform(0.4, 1.35) + 128 + rng.normal(0, 22)
     if rng.random() < 0.35:
         out *= rng.uniform(0.75, 1.25, 3).astype(np.float32)
-    if rng.random() < 0.12:
-        out *= rng.uniform(0.15, 0.5)  # night
+    if rng.random() < 0.2:
+        out *= rng.uniform(0.1, 0.5)  # night
     if rng.random() < 0.08:
         out = np.repeat(out.mean(axis=2, keepdims=True), 3, axis=2)  # infrared, grey cameras
-    if rng.random() < 0.12:
+    if rng.random() < 0.2:
         _glare(rng, out)
     kind = rng.random()
     if kind < 0.22:
@@ -44,7 +44,7 @@ def _glare(rng: Rng, image: npt.NDArray[np.float32]) -> None:
     h, w = image.shape[:2]
     y, x = np.mgrid[0:h, 0:w].astype(np.float32)
     for _ in range(int(rng.integers(1, 3))):
-        cx, cy, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(4, 40)
+        cx, cy, r = rng.uniform(0, w), rng.uniform(0, h), rng.uniform(4, 0.2 * h)
         image += (rng.uniform(80, 300) * np.exp(-((x - cx) ** 2 + (y - cy) ** 2) / (2 * r * r)))[:, :, None]
 
 

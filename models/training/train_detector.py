@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import committed
 import cv2
 import detector_net
 import numpy as np
@@ -90,16 +91,18 @@ def compose_forever(pool: Pool, config: dict[str, Any], seed: int, first: int, s
 def network_input(images: Tensor, rng: np.random.Generator) -> Tensor:
     """Folded pictures; gain and offset per picture and channel give those drawn twice some variety."""
     n = len(images)
-    gain = np.tile(np.exp(rng.normal(0, 0.1, (n, 1)) + rng.normal(0, 0.04, (n, 3))), 4)
+    gain = np.tile(
+        np.exp(rng.normal(0, 0.1, (n, 1)) + rng.normal(0, 0.04, (n, 3))), detector_net.DETECTOR_FOLD
+    )
     shift = rng.normal(0, 0.06, (n, 1))
-    x = detector_net.folded(images)
+    x = detector_net.folded(images, detector_net.DETECTOR_FOLD)
     # Gain on bytes, not on what they were mapped to: dark stays dark.
     x.mul_(torch.from_numpy(gain)[:, :, None, None].float())
     x.add_(torch.from_numpy(gain - 1 + shift)[:, :, None, None].float())
     return x.contiguous(memory_format=torch.channels_last)
 
 
-def train(config: dict[str, Any], out: Path) -> None:
+def train(config: dict[str, Any], out: Path, start: Path | None) -> None:
     torch.set_num_threads(config["threads"])
     torch.manual_seed(config["seed"])
     out.mkdir(parents=True, exist_ok=True)
@@ -124,17 +127,30 @@ def train(config: dict[str, Any], out: Path) -> None:
         worker.start()
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
+    if start is not None:
+        begin_from(start, net, detector_net.folded(pool.images[:64], detector_net.DETECTOR_FOLD))
     learn(net, config, out, loss_of_batch)
     for worker in workers:
         worker.terminate()
+
+
+def begin_from(start: Path, net: detector_net.Detector, pictures: Tensor) -> None:
+    """Take the weights of a state dict (.pt) or of an exported detector."""
+    if start.suffix == ".tflite":
+        committed.restore_units(net, start)
+        committed.settle(net, pictures)
+    else:
+        net.load_state_dict(torch.load(start, weights_only=True))
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--out", type=Path, default=Path("runs/detector"))
+    parser.add_argument("--start", type=Path, help="an exported detector to begin from")
     arguments = parser.parse_args()
-    train(tomllib.loads(arguments.config.read_text(encoding="utf-8"))["detector"], arguments.out)
+    config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))["detector"]
+    train(config, arguments.out, arguments.start)
 
 
 if __name__ == "__main__":

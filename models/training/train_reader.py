@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+import committed
 import numpy as np
 import numpy.typing as npt
 import reader_check
@@ -108,7 +109,8 @@ def loss_of(reader: Reader, teacher: Reader | None, batch: list[Tensor], config:
     With a teacher also how far both are apart.
     """
     windows, slots, kinds, weights = batch
-    slot_logits, kind_logits = reader(windows)
+    with torch.autocast("cpu", torch.bfloat16):
+        slot_logits, kind_logits = (logits.float() for logits in reader(windows))
     each = functional.cross_entropy(
         slot_logits.transpose(1, 2), slots, reduction="none", label_smoothing=config.label_smoothing
     )
@@ -117,8 +119,8 @@ def loss_of(reader: Reader, teacher: Reader | None, batch: list[Tensor], config:
     weighing[:, :2] *= weights
     kind = functional.cross_entropy(kind_logits, kinds, ignore_index=-1)
     if teacher is not None:
-        with torch.no_grad():
-            taught_slots, taught_kind = teacher(windows)
+        with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+            taught_slots, taught_kind = (logits.float() for logits in teacher(windows))
         each = each / 2 + apart(slot_logits, taught_slots)
         kind = (kind + apart(kind_logits, taught_kind).mean()) / 2
     return (each * weighing).sum(dim=1).mean() + config.kind_weight * kind
@@ -157,9 +159,8 @@ def train(config: ReaderConfig, start: Path | None) -> None:
         optimizer.load_state_dict(state["optimizer"])
         step = state["step"]
     elif start is not None:
-        state = torch.load(start, weights_only=True)
-        reader.load_state_dict(state["averaged"])
-        averaged.load_state_dict(state["averaged"])
+        begin_from(start, reader, np.load(paths[0])["windows"][:1024])
+        averaged.load_state_dict(reader.state_dict())
     reader.to(memory_format=torch.channels_last)
     teacher = None
     if config.name == "quick_reader":
@@ -192,6 +193,16 @@ def train(config: ReaderConfig, start: Path | None) -> None:
             began = time.monotonic()
 
 
+def begin_from(start: Path, reader: Reader, windows: Windows) -> None:
+    """Take the weights of a checkpoint, or of an exported reader of this shape or a smaller one."""
+    if start.suffix != ".tflite":
+        reader.load_state_dict(torch.load(start, weights_only=True)["averaged"])
+        return
+    smaller = committed.restored_reader(start)
+    committed.settle(smaller, torch.from_numpy(windows).permute(0, 3, 1, 2).float() / 255)
+    committed.grow(reader, smaller)
+
+
 def average_into(averaged: Reader, reader: Reader, keep: float) -> None:
     """Move the running average a little towards the reader; counters are copied."""
     ours, theirs = averaged.state_dict(), reader.state_dict()
@@ -215,6 +226,6 @@ if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
     parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
-    parser.add_argument("--start", type=Path, help="a checkpoint whose weights to begin from")
+    parser.add_argument("--start", type=Path, help="a checkpoint or an exported reader to begin from")
     arguments = parser.parse_args()
     train(load_config(arguments.config, arguments.name), arguments.start)

@@ -125,7 +125,8 @@ def train(config: dict[str, Any], out: Path) -> None:
 
     def loss_of_batch(rng: np.random.Generator) -> tuple[Tensor, dict[str, float]]:
         images, targets = pool.draw(config["batch"], rng)
-        patches = detector_net.folded(images).contiguous(memory_format=torch.channels_last)
+        patches = detector_net.folded(images, detector_net.REFINER_FOLD)
+        patches = patches.contiguous(memory_format=torch.channels_last)
         return loss_of(net(patches), targets)
 
     worker.start()

@@ -1,6 +1,7 @@
 """Slot distributions to readings: nothing here looks at a picture."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -191,3 +192,14 @@ def test_a_burst_keeps_the_corners_of_its_sharpest_frame() -> None:
 
 def test_a_burst_without_plates_is_empty() -> None:
     assert fuse_burst([[], []], labels=LABELS, accept_from=0.9) == []
+
+
+def test_a_plate_that_one_frame_cuts_off_is_never_accepted() -> None:
+    whole = read_at(0, 0, "京A12345")
+    cut = replace(whole, reading=replace(whole.reading, accepted=False), cut_off=True)
+    (fused,) = fuse_burst([[whole], [cut], [whole]], labels=LABELS, accept_from=0.9)
+    assert fused.reading.text == "京A12345"
+    assert fused.cut_off
+    assert not fused.reading.accepted
+    (fused,) = fuse_burst([[whole], [whole]], labels=LABELS, accept_from=0.9)
+    assert fused.reading.accepted

@@ -58,7 +58,7 @@ def test_each_file_gets_one_line_in_the_order_given(tmp_path: Path, picture: Pat
 def test_a_cut_out_gives_exactly_one_entry_of_the_documented_shape(picture: Path) -> None:
     (line,) = lines_of(edged_read("--json", "--crop", picture))
     (plate,) = line["plates"]
-    assert list(plate) == ["text", "kind", "confidence", "characters", "accepted", "corners"]
+    assert list(plate) == ["text", "kind", "confidence", "characters", "accepted", "cut_off", "corners"]
     assert plate["kind"] in set(PlateKind)
     assert 0 <= plate["confidence"] <= 1
     assert len(plate["characters"]) == len(plate["text"])

@@ -59,6 +59,39 @@ def test_a_clear_plate_is_read_quickly_and_a_blurred_one_carefully(
     assert careful_looks(vision, cv2.GaussianBlur(clear, (0, 0), 6), monkeypatch) > 0
 
 
+def car(text: str, *, visible: float = 1.0) -> np.ndarray:
+    """A dark car with the plate `text`; the picture ends where so much of the plate is visible."""
+    frame, plate = street(), cut_out(text, 150)
+    frame[120:320, 200:500] = (60, 40, 40)
+    height, width = plate.shape[:2]
+    frame[230 : 230 + height, 270 : 270 + width] = plate
+    frame = cv2.GaussianBlur(frame, (0, 0), 0.7)
+    return np.ascontiguousarray(frame[:, : 270 + round(visible * width)] if visible < 1 else frame)
+
+
+def test_a_plate_cut_off_by_the_pictures_edge_is_never_accepted(vision: PlateVision) -> None:
+    (whole,) = vision.read_frame(car("苏E73W26"))
+    assert whole.reading.text == "苏E73W26"
+    assert whole.reading.accepted
+    assert not whole.cut_off
+    for visible in (0.99, 0.93, 0.86, 0.7):
+        reads = vision.read_frame(car("苏E73W26", visible=visible))
+        assert not any(read.reading.accepted for read in reads), visible
+        assert all(read.cut_off for read in reads)
+
+
+@pytest.mark.parametrize("text", ["苏E73W26", "粤BD12345", "京A0006警"])
+@pytest.mark.parametrize("end", ["first", "last"])
+def test_a_cut_out_without_its_first_or_last_character_is_not_accepted(
+    vision: PlateVision, text: str, end: str
+) -> None:
+    plate = cut_out(text, 160)
+    assert vision.read_crop(plate).reading.accepted
+    part = plate[:, 16:] if end == "first" else plate[:, :-16]
+    read = vision.read_crop(np.ascontiguousarray(part))
+    assert not read.reading.accepted, read.reading
+
+
 @pytest.mark.parametrize("shape", [(40, 30), (9, 700), (1200, 9), (8, 8)])
 def test_odd_sizes_are_read(vision: PlateVision, shape: tuple[int, int]) -> None:
     picture = np.full((*shape, 3), 90, np.uint8)

@@ -17,7 +17,7 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from accuracy import accuracy
-from conditions import burst, far, negatives
+from conditions import burst, crowds, cut_off, far, negatives
 from rates import rates
 from speed import latency, memory, runtimes
 
@@ -28,6 +28,8 @@ SECTIONS: Final = {
     "accuracy": accuracy,
     "burst": burst,
     "far": far,
+    "crowds": crowds,
+    "cut-off": cut_off,
     "negatives": negatives,
     "rates": rates,
     "latency": latency,

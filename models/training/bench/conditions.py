@@ -18,6 +18,7 @@ from edged.vision.pipeline import PlateVision
 
 Rng = np.random.Generator
 BURSTS_A_SCENE: Final = 4
+CROWDS: Final = 30
 
 
 def burst(vision: PlateVision, folder: Path) -> None:
@@ -128,6 +129,105 @@ def far_off(
     left = int(rng.integers(0, 1920 - small.shape[1] + 1))
     frame[top : top + small.shape[0], left : left + small.shape[1]] = small
     return frame, quad + np.asarray((left, top), np.float32)
+
+
+def crowds(vision: PlateVision, folder: Path) -> None:
+    """Six validation scenes in one 1600x1200 picture, plates 50-160 px wide, by day and by night."""
+    by_file: dict[str, list[Labelled]] = {}
+    for plate in labelled(folder):
+        if plate.quad is not None:
+            by_file.setdefault(plate.file, []).append(plate)
+    heading(
+        "Several vehicles in one picture", "light", "n", "found", "right", "accepted", "accepted and wrong"
+    )
+    for night in (False, True):
+        rng = np.random.default_rng(9)
+        outcomes = []
+        for _ in range(CROWDS):
+            image, plates = crowd(folder, by_file, rng)
+            reads = vision.read_picture(darkened(image, rng) if night else image)
+            outcomes += [(nearest(reads, plate), plate) for plate in plates]
+        found = [(read, plate) for read, plate in outcomes if read is not None]
+        right = [(read, plate) for read, plate in found if read.reading.text == plate.text]
+        accepted = sum(read.reading.accepted for read, _ in found)
+        line(
+            "night" if night else "day",
+            len(outcomes),
+            interval(len(found), len(outcomes)),
+            interval(len(right), len(outcomes)),
+            f"{accepted / len(outcomes):.1%}",
+            accepted - sum(read.reading.accepted for read, _ in right),
+        )
+
+
+def crowd(folder: Path, by_file: dict[str, list[Labelled]], rng: Rng) -> tuple[Image, list[Labelled]]:
+    """Three by two pieces of scenes with the plates that stand whole in them."""
+    wide, high = 533, 600
+    image = np.full((2 * high, 3 * wide, 3), 90, np.uint8)
+    plates = []
+    files = sorted(by_file)
+    for at in ((column * wide, row * high) for row in range(2) for column in range(3)):
+        file = files[int(rng.integers(len(files)))]
+        first = by_file[file][0]
+        scale = float(np.exp(rng.uniform(np.log(50), np.log(160)))) / float(np.ptp(first.quad[:, 0]))
+        method = cv2.INTER_AREA if scale < 1 else cv2.INTER_LINEAR
+        small = cv2.resize(picture(folder / file), None, fx=scale, fy=scale, interpolation=method)
+        middle = first.quad.mean(axis=0) * scale + rng.uniform(-80, 80, 2)
+        room = np.maximum((small.shape[1] - wide, small.shape[0] - high), 0)
+        left, top = np.clip(middle - (wide / 2, high / 2), 0, room).astype(int)
+        piece = small[top : top + high, left : left + wide]
+        image[at[1] : at[1] + piece.shape[0], at[0] : at[0] + piece.shape[1]] = piece
+        for plate in by_file[file]:
+            quad = plate.quad * np.float32(scale) - np.asarray((left, top), np.float32)
+            if (quad > 2).all() and (quad < (piece.shape[1] - 2, piece.shape[0] - 2)).all():
+                plates.append(replace(plate, quad=quad + np.asarray(at, np.float32)))
+    return image, plates
+
+
+def darkened(image: Image, rng: Rng) -> Image:
+    """The picture by night: dark, noisy, with five lamps that glare."""
+    height, width = image.shape[:2]
+    light = image * np.float32(rng.uniform(0.2, 0.45))
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    for _ in range(5):
+        at_x, at_y, reach = rng.uniform(0, width), rng.uniform(0, height), rng.uniform(10, 60)
+        lamp = np.exp(-((x - at_x) ** 2 + (y - at_y) ** 2) / (2 * reach**2))
+        light += (rng.uniform(100, 300) * lamp)[:, :, None]
+    return np.clip(light + rng.normal(0, 6, light.shape), 0, 255).astype(np.uint8)
+
+
+def cut_off(vision: PlateVision, folder: Path) -> None:
+    """Pictures that end in a plate's first or last character: what is read may not be believed."""
+    plates = labelled(folder)
+    heading("Plates cut off by the picture's edge", "set", "n", "accepted")
+    for name, of_set in (
+        ("scenes", [plate for plate in plates if plate.quad is not None]),
+        ("cut-outs", [plate for plate in plates if plate.quad is None]),
+    ):
+        n = accepted = 0
+        for plate in of_set:
+            image = picture(folder / plate.file)
+            for last in (True, False):
+                part = without_end(image, plate, last=last)
+                reads = [vision.read_crop(part)] if plate.quad is None else vision.read_picture(part)
+                n += 1
+                accepted += any(read.reading.accepted and _is_part(read, plate) for read in reads)
+        line(name, n, interval(accepted, n))
+
+
+def without_end(image: Image, plate: Labelled, *, last: bool) -> Image:
+    """The picture cut upright, so that a good half of the plate's last (or first) character is gone."""
+    left, right = (0, image.shape[1]) if plate.quad is None else plate.quad[:, 0].round()[[0, 1]]
+    character = (right - left) / 8
+    x = int(right - 0.8 * character) if last else int(left + 0.8 * character)
+    return np.ascontiguousarray(image[:, :x] if last else image[:, x:])
+
+
+def _is_part(read: PlateRead, plate: Labelled) -> bool:
+    """Whether it is this plate that was read, not a neighbour."""
+    return sum(a == b for a, b in zip(read.reading.text, plate.text, strict=False)) > 2 or (
+        sum(a == b for a, b in zip(read.reading.text[::-1], plate.text[::-1], strict=False)) > 2
+    )
 
 
 def negatives(vision: PlateVision, folder: Path) -> None:
