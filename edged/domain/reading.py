@@ -19,6 +19,8 @@ _FLOOR = 1e-6
 # Hardly issued any more as an authority letter, and what a blurred D or 0 there looks like: a reader's surest
 # mistakes (three of the five wrong ones among 588 accepted bursts).
 _HARDLY_ISSUED = "O"
+# A green plate of which seven characters are seen reads like a blue one's whole text: its looks must agree.
+_LOOKS_AGREE_FROM = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,7 +73,7 @@ def decide(
 
     A plate with the authority letter O is never accepted: people look at it. The grammar chooses among kinds
     and refuses; it never changes a character. Evidence whose kinds add up to less than `no_plate_below` is of
-    something else than a plate and never accepted.
+    something else than a plate and never accepted, nor is a text that is no kind's that the plate looks like.
     """
     tops = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
     text = "".join(labels[top] for top in tops)
@@ -82,12 +84,14 @@ def decide(
     # An empty slot between characters is a character that was not read.
     gap = "" in [labels[top] for top in tops[: len(text)]]
     plate_probability = sum(evidence.kinds.values())
+    looks_like_it = sum(evidence.kinds.get(k, 0.0) for k in fitting) >= _LOOKS_AGREE_FROM * plate_probability
     return Reading(
         text=text,
         kind=kind,
         characters=tuple(c for c, top in zip(confidences, tops, strict=True) if labels[top]),
         confidence=confidence,
         accepted=bool(fitting)
+        and looks_like_it
         and not gap
         and text[1] != _HARDLY_ISSUED
         and confidence >= accept_from

@@ -20,7 +20,7 @@ class ReaderConfig:
     real_shards: int
     shard_size: int
     no_plate_share: float
-    cut_share: float
+    hidden_share: float
     batch: int
     steps: int
     real_share: float

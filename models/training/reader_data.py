@@ -17,7 +17,8 @@ import framing
 import numpy as np
 import numpy.typing as npt
 from carriers import is_held_out
-from plate_art import ALPHABET, KINDS, Glyphs, Picture, Rng, cells, draw_plate, sample_plate, size_mm
+from hidden import covered, cut_short
+from plate_art import ALPHABET, KINDS, Glyphs, Picture, Rng, draw_plate, sample_plate
 
 SLOTS: Final = 8
 BLANK: Final = len(ALPHABET)
@@ -98,10 +99,10 @@ def _kind_of(text: str, colour: str) -> str:
     return "large_car" if colour == "yellow" else "small_car"
 
 
-def real_sample(plate: RealPlate, picture: Picture, rng: Rng, cut_share: float = 0.0) -> Sample:
+def real_sample(plate: RealPlate, picture: Picture, rng: Rng, hidden_share: float = 0.0) -> Sample:
     """A real plate filmed worse: framed anew, recoloured, blurred, shrunk, compressed.
 
-    `cut_share` of those with known corners show the plate without its first or last character.
+    On `hidden_share` of those with known corners a character is not to be seen, and their text lacks it.
     """
     if plate.quad is None:
         window = _reframed_cutout(picture, rng)
@@ -111,12 +112,20 @@ def real_sample(plate: RealPlate, picture: Picture, rng: Rng, cut_share: float =
         high = np.ceil(quad.max(axis=0) + 0.3 * np.ptp(quad[:, 0]) + 4).astype(int)
         near = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]])
         shot = degrade.Shot(picture=near, quad=quad - low.astype(np.float32))
+        text, layout = (
+            plate.text,
+            "double" if plate.rows == 2 else "long" if len(plate.text) == 8 else "single",
+        )
+        hidden = rng.random() < hidden_share
+        if hidden and rng.random() < 0.5:
+            shot, text = covered(shot, text, layout, rng)
+            hidden = False
         shot = _real_filmed(shot, rng)
-        if rng.random() < cut_share:
-            layout = "double" if plate.rows == 2 else "long" if len(plate.text) == 8 else "single"
-            window, text = _cut_short(shot, plate.text, layout, rng)
-            return Sample(window=window, text=text, kind=plate.kind, real=True)
-        window = _framed_window(shot, plate.rows, rng)
+        if hidden:
+            window, text = cut_short(shot, text, layout, rng)
+        else:
+            window = _framed_window(shot, plate.rows, rng)
+        return Sample(window=window, text=text, kind=plate.kind, real=True)
     return Sample(window=window, text=plate.text, kind=plate.kind, real=True)
 
 
@@ -164,59 +173,32 @@ def synthetic_sample(
     rng: Rng,
     kind: str | None = None,
     mistaken_share: float = 0.02,
-    cut_share: float = 0.0,
+    hidden_share: float = 0.0,
 ) -> Sample:
     """A plate (of `kind`, else of any), weathered, filmed and cut as the pole or a cut-out would be.
 
     `mistaken_share` of them are read with their rows mistaken: nothing legible may come out of those.
-    `cut_share` of them show the plate without its first or last character, and their text lacks it.
+    On `hidden_share` of them a character is not to be seen, and their text lacks it.
     """
     plate = sample_plate(rng, kind)
     flat = degrade.weathered(draw_plate(plate, rng, glyphs, px_per_mm=0.5), rng)
     # A two-row plate shows its characters about as large at two thirds of the width.
     shot = degrade.placed(flat, plate_width_px(rng) * (0.8 if plate.rows == 2 else 1.0), rng)
+    text, hidden = plate.text, rng.random() < hidden_share
+    if hidden and rng.random() < 0.5:
+        shot, text = covered(shot, text, plate.layout, rng)
+        hidden = False
     strength = _film_strength(shot.quad)
     picture = degrade.filmed(degrade.exposed(shot.picture, rng), rng, strength)
     shot = degrade.Shot(picture=picture, quad=shot.quad)
     if rng.random() < mistaken_share:
         window = _framed_window(shot, 3 - plate.rows, rng)
         return Sample(window=window, text="", kind=None)
-    if rng.random() < cut_share:
-        window, text = _cut_short(shot, plate.text, plate.layout, rng)
-        return Sample(window=window, text=text, kind=plate.kind)
-    return Sample(window=_framed_window(shot, plate.rows, rng), text=plate.text, kind=plate.kind)
-
-
-def _cut_short(shot: degrade.Shot, text: str, layout: str, rng: Rng) -> tuple[Picture, str]:
-    """A window without most of the plate's first or last character, and the text that is left.
-
-    So a plate looks at the picture's edge, and where its corners were found wrong. A reader that never saw
-    one makes up the missing character, surely.
-    """
-    boxes, _ = cells(layout, len(text), rng)
-    width_mm = size_mm(layout)[0]
-    rows = 2 if layout in ("double", "small") else 1
-    left, right = 0.0, 1.0
-    if rng.random() < 0.6:
-        right = (boxes[-1].x + float(rng.uniform(-0.1, 0.25)) * boxes[-1].width) / width_mm
-        text = text[:-1]
+    if hidden:
+        window, text = cut_short(shot, text, plate.layout, rng)
     else:
-        first = 2 if rows == 2 else 0
-        left = (boxes[first].x + float(rng.uniform(0.75, 1.1)) * boxes[first].width) / width_mm
-        text = text[:first] + " " + text[first + 1 :]
-    quad, picture = shot.quad, shot.picture
-    across, below = quad[1] - quad[0], quad[2] - quad[3]
-    cut = np.asarray(
-        [quad[0] + across * left, quad[0] + across * right, quad[3] + below * right, quad[3] + below * left],
-        np.float32,
-    )
-    if rng.random() < 0.3:
-        # The picture ends there, and what is read beyond is its last column again and again.
-        low = max(0, round(float(cut[[0, 3], 0].mean()))) if left else 0
-        high = round(float(cut[[1, 2], 0].mean())) if left == 0 else picture.shape[1]
-        picture, cut = np.ascontiguousarray(picture[:, low:high]), quad - np.asarray([low, 0], np.float32)
-    high_margin = float(rng.uniform(-0.03, 0.15))
-    return framing.rectified(picture, framing.widened(cut, 0.0, high_margin), rows), text
+        window = _framed_window(shot, plate.rows, rng)
+    return Sample(window=window, text=text, kind=plate.kind)
 
 
 def _film_strength(quad: npt.NDArray[np.float32]) -> float:

@@ -51,7 +51,7 @@ def _synthetic_samples(config: ReaderConfig, rng: np.random.Generator) -> list[r
     return [
         reader_data.no_plate_sample(street, rng)
         if street and rng.random() < config.no_plate_share
-        else reader_data.synthetic_sample(glyphs, rng, cut_share=config.cut_share)
+        else reader_data.synthetic_sample(glyphs, rng, hidden_share=config.hidden_share)
         for _ in range(config.shard_size)
     ]
 
@@ -64,7 +64,7 @@ def _real_samples(config: ReaderConfig, rng: np.random.Generator) -> list[reader
     chosen = [pool[int(i)] for i in rng.integers(0, len(pool), config.shard_size)]
     return [
         reader_data.real_sample(
-            plate, np.asarray(pictures[plate.path], np.uint8), rng, cut_share=config.cut_share
+            plate, np.asarray(pictures[plate.path], np.uint8), rng, hidden_share=config.hidden_share
         )
         for plate in chosen
     ]

@@ -70,7 +70,7 @@ def shake(windows: Tensor, grain: Tensor, rng: np.random.Generator) -> Tensor:
     out = windows.float().mul_(torch.from_numpy(gain).float())
     out.add_(torch.from_numpy(rng.normal(0, 0.03, (count, 1, 1, 1))).float())
     for i in np.flatnonzero(rng.random(count) < 0.1):
-        x, y, wide, high = rng.integers((0, 0, 2, 3), (126, 29, 8, 12)).tolist()
+        x, y, wide, high = rng.integers((0, 0, 2, 3), (126, 29, 6, 10)).tolist()
         out[i, y : y + high, x : x + wide] = float(rng.random())
     if rng.random() < 0.4:
         start = int(rng.integers(0, len(grain) - out.numel()))

@@ -203,3 +203,11 @@ def test_a_plate_that_one_frame_cuts_off_is_never_accepted() -> None:
     assert not fused.reading.accepted
     (fused,) = fuse_burst([[whole], [whole]], labels=LABELS, accept_from=0.9)
     assert fused.reading.accepted
+
+
+def test_seven_characters_of_a_green_plate_are_not_accepted_as_a_blue_ones_text() -> None:
+    green = {PlateKind.SMALL_NEW_ENERGY: 0.95, PlateKind.SMALL_CAR: 0.04}
+    reading = decide(evidence("京AD1234", kinds=green), labels=LABELS, accept_from=0.9)
+    assert reading.text == "京AD1234"
+    assert not reading.accepted
+    assert decide(evidence("京AD1234"), labels=LABELS, accept_from=0.9).accepted

@@ -17,9 +17,10 @@ from typing import Final
 sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from accuracy import accuracy
-from conditions import burst, crowds, cut_off, far, negatives
+from conditions import burst, crowds, far, negatives
 from rates import rates
 from speed import latency, memory, runtimes
+from unseen import unseen
 
 from edged.vision.pipeline import PlateVision
 
@@ -29,7 +30,7 @@ SECTIONS: Final = {
     "burst": burst,
     "far": far,
     "crowds": crowds,
-    "cut-off": cut_off,
+    "unseen": unseen,
     "negatives": negatives,
     "rates": rates,
     "latency": latency,

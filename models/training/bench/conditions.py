@@ -196,40 +196,6 @@ def darkened(image: Image, rng: Rng) -> Image:
     return np.clip(light + rng.normal(0, 6, light.shape), 0, 255).astype(np.uint8)
 
 
-def cut_off(vision: PlateVision, folder: Path) -> None:
-    """Pictures that end in a plate's first or last character: what is read may not be believed."""
-    plates = labelled(folder)
-    heading("Plates cut off by the picture's edge", "set", "n", "accepted")
-    for name, of_set in (
-        ("scenes", [plate for plate in plates if plate.quad is not None]),
-        ("cut-outs", [plate for plate in plates if plate.quad is None]),
-    ):
-        n = accepted = 0
-        for plate in of_set:
-            image = picture(folder / plate.file)
-            for last in (True, False):
-                part = without_end(image, plate, last=last)
-                reads = [vision.read_crop(part)] if plate.quad is None else vision.read_picture(part)
-                n += 1
-                accepted += any(read.reading.accepted and _is_part(read, plate) for read in reads)
-        line(name, n, interval(accepted, n))
-
-
-def without_end(image: Image, plate: Labelled, *, last: bool) -> Image:
-    """The picture cut upright, so that a good half of the plate's last (or first) character is gone."""
-    left, right = (0, image.shape[1]) if plate.quad is None else plate.quad[:, 0].round()[[0, 1]]
-    character = (right - left) / 8
-    x = int(right - 0.8 * character) if last else int(left + 0.8 * character)
-    return np.ascontiguousarray(image[:, :x] if last else image[:, x:])
-
-
-def _is_part(read: PlateRead, plate: Labelled) -> bool:
-    """Whether it is this plate that was read, not a neighbour."""
-    return sum(a == b for a, b in zip(read.reading.text, plate.text, strict=False)) > 2 or (
-        sum(a == b for a, b in zip(read.reading.text[::-1], plate.text[::-1], strict=False)) > 2
-    )
-
-
 def negatives(vision: PlateVision, folder: Path) -> None:
     """Street pictures held back from training: foreign plates or none, so nothing may be accepted."""
     paths = [p for p in sorted((folder / "street").rglob("*.jpg")) if zlib.crc32(p.name.encode()) % 4 == 0]
