@@ -31,6 +31,8 @@ log = structlog.get_logger()
 _BURSTS_WAITING = 2  # five full frames are 30 MB
 _TICK_S = 0.5
 _POLYGON_REMEDY = "compare it with the picture size that `edged diag` shows"
+_CUT_OFF = "the plate stands at the picture's edge, so that a character may be missing: it is not accepted"
+_CUT_OFF_REMEDY = "turn the camera or correct its preset, so that plates in this berth have room on all sides"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +124,17 @@ class ReadingWorker:
             return []
         self._health.clear(component)
         spec = self._vision.manifest.reader
-        return fuse_burst(seen, labels=spec.labels, accept_from=spec.accept_from)
+        plates = fuse_burst(seen, labels=spec.labels, accept_from=spec.accept_from)
+        self._report_view(job, plates)
+        return plates
+
+    def _report_view(self, job: CaptureJob, plates: list[PlateRead]) -> None:
+        """Say whether the plates that stand in a berth have room in its picture."""
+        component = f"view of berth {job.berth.berth_no}"
+        if plates and plates[0].cut_off:
+            self._health.report(component, HealthStatus.DEGRADED, _CUT_OFF, _CUT_OFF_REMEDY)
+        elif plates:
+            self._health.clear(component)
 
     def _weigh(self, job: CaptureJob, new: NewReading) -> None:
         """Commit what the burst adds to the visit's reading. Raises StoreError."""

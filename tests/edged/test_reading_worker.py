@@ -37,6 +37,7 @@ class ScriptedVision(PlateVision):
     """The real models' labels and thresholds, with plates as the script says: (text, sure, where)."""
 
     plates: Sequence[tuple[str, bool, Quad]] = ()
+    cut_off = False
 
     def read_frame(
         self, image: Image, polygon_px: Sequence[tuple[int, int]] | None = None
@@ -48,7 +49,9 @@ class ScriptedVision(PlateVision):
         slots = tuple(self._slot(character, sure) for character in text.ljust(8))
         evidence = Evidence(slots=slots, kinds={PlateKind.SMALL_CAR: 1.0})
         reading = decide(evidence, labels=spec.labels, accept_from=spec.accept_from)
-        return PlateRead(reading=reading, corners=corners, evidence=evidence, sharpness=1.0)
+        return PlateRead(
+            reading=reading, corners=corners, evidence=evidence, sharpness=1.0, cut_off=self.cut_off
+        )
 
     def _slot(self, character: str, sure: bool) -> tuple[float, ...]:
         labels = self.manifest.reader.labels
@@ -222,6 +225,21 @@ def test_a_polygon_outside_the_picture_shows_in_health_and_stops_nothing(tmp_pat
         assert box.health.status() is HealthStatus.DEGRADED
         assert "1001" in box.health.problems()[0].component
         assert box.shows().error is None
+
+
+def test_a_plate_at_the_pictures_edge_decides_nothing_and_shows_in_health(
+    box: Box, vision: ScriptedVision
+) -> None:
+    vision.plates, vision.cut_off = [("京A12345", True, QUAD)], True
+    box.shows()
+    assert box.reading is not None
+    assert not box.reading.accepted
+    (problem,) = box.health.problems()
+    assert problem.component == "view of berth 1001"
+    assert "picture's edge" in problem.cause
+    vision.cut_off = False
+    box.shows(Reason.LOOK_AGAIN)
+    assert box.health.status() is HealthStatus.OK
 
 
 def test_without_models_arrivals_keep_their_pictures(tmp_path: Path) -> None:
