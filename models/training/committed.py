@@ -53,10 +53,12 @@ def restore_units(net: nn.Module, path: Path) -> None:
         kernel, bias = torch.from_numpy(next(values)), torch.from_numpy(next(values))
         if isinstance(layer, Unit):
             _fill(layer.conv, layer.norm, kernel, bias)
-        else:
-            weight = kernel if isinstance(layer, nn.Linear) else kernel.permute(0, 3, 1, 2)
-            layer.weight.data.copy_(weight)
-            layer.bias.data.copy_(bias)
+            continue
+        while len(bias) < layer.bias.shape[0]:  # one layer that was exported as two outputs
+            kernel = torch.cat([kernel, torch.from_numpy(next(values))])
+            bias = torch.cat([bias, torch.from_numpy(next(values))])
+        layer.weight.data.copy_(kernel if isinstance(layer, nn.Linear) else kernel.permute(0, 3, 1, 2))
+        layer.bias.data.copy_(bias)
 
 
 def _layers(net: nn.Module) -> list[Any]:

@@ -41,7 +41,7 @@ def learn(net: nn.Module, config: dict[str, Any], out: Path, loss_of_batch: Loss
         optimizer.step()
         average.update_parameters(net)
         sums = {name: sums.get(name, 0.0) + value for name, value in shares.items()}
-        if step % config["report_every"] == 0:
+        if step % config["report_every"] == 0 or step == config["steps"]:
             text = " ".join(f"{name} {value / config['report_every']:.4f}" for name, value in sums.items())
             print(f"step {step} rate {rate:.5f} {text} {time.monotonic() - began:.0f} s", flush=True)
             sums = {}

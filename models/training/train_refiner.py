@@ -11,6 +11,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import committed
 import cv2
 import detector_net
 import numpy as np
@@ -102,7 +103,7 @@ def loss_of(outputs: Tensor, targets: Tensor) -> tuple[Tensor, dict[str, float]]
     return total, {"plate": float(plate.detach()), "rows": float(rows.detach()), "corners_px": float(pixels)}
 
 
-def train(config: dict[str, Any], out: Path) -> None:
+def train(config: dict[str, Any], out: Path, start: Path | None) -> None:
     torch.set_num_threads(config["threads"])
     torch.manual_seed(config["seed"])
     out.mkdir(parents=True, exist_ok=True)
@@ -132,6 +133,9 @@ def train(config: dict[str, Any], out: Path) -> None:
     worker.start()
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
+    if start is not None:
+        committed.restore_units(net, start)
+        committed.settle(net, detector_net.folded(pool.patches[:512], detector_net.REFINER_FOLD))
     learn(net, config, out, loss_of_batch)
     worker.terminate()
 
@@ -140,8 +144,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--config", type=Path, default=Path(__file__).with_name("config.toml"))
     parser.add_argument("--out", type=Path, default=Path("runs/refiner"))
+    parser.add_argument("--start", type=Path, help="an exported refiner to begin from")
     arguments = parser.parse_args()
-    train(tomllib.loads(arguments.config.read_text(encoding="utf-8"))["refiner"], arguments.out)
+    config = tomllib.loads(arguments.config.read_text(encoding="utf-8"))["refiner"]
+    train(config, arguments.out, arguments.start)
 
 
 if __name__ == "__main__":
