@@ -58,21 +58,23 @@ class Detector:
         part = image[region.top : region.bottom, region.left : region.right]
         width = min(self.width_px, max(1, round(region.width * scale)))
         height = min(self.height_px, max(1, round(region.height * scale)))
-        self._canvas[:] = 0
-        self._canvas[:height, :width] = shrunk(part, width, height)
+        self._canvas[height:] = 0
+        self._canvas[:height, width:] = 0
+        shrunk(part, width, height, out=self._canvas[:height, :width])
         outputs = self._model.run(self._canvas)
         back = np.asarray((region.width / width, region.height / height), np.float32)
-        found: list[Candidate] = []
+        origin = np.asarray((region.left, region.top), np.float32)
+        quads, scores = [], []
         for stride, logits, corners in self._levels:
-            found += decoded(
+            seen = decoded(
                 (outputs[logits][0], self._model.outputs[logits]),
                 (outputs[corners][0], self._model.outputs[corners]),
                 stride,
                 self._score_from,
-                back,
-                np.asarray((region.left, region.top), np.float32),
             )
-        return distinct(found)
+            quads.append(seen[0] * back + origin)
+            scores.append(seen[1])
+        return _first_of_each(np.concatenate(quads), np.concatenate(scores))
 
 
 class Refiner:
@@ -119,25 +121,23 @@ class Refiner:
         )
 
 
-def shrunk(part: Image, width: int, height: int) -> Image:
-    """Return `part` resized; halved by area as long as possible, which is fast and does not alias."""
+def shrunk(part: Image, width: int, height: int, out: Image | None = None) -> Image:
+    """Return `part` resized, into `out`; halved by area while possible: that is fast and does not alias."""
     while part.shape[1] >= 2 * width and part.shape[0] >= 2 * height:
         half = (part.shape[1] // 2, part.shape[0] // 2)
+        if half == (width, height):
+            return np.asarray(cv2.resize(part, half, dst=out, interpolation=cv2.INTER_AREA), np.uint8)
         part = np.asarray(cv2.resize(part, half, interpolation=cv2.INTER_AREA), np.uint8)
-    if part.shape[1] == width and part.shape[0] == height:
-        return part
-    return np.asarray(cv2.resize(part, (width, height), interpolation=cv2.INTER_LINEAR), np.uint8)
+    return np.asarray(cv2.resize(part, (width, height), dst=out, interpolation=cv2.INTER_LINEAR), np.uint8)
 
 
 def decoded(
-    logits: tuple[Int8, Output],
-    corners: tuple[Int8, Output],
-    stride: int,
-    score_from: float,
-    scale: NDArray[np.float32],
-    origin: NDArray[np.float32],
-) -> list[Candidate]:
-    """Return one stride's candidates: logits H x W x 2 (plate, two rows), corners H x W x 8, in strides."""
+    logits: tuple[Int8, Output], corners: tuple[Int8, Output], stride: int, score_from: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return one stride's candidates: corners n x 4 x 2 in px of the canvas, scores n x 2 (plate, two rows).
+
+    From logits H x W x 2 and corners H x W x 8, in strides.
+    """
     values, form = logits
     heat = values[:, :, 0]
     # Compared as integers: most cells are never turned into real numbers.
@@ -146,34 +146,35 @@ def decoded(
     if len(y) > _MAX_CELLS:
         best = np.argsort(heat[y, x])[-_MAX_CELLS:]
         y, x = y[best], x[best]
-    if not len(y):
-        return []
     centres = np.stack([x + 0.5, y + 0.5], axis=1)[:, None].astype(np.float32)
-    quads = (_real(corners[0][y, x].reshape(-1, 4, 2), corners[1]) + centres) * stride * scale + origin
-    scores = 1 / (1 + np.exp(-_real(values[y, x], form)))
-    return [
-        Candidate(corners=quad, score=plate, two_rows=rows)
-        for quad, (plate, rows) in zip(quads.astype(np.float32), scores.tolist(), strict=True)
-    ]
+    quads = (_real(corners[0][y, x].reshape(-1, 4, 2), corners[1]) + centres) * np.float32(stride)
+    return quads, 1 / (1 + np.exp(-_real(values[y, x], form)))
 
 
 def distinct(candidates: list[Candidate]) -> list[Candidate]:
     """Return the best candidate of each plate, best first."""
     if not candidates:
         return []
-    order = sorted(candidates, key=lambda c: c.score, reverse=True)
-    quads = np.stack([c.corners for c in order])
+    scores = np.asarray([(candidate.score, candidate.two_rows) for candidate in candidates], np.float32)
+    return _first_of_each(np.stack([candidate.corners for candidate in candidates]), scores)
+
+
+def _first_of_each(quads: NDArray[np.float32], scores: NDArray[np.float32]) -> list[Candidate]:
+    order = np.argsort(-scores[:, 0], kind="stable")
+    quads, scores = quads[order], scores[order]
     low, high = quads.min(axis=1), quads.max(axis=1)
+    sides = np.clip(np.minimum(high[:, None], high) - np.maximum(low[:, None], low), 0, None)
     areas = np.prod(high - low, axis=1)
+    same = np.prod(sides, axis=2) > _SAME_PLATE * np.minimum(areas[:, None], areas)
     free = np.ones(len(order), bool)
     kept = []
-    for i, candidate in enumerate(order):
-        if not free[i]:
-            continue
-        kept.append(candidate)
-        shared = np.prod(np.clip(np.minimum(high, high[i]) - np.maximum(low, low[i]), 0, None), axis=1)
-        free &= shared <= _SAME_PLATE * np.minimum(areas, areas[i])
-    return kept
+    for i in range(len(order)):
+        if free[i]:
+            kept.append(i)
+            free &= ~same[i]
+    return [
+        Candidate(corners=quads[i], score=float(scores[i, 0]), two_rows=float(scores[i, 1])) for i in kept
+    ]
 
 
 def _real(values: NDArray[np.int8], form: Output) -> NDArray[np.float32]:

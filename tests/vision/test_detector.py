@@ -13,32 +13,30 @@ LOGITS = Output(index=0, shape=(1, 48, 80, 2), scale=0.1, zero_point=0)
 CORNERS = Output(index=1, shape=(1, 48, 80, 8), scale=0.05, zero_point=10)
 
 
-def test_a_hot_cell_becomes_its_corners_in_pixels_of_the_frame() -> None:
+def test_a_hot_cell_becomes_its_corners_in_pixels_of_the_canvas() -> None:
     logits = np.full((48, 80, 2), -100, np.int8)
     corners = np.full((48, 80, 8), 10, np.int8)
     logits[20, 30] = (40, -40)
     corners[20, 30] = np.asarray([-40, -10, 40, -10, 40, 10, -40, 10]) + 10  # +-2 strides, +-0.5
-    scale, origin = np.asarray((3, 3), np.float32), np.asarray((100, 50), np.float32)
-    (found,) = decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5, scale, origin)
-    assert found.score == pytest.approx(0.982, abs=0.001)
-    assert found.two_rows == pytest.approx(0.018, abs=0.001)
-    centre_x, centre_y = 30.5 * 24 + 100, 20.5 * 24 + 50
-    assert found.corners[0].tolist() == pytest.approx([centre_x - 48, centre_y - 12])
-    assert found.corners[2].tolist() == pytest.approx([centre_x + 48, centre_y + 12])
+    (quad,), (score,) = decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5)
+    assert score.tolist() == pytest.approx([0.982, 0.018], abs=0.001)
+    centre_x, centre_y = 30.5 * 8, 20.5 * 8
+    assert quad[0].tolist() == pytest.approx([centre_x - 16, centre_y - 4])
+    assert quad[2].tolist() == pytest.approx([centre_x + 16, centre_y + 4])
 
 
 def test_cells_below_the_threshold_are_nothing() -> None:
     logits = np.full((48, 80, 2), -5, np.int8)  # a heat of 0.38
     corners = np.zeros((48, 80, 8), np.int8)
-    one = np.ones(2, np.float32)
-    assert decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5, one, one) == []
+    quads, scores = decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5)
+    assert quads.shape == (0, 4, 2)
+    assert scores.shape == (0, 2)
 
 
 def test_a_thousand_hot_cells_are_bounded() -> None:
     logits = np.full((48, 80, 2), 100, np.int8)
     corners = np.zeros((48, 80, 8), np.int8)
-    one = np.ones(2, np.float32)
-    assert len(decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5, one, one)) == 200
+    assert len(decoded((logits, LOGITS), (corners, CORNERS), 8, 0.5)[0]) == 200
 
 
 def plate(x: float, y: float, score: float, width: float = 100) -> Candidate:
@@ -48,7 +46,7 @@ def plate(x: float, y: float, score: float, width: float = 100) -> Candidate:
 
 def test_each_plate_is_one_candidate_the_surest() -> None:
     kept = distinct([plate(0, 0, 0.6), plate(4, 2, 0.9), plate(500, 0, 0.7), plate(30, 4, 0.5, width=50)])
-    assert [candidate.score for candidate in kept] == [0.9, 0.7]
+    assert [candidate.score for candidate in kept] == pytest.approx([0.9, 0.7])
 
 
 def test_plates_side_by_side_stay_two() -> None:
@@ -81,3 +79,13 @@ def test_shrinking_keeps_the_mean_of_a_fine_pattern() -> None:
     assert small.shape == (360, 640, 3)
     assert abs(int(small.mean()) - 100) <= 2
     assert small.std() < 5
+
+
+@pytest.mark.parametrize("size", [(640, 360), (960, 540), (700, 400), (2500, 1200)])
+def test_shrinking_into_a_part_of_a_canvas_leaves_the_rest_of_it(size: tuple[int, int]) -> None:
+    picture = np.random.default_rng(1).integers(1, 256, (1080, 1920, 3)).astype(np.uint8)
+    canvas = np.zeros((1300, 2600, 3), np.uint8)
+    shrunk(picture, *size, out=canvas[: size[1], : size[0]])
+    assert (canvas[: size[1], : size[0]] == shrunk(picture, *size)).all()
+    assert not canvas[size[1] :].any()
+    assert not canvas[:, size[0] :].any()
