@@ -78,7 +78,7 @@ def _read_file(vision: "PlateVision", path: Path, *, crop: bool, annotate: Path 
 
     try:
         image = decode_picture(_file_bytes(path))
-        plates = [vision.read_crop(image)] if crop else vision.read_picture(image)
+        plates = [vision.read_crop(image)] if crop else vision.read_picture(image, closely=True)
         if annotate is not None:
             write_annotated(_free_name(annotate, path.stem), image, plates)
     except OSError as error:

@@ -19,7 +19,8 @@ from edged.vision.rectifier import Corners, unstacked, widened, window
 from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
 from edged.vision.runtime import Model, Runtime
 
-_MAX_PLATES = 16
+_MOST_PLATES = 16
+_MOST_PLATES_CLOSELY = 48
 # Enlarging small pictures helps the detector up to here; beyond is mush.
 _MAX_SCALE = 2.0
 # Tiles of an unknown picture overlap by the widest plate that only they can show.
@@ -77,11 +78,11 @@ class PlateVision:
         reads = self._read_all(image, self._detector.find(image, region, scale))
         return [read for read in reads if stands_in(read.corners, polygon_px)]
 
-    def read_picture(self, image: Image) -> list[PlateRead]:
+    def read_picture(self, image: Image, *, closely: bool = False) -> list[PlateRead]:
         """Return the plates of a picture of unknown scale: the whole, then closer and from farther off.
 
-        The other scales, up to eight passes more, are looked at only when the whole gives nothing that is
-        accepted. Raises BadFrame.
+        The other scales, up to ten passes more, are looked at only when the whole gives nothing that is
+        accepted; `closely` the closer ones always: small plates beside large ones. Raises BadFrame.
         """
         _check(image)
         height, width = image.shape[:2]
@@ -89,15 +90,22 @@ class PlateVision:
         fitting = min(self._detector.fitting_scale(whole), _MAX_SCALE)
         candidates = self._detector.find(image, whole, fitting)
         reads = self._read_all(image, candidates)
-        if any(read.reading.accepted for read in reads):
+        is_read = any(read.reading.accepted for read in reads)
+        if is_read and not closely:
             return reads
-        candidates = candidates + self._detector.find(image, whole, fitting / 2.5)
-        scale = fitting * 2
-        if scale <= 1:
-            tile = (math.ceil(self._detector.width_px / scale), math.ceil(self._detector.height_px / scale))
-            for region in tiles(whole, tile, math.ceil(_TILE_OVERLAP_PX / scale)):
-                candidates = candidates + self._detector.find(image, region, scale)
-        return self._read_all(image, distinct(candidates))
+        nearer = self._find_nearer(image, whole, 2 * fitting)
+        farther = [] if is_read else self._detector.find(image, whole, fitting / 2.5)
+        if not nearer and not farther:
+            return reads
+        return self._read_all(image, distinct(candidates + farther + nearer), most=_MOST_PLATES_CLOSELY)
+
+    def _find_nearer(self, image: Image, whole: Region, scale: float) -> list[Candidate]:
+        """Return what tiles seen at `scale` show; nothing where that would only enlarge."""
+        if scale > 1:
+            return []
+        tile = (math.ceil(self._detector.width_px / scale), math.ceil(self._detector.height_px / scale))
+        regions = tiles(whole, tile, math.ceil(_TILE_OVERLAP_PX / scale))
+        return [found for region in regions for found in self._detector.find(image, region, scale)]
 
     def read_crop(self, image: Image) -> PlateRead:
         """Return what stands on a cut-out plate; its corners are the picture's. Raises BadFrame.
@@ -124,8 +132,10 @@ class PlateVision:
         self._refiner.refine(grey, Candidate(corners=corners, score=1.0, two_rows=0.0))
         self.read_crop(grey)
 
-    def _read_all(self, image: Image, candidates: list[Candidate]) -> list[PlateRead]:
-        refined = [self._refiner.refine(image, candidate) for candidate in candidates[:_MAX_PLATES]]
+    def _read_all(
+        self, image: Image, candidates: list[Candidate], most: int = _MOST_PLATES
+    ) -> list[PlateRead]:
+        refined = [self._refiner.refine(image, candidate) for candidate in candidates[:most]]
         plate_from = self.manifest.refiner.plate_from
         plates = [c for c in distinct(refined) if c.score >= plate_from and _is_sound(c.corners)]
         reads = [_doubted_if_cut_off(self._read_plate(image, plate), image) for plate in plates]

@@ -137,21 +137,21 @@ def crowds(vision: PlateVision, folder: Path) -> None:
     for plate in labelled(folder):
         if plate.quad is not None:
             by_file.setdefault(plate.file, []).append(plate)
-    heading(
-        "Several vehicles in one picture", "light", "n", "found", "right", "accepted", "accepted and wrong"
-    )
-    for night in (False, True):
+    columns = ("light", "read as", "n", "found", "right", "accepted", "accepted and wrong")
+    heading("Several vehicles in one picture", *columns)
+    for night, closely in ((False, False), (False, True), (True, False), (True, True)):
         rng = np.random.default_rng(9)
         outcomes = []
         for _ in range(CROWDS):
             image, plates = crowd(folder, by_file, rng)
-            reads = vision.read_picture(darkened(image, rng) if night else image)
+            reads = vision.read_picture(darkened(image, rng) if night else image, closely=closely)
             outcomes += [(nearest(reads, plate), plate) for plate in plates]
         found = [(read, plate) for read, plate in outcomes if read is not None]
         right = [(read, plate) for read, plate in found if read.reading.text == plate.text]
         accepted = sum(read.reading.accepted for read, _ in found)
         line(
             "night" if night else "day",
+            "a file" if closely else "a frame",
             len(outcomes),
             interval(len(found), len(outcomes)),
             interval(len(right), len(outcomes)),
@@ -201,7 +201,7 @@ def negatives(vision: PlateVision, folder: Path) -> None:
     paths = [p for p in sorted((folder / "street").rglob("*.jpg")) if zlib.crc32(p.name.encode()) % 4 == 0]
     accepted = entries = 0
     for path in paths:
-        reads = vision.read_picture(picture(path))
+        reads = vision.read_picture(picture(path), closely=True)
         accepted += any(read.reading.accepted for read in reads)
         entries += len(reads)
     heading(

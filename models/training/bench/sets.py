@@ -112,7 +112,7 @@ def read_scenes(
     """Outcomes of the labelled plates, and the accepted reads where no label is."""
     outcomes, strangers = [], []
     for file in dict.fromkeys(plate.file for plate in plates):
-        reads = vision.read_picture(picture(folder / file))
+        reads = vision.read_picture(picture(folder / file), closely=True)
         free = list(reads)
         for plate in (plate for plate in plates if plate.file == file):
             read = nearest(free, plate)

@@ -26,7 +26,7 @@ def unseen(vision: PlateVision, folder: Path) -> None:
         accepted, wrong, n = 0, 0, 0
         for plate in of_set:
             for part in spoiled(picture(folder / plate.file), plate):
-                reads = [vision.read_crop(part)] if plate.quad is None else vision.read_picture(part)
+                reads = [vision.read_crop(part)] if plate.quad is None else vision.read_frame(part)
                 believed = [read for read in reads if read.reading.accepted and _is_of(read, plate)]
                 n += 1
                 accepted += bool(believed)
