@@ -126,7 +126,7 @@ def main() -> None:
         entries["refiner"] = entry_of(
             path,
             input={"shape": shape, "order": "BGR, four pixels folded", "integer": "pixel - 128"},
-            outputs="logits (plate, two rows); corners in parts of the patch, clockwise from top left",
+            outputs="logits (plate, two rows); corner places in parts of the patch, clockwise from top left",
             margin_x=refiner_patches.MARGIN_X,
             margin_y=refiner_patches.MARGIN_Y,
             trained_steps=step,
