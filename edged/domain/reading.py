@@ -75,14 +75,13 @@ def decide(
     and refuses; it never changes a character. Evidence whose kinds add up to less than `no_plate_below` is of
     something else than a plate and never accepted, nor is a text that is no kind's that the plate looks like.
     """
-    tops = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
+    likeliest = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
+    tops = _without_gaps(likeliest, evidence.slots, labels)
     text = "".join(labels[top] for top in tops)
     confidences = [slot[top] for slot, top in zip(evidence.slots, tops, strict=True)]
     confidence = min(confidences, default=0.0)
     fitting = kinds_of(text)
     kind = max(fitting or tuple(PlateKind), key=lambda k: evidence.kinds.get(k, 0.0))
-    # An empty slot between characters is a character that was not read.
-    gap = "" in [labels[top] for top in tops[: len(text)]]
     plate_probability = sum(evidence.kinds.values())
     looks_like_it = sum(evidence.kinds.get(k, 0.0) for k in fitting) >= _LOOKS_AGREE_FROM * plate_probability
     return Reading(
@@ -92,11 +91,25 @@ def decide(
         confidence=confidence,
         accepted=bool(fitting)
         and looks_like_it
-        and not gap
+        and tops == likeliest
         and text[1] != _HARDLY_ISSUED
         and confidence >= accept_from
         and plate_probability >= no_plate_below,
     )
+
+
+def _without_gaps(tops: list[int], slots: Sequence[Distribution], labels: Sequence[str]) -> list[int]:
+    """Return the labels with each empty one before the last character replaced by the likeliest character.
+
+    A character that is not to be seen leaves its slot empty. There is one all the same; this is the guess.
+    """
+    last = max((i for i, top in enumerate(tops) if labels[top]), default=-1)
+    return [
+        max((j for j, label in enumerate(labels) if label), key=slots[i].__getitem__)
+        if i < last and not labels[top]
+        else top
+        for i, top in enumerate(tops)
+    ]
 
 
 def fuse(evidence: Sequence[Evidence], sharpness: Sequence[float], *, dependence: float = 0.8) -> Evidence:

@@ -37,6 +37,8 @@ _LEGIBLE_FROM = 0.65
 _WORTH_ANOTHER_LOOK = 0.45
 # Rows that are at least this likely are tried; the surer reading is taken.
 _UNSURE_ROWS = 0.1
+# Twice the area of a plate's smallest corner triangle, px: flatter ones hold no characters.
+_SMALLEST_PX2 = 20.0
 # A plate nearer to the picture's edge than this part of its width may go on beyond it.
 _CUT_OFF_WITHIN = 0.02
 
@@ -135,7 +137,9 @@ class PlateVision:
     def _read_all(
         self, image: Image, candidates: list[Candidate], most: int = _MOST_PLATES
     ) -> list[PlateRead]:
-        refined = [self._refiner.refine(image, candidate) for candidate in candidates[:most]]
+        # Four corners on one line span no patch to look at.
+        sound = [candidate for candidate in candidates[:most] if _is_sound(candidate.corners)]
+        refined = [self._refiner.refine(image, candidate) for candidate in sound]
         plate_from = self.manifest.refiner.plate_from
         plates = [c for c in distinct(refined) if c.score >= plate_from and _is_sound(c.corners)]
         reads = [_doubted_if_cut_off(self._read_plate(image, plate), image) for plate in plates]
@@ -250,4 +254,4 @@ def _is_sound(corners: Corners) -> bool:
     sides = np.roll(corners, -1, axis=0) - corners
     after = np.roll(sides, -1, axis=0)
     turns = sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
-    return bool((turns > 0).all()) and float(np.linalg.norm(sides[0])) >= 12
+    return bool((turns >= _SMALLEST_PX2).all()) and float(np.linalg.norm(sides[0])) >= 12

@@ -76,10 +76,12 @@ def test_a_text_that_no_grammar_allows_is_never_accepted_and_never_changed() -> 
     assert not reading.accepted
 
 
-def test_a_gap_between_characters_is_a_character_not_read() -> None:
-    slots = (*sure_of("京A123", slots=5), *sure_of("", slots=1), *sure_of("45", slots=2))
-    reading = decide(Evidence(slots=slots, kinds=KINDS), labels=LABELS, accept_from=0.5)
-    assert reading.text == "京A12345"
+def test_a_character_that_is_not_to_be_seen_is_guessed_and_never_accepted() -> None:
+    hidden = tuple({"": 0.6, "7": 0.3}.get(label, 0.1 / (len(LABELS) - 2)) for label in LABELS)
+    slots = (*sure_of("京A12", slots=4), hidden, *sure_of("45", slots=2), *sure_of("", slots=1))
+    reading = decide(Evidence(slots=slots, kinds=KINDS), labels=LABELS, accept_from=0.2)
+    assert reading.text == "京A12745"
+    assert reading.characters[4] == reading.confidence == pytest.approx(0.3)
     assert not reading.accepted
 
 
