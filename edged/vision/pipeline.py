@@ -19,6 +19,8 @@ from edged.vision.rectifier import Corners, unstacked, widened, window
 from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
 from edged.vision.runtime import Model, Runtime
 
+# A plate that the detector is surer of than that it sees clearly; most of what is fainter is none.
+_CLEAR_FROM = 0.3
 _MOST_PLATES = 16
 _MOST_PLATES_CLOSELY = 48
 # Enlarging small pictures helps the detector up to here; beyond is mush.
@@ -83,21 +85,22 @@ class PlateVision:
     def read_picture(self, image: Image, *, closely: bool = False) -> list[PlateRead]:
         """Return the plates of a picture of unknown scale: the whole, then closer and from farther off.
 
-        The other scales, up to ten passes more, are looked at only when the whole gives nothing that is
-        accepted; `closely` the closer ones always: small plates beside large ones. Raises BadFrame.
+        What is faint and the other scales, up to ten passes more, are looked at only when the rest gives
+        nothing that is accepted; `closely` what is faint, and nearer looks, always: small plates beside large
+        ones. Raises BadFrame.
         """
         _check(image)
         height, width = image.shape[:2]
         whole = Region(left=0, top=0, right=width, bottom=height)
         fitting = min(self._detector.fitting_scale(whole), _MAX_SCALE)
         candidates = self._detector.find(image, whole, fitting)
-        reads = self._read_all(image, candidates)
+        reads = self._read_all(image, [c for c in candidates if closely or c.score >= _CLEAR_FROM])
         is_read = any(read.reading.accepted for read in reads)
         if is_read and not closely:
             return reads
         nearer = self._find_nearer(image, whole, 2 * fitting)
         farther = [] if is_read else self._detector.find(image, whole, fitting / 2.5)
-        if not nearer and not farther:
+        if closely and not nearer and not farther:
             return reads
         return self._read_all(image, distinct(candidates + farther + nearer), most=_MOST_PLATES_CLOSELY)
 
