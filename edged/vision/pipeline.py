@@ -43,6 +43,8 @@ _UNSURE_ROWS = 0.1
 _SMALLEST_PX2 = 20.0
 # A plate nearer to the picture's edge than this part of its width may go on beyond it.
 _CUT_OFF_WITHIN = 0.02
+# Wider than this part of the picture it is what the picture was cut out for, not a vehicle leaving the view.
+_CUT_OUT_FROM = 0.6
 
 
 class PlateVision:
@@ -236,8 +238,10 @@ def _check(image: Image) -> None:
 def _doubted_if_cut_off(read: PlateRead, image: Image) -> PlateRead:
     """Return the read, not accepted where the plate touches the picture's edge."""
     (height, width), corners = image.shape[:2], np.asarray(read.corners)
-    margin = _CUT_OFF_WITHIN * width_px(read.corners)
-    if (corners >= margin).all() and (corners <= np.subtract((width, height), margin)).all():
+    plate_px = width_px(read.corners)
+    margin = _CUT_OFF_WITHIN * plate_px
+    has_room = (corners >= margin).all() and (corners <= np.subtract((width, height), margin)).all()
+    if has_room or plate_px >= _CUT_OUT_FROM * width:
         return read
     return replace(read, reading=replace(read.reading, accepted=False), cut_off=True)
 

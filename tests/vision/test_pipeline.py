@@ -81,6 +81,13 @@ def test_a_plate_cut_off_by_the_pictures_edge_is_never_accepted(vision: PlateVis
         assert all(read.cut_off for read in reads)
 
 
+def test_a_cut_out_given_as_a_picture_is_not_cut_off(vision: PlateVision) -> None:
+    (read,) = vision.read_picture(cut_out("苏E73W26", 160))
+    assert read.reading.text == "苏E73W26"
+    assert read.reading.accepted
+    assert not read.cut_off
+
+
 @pytest.mark.parametrize("text", ["苏E73W26", "粤BD12345", "京A0006警"])
 @pytest.mark.parametrize("end", ["first", "last"])
 def test_a_cut_out_without_its_first_or_last_character_is_not_accepted(
