@@ -46,8 +46,14 @@ def _real(tensor: Any, data: Any, schema: Any) -> Array:
     return np.asarray((values - zero.reshape(along)) * scale.reshape(along), np.float32)
 
 
-def restore_units(net: nn.Module, path: Path) -> None:
-    """Fill a detector or refiner, whose layers are defined in the order in which they are used."""
+def begin_from(path: Path, net: nn.Module, pictures: Tensor) -> None:
+    """Give a detector or refiner an exported one's weights, ready to be trained on the like of `pictures`."""
+    _restore_units(net, path)
+    settle(net, pictures)
+
+
+def _restore_units(net: nn.Module, path: Path) -> None:
+    """Their layers are defined in the order in which they are used."""
     values = iter(constants(path))
     for layer in _layers(net):
         kernel, bias = torch.from_numpy(next(values)), torch.from_numpy(next(values))
@@ -75,6 +81,11 @@ def _fill(conv: nn.Conv2d, norm: nn.BatchNorm2d, kernel: Tensor, bias: Tensor) -
     norm.running_var.fill_(1 - norm.eps)  # type: ignore[union-attr, operator]
     norm.weight.data.fill_(1)
     norm.bias.data.copy_(bias)
+
+
+def _fill_dense(layer: nn.Linear, weight: Tensor, bias: Tensor) -> None:
+    layer.weight.data.copy_(weight)
+    layer.bias.data.copy_(bias)
 
 
 def shape_of(path: Path) -> Shape:
@@ -107,13 +118,11 @@ def restored_reader(path: Path) -> Reader:
     reader.look.weight.data.copy_(values.pop(0).permute(0, 3, 1, 2))
     reader.look.bias.data.copy_(values.pop(0))
     reader.look_where.data.copy_(values.pop(0)[0].T.reshape(reader.look_where.shape))
-    for name in ("whole", "kind", "shift", "slot", "label"):
-        if name == "shift":
-            reader.slot_shift.data.copy_(values.pop(0)[0])
-            continue
-        layer = getattr(reader, name)
-        layer.weight.data.copy_(values.pop(0))
-        layer.bias.data.copy_(values.pop(0))
+    for layer in (reader.whole, reader.kind):
+        _fill_dense(layer, values.pop(0), values.pop(0))
+    reader.slot_shift.data.copy_(values.pop(0)[0])
+    for layer in (reader.slot, reader.label):
+        _fill_dense(layer, values.pop(0), values.pop(0))
     return reader.eval()
 
 

@@ -11,7 +11,7 @@ import degrade
 import framing
 import numpy as np
 import numpy.typing as npt
-from plate_art import Cell, Picture, Rng, cells, size_mm
+from plate_art import TWO_ROWS, Cell, Picture, Rng, cells, size_mm
 
 Quad = npt.NDArray[np.float32]
 
@@ -22,7 +22,7 @@ def cut_short(shot: degrade.Shot, text: str, layout: str, rng: Rng) -> tuple[Pic
     So a plate looks at the picture's edge, and where its corners were found wrong.
     """
     boxes, width_mm = _boxes(layout, text, rng)
-    rows = 2 if layout in ("double", "small") else 1
+    rows = 2 if layout in TWO_ROWS else 1
     left, right = 0.0, 1.0
     if rng.random() < 0.6:
         right = (boxes[-1].x + float(rng.uniform(-0.1, 0.25)) * boxes[-1].width) / width_mm

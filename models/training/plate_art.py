@@ -25,6 +25,7 @@ AUTHORITIES: Final = "ABCDEFGHJKLMNOPQRSTUVWXYZ"
 SERIAL_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 DIGITS: Final = "0123456789"
 ENERGY_LETTERS: Final = "DABCEFGHJK"
+TWO_ROWS: Final = ("double", "small")  # layouts
 ALPHABET: Final = PROVINCES + AUTHORITIES + DIGITS + "警学挂港澳使领"
 
 _CHOICES: Final = {
@@ -133,7 +134,7 @@ def sample_plate(rng: Rng, kind: str | None = None) -> Plate:
         kind = _KIND_NAMES[int(np.searchsorted(_KIND_STEPS, rng.random() * _KIND_STEPS[-1]))]
     art = KINDS[kind]
     layout = _pick(art.layouts, rng)
-    rows = 2 if layout in ("double", "small") else 1
+    rows = 2 if layout in TWO_ROWS else 1
     text = sample_text(_pick(art.templates, rng), rng)
     return Plate(text=text, kind=kind, rows=rows, colour=_pick(art.colours, rng), layout=layout)
 

@@ -7,6 +7,7 @@ plate) and weights (N x 2: loss weight of the province and of the authority lett
 from __future__ import annotations
 
 import csv
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -18,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from carriers import is_held_out
 from hidden import covered, cut_short
-from plate_art import ALPHABET, KINDS, Glyphs, Picture, Rng, draw_plate, sample_plate
+from plate_art import ALPHABET, KINDS, TWO_ROWS, Glyphs, Picture, Rng, draw_plate, sample_plate
 
 SLOTS: Final = 8
 BLANK: Final = len(ALPHABET)
@@ -104,6 +105,7 @@ def real_sample(plate: RealPlate, picture: Picture, rng: Rng, hidden_share: floa
 
     On `hidden_share` of those with known corners a character is not to be seen, and their text lacks it.
     """
+    text = plate.text
     if plate.quad is None:
         window = _reframed_cutout(picture, rng)
     else:
@@ -112,21 +114,11 @@ def real_sample(plate: RealPlate, picture: Picture, rng: Rng, hidden_share: floa
         high = np.ceil(quad.max(axis=0) + 0.3 * np.ptp(quad[:, 0]) + 4).astype(int)
         near = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]])
         shot = degrade.Shot(picture=near, quad=quad - low.astype(np.float32))
-        text, layout = (
-            plate.text,
-            "double" if plate.rows == 2 else "long" if len(plate.text) == 8 else "single",
+        layout = "double" if plate.rows == 2 else "long" if len(plate.text) == 8 else "single"
+        window, text = _seen(
+            shot, text, layout, lambda shot: _real_filmed(shot, rng), rng, hidden_share=hidden_share
         )
-        hidden = rng.random() < hidden_share
-        if hidden and rng.random() < 0.5:
-            shot, text = covered(shot, text, layout, rng)
-            hidden = False
-        shot = _real_filmed(shot, rng)
-        if hidden:
-            window, text = cut_short(shot, text, layout, rng)
-        else:
-            window = _framed_window(shot, plate.rows, rng)
-        return Sample(window=window, text=text, kind=plate.kind, real=True)
-    return Sample(window=window, text=plate.text, kind=plate.kind, real=True)
+    return Sample(window=window, text=text, kind=plate.kind, real=True)
 
 
 def _real_filmed(shot: degrade.Shot, rng: Rng) -> degrade.Shot:
@@ -184,21 +176,39 @@ def synthetic_sample(
     flat = degrade.weathered(draw_plate(plate, rng, glyphs, px_per_mm=0.5), rng)
     # A two-row plate shows its characters about as large at two thirds of the width.
     shot = degrade.placed(flat, plate_width_px(rng) * (0.8 if plate.rows == 2 else 1.0), rng)
-    text, hidden = plate.text, rng.random() < hidden_share
-    if hidden and rng.random() < 0.5:
-        shot, text = covered(shot, text, plate.layout, rng)
-        hidden = False
-    strength = _film_strength(shot.quad)
-    picture = degrade.filmed(degrade.exposed(shot.picture, rng), rng, strength)
-    shot = degrade.Shot(picture=picture, quad=shot.quad)
     if rng.random() < mistaken_share:
-        window = _framed_window(shot, 3 - plate.rows, rng)
+        window = _framed_window(_filmed(shot, rng), 3 - plate.rows, rng)
         return Sample(window=window, text="", kind=None)
-    if hidden:
-        window, text = cut_short(shot, text, plate.layout, rng)
-    else:
-        window = _framed_window(shot, plate.rows, rng)
+    window, text = _seen(
+        shot, plate.text, plate.layout, lambda shot: _filmed(shot, rng), rng, hidden_share=hidden_share
+    )
     return Sample(window=window, text=text, kind=plate.kind)
+
+
+def _filmed(shot: degrade.Shot, rng: Rng) -> degrade.Shot:
+    picture = degrade.filmed(degrade.exposed(shot.picture, rng), rng, _film_strength(shot.quad))
+    return degrade.Shot(picture=picture, quad=shot.quad)
+
+
+def _seen(
+    shot: degrade.Shot,
+    text: str,
+    layout: str,
+    filmed: Callable[[degrade.Shot], degrade.Shot],
+    rng: Rng,
+    *,
+    hidden_share: float,
+) -> tuple[Picture, str]:
+    """The filmed plate's window and what can be seen of its text: `hidden_share` lack a character."""
+    rows = 2 if layout in TWO_ROWS else 1
+    hidden = rng.random() < hidden_share
+    if hidden and rng.random() < 0.5:
+        shot, text = covered(shot, text, layout, rng)
+        return _framed_window(filmed(shot), rows, rng), text
+    shot = filmed(shot)
+    if hidden:
+        return cut_short(shot, text, layout, rng)
+    return _framed_window(shot, rows, rng), text
 
 
 def _film_strength(quad: npt.NDArray[np.float32]) -> float:

@@ -128,19 +128,11 @@ def train(config: dict[str, Any], out: Path, start: Path | None) -> None:
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
     if start is not None:
-        begin_from(start, net, detector_net.folded(pool.images[:64], detector_net.DETECTOR_FOLD))
+        seen = detector_net.folded(pool.images[:64], detector_net.DETECTOR_FOLD)
+        committed.begin_from(start, net, seen)
     learn(net, config, out, loss_of_batch)
     for worker in workers:
         worker.terminate()
-
-
-def begin_from(start: Path, net: detector_net.Detector, pictures: Tensor) -> None:
-    """Take the weights of a state dict (.pt) or of an exported detector."""
-    if start.suffix == ".tflite":
-        committed.restore_units(net, start)
-        committed.settle(net, pictures)
-    else:
-        net.load_state_dict(torch.load(start, weights_only=True))
 
 
 def main() -> None:

@@ -134,8 +134,8 @@ def train(config: dict[str, Any], out: Path, start: Path | None) -> None:
     while int(pool.written) < config["pool_before_start"]:
         time.sleep(0.5)
     if start is not None:
-        committed.restore_units(net, start)
-        committed.settle(net, detector_net.folded(pool.patches[:512], detector_net.REFINER_FOLD))
+        seen = detector_net.folded(pool.patches[:512], detector_net.REFINER_FOLD)
+        committed.begin_from(start, net, seen)
     learn(net, config, out, loss_of_batch)
     worker.terminate()
 
