@@ -18,6 +18,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from accuracy import accuracy
 from conditions import burst, crowds, far, negatives
+from kinds import kinds
 from rates import rates
 from speed import latency, memory, runtimes
 from unseen import unseen
@@ -31,6 +32,7 @@ SECTIONS: Final = {
     "far": far,
     "crowds": crowds,
     "unseen": unseen,
+    "kinds": kinds,
     "negatives": negatives,
     "rates": rates,
     "latency": latency,
