@@ -73,7 +73,7 @@ def decide(
 
     A plate with the authority letter O is never accepted: people look at it. The grammar chooses among kinds
     and refuses; it never changes a character. Evidence whose kinds add up to less than `no_plate_below` is of
-    something else than a plate and never accepted, nor is a text that is no kind's that the plate looks like.
+    something else than a plate and never accepted, nor is a text of kinds that the plate does not look like.
     """
     likeliest = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
     tops = _without_gaps(likeliest, evidence.slots, labels)

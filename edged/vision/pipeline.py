@@ -19,8 +19,9 @@ from edged.vision.rectifier import Corners, unstacked, widened, window
 from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
 from edged.vision.runtime import Model, Runtime
 
-# A plate that the detector is surer of than that it sees clearly; most of what is fainter is none.
+# The detector's score from which a candidate is clear; most of the fainter ones are no plates.
 _CLEAR_FROM = 0.3
+# Candidates of a picture that are looked at, the best first: of a frame, which is in a hurry, and of a file.
 _MOST_PLATES = 16
 _MOST_PLATES_CLOSELY = 48
 # Enlarging small pictures helps the detector up to here; beyond is mush.
@@ -87,24 +88,26 @@ class PlateVision:
     def read_picture(self, image: Image, *, closely: bool = False) -> list[PlateRead]:
         """Return the plates of a picture of unknown scale: the whole, then closer and from farther off.
 
-        What is faint and the other scales, up to ten passes more, are looked at only when the rest gives
-        nothing that is accepted; `closely` what is faint, and nearer looks, always: small plates beside large
-        ones. Raises BadFrame.
+        Faint candidates and the other scales, up to ten passes more, are looked at only when the clear ones
+        give nothing that is accepted; `closely` what is faint or shows only nearer is looked at always: small
+        plates beside large ones. Raises BadFrame.
         """
         _check(image)
         height, width = image.shape[:2]
         whole = Region(left=0, top=0, right=width, bottom=height)
         fitting = min(self._detector.fitting_scale(whole), _MAX_SCALE)
         candidates = self._detector.find(image, whole, fitting)
-        reads = self._read_all(image, [c for c in candidates if closely or c.score >= _CLEAR_FROM])
-        is_read = any(read.reading.accepted for read in reads)
-        if is_read and not closely:
+        if closely:
+            candidates = distinct(candidates + self._find_nearer(image, whole, 2 * fitting))
+            reads = self._read_all(image, candidates, most=_MOST_PLATES_CLOSELY)
+        else:
+            reads = self._read_all(image, [c for c in candidates if c.score >= _CLEAR_FROM])
+        if any(read.reading.accepted for read in reads):
             return reads
-        nearer = self._find_nearer(image, whole, 2 * fitting)
-        farther = [] if is_read else self._detector.find(image, whole, fitting / 2.5)
-        if closely and not nearer and not farther:
-            return reads
-        return self._read_all(image, distinct(candidates + farther + nearer), most=_MOST_PLATES_CLOSELY)
+        if not closely:
+            candidates = candidates + self._find_nearer(image, whole, 2 * fitting)
+        candidates = candidates + self._detector.find(image, whole, fitting / 2.5)
+        return self._read_all(image, distinct(candidates), most=_MOST_PLATES_CLOSELY)
 
     def _find_nearer(self, image: Image, whole: Region, scale: float) -> list[Candidate]:
         """Return what tiles seen at `scale` show; nothing where that would only enlarge."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -115,9 +116,8 @@ def real_sample(plate: RealPlate, picture: Picture, rng: Rng, hidden_share: floa
         near = np.ascontiguousarray(picture[low[1] : high[1], low[0] : high[0]])
         shot = degrade.Shot(picture=near, quad=quad - low.astype(np.float32))
         layout = "double" if plate.rows == 2 else "long" if len(plate.text) == 8 else "single"
-        window, text = _seen(
-            shot, text, layout, lambda shot: _real_filmed(shot, rng), rng, hidden_share=hidden_share
-        )
+        filmed = partial(_real_filmed, rng=rng)
+        window, text = _seen(shot, text, layout, filmed, rng, hidden_share=hidden_share)
     return Sample(window=window, text=text, kind=plate.kind, real=True)
 
 
@@ -179,9 +179,8 @@ def synthetic_sample(
     if rng.random() < mistaken_share:
         window = _framed_window(_filmed(shot, rng), 3 - plate.rows, rng)
         return Sample(window=window, text="", kind=None)
-    window, text = _seen(
-        shot, plate.text, plate.layout, lambda shot: _filmed(shot, rng), rng, hidden_share=hidden_share
-    )
+    filmed = partial(_filmed, rng=rng)
+    window, text = _seen(shot, plate.text, plate.layout, filmed, rng, hidden_share=hidden_share)
     return Sample(window=window, text=text, kind=plate.kind)
 
 

@@ -81,6 +81,20 @@ def test_a_plate_cut_off_by_the_pictures_edge_is_never_accepted(vision: PlateVis
         assert all(read.cut_off for read in reads)
 
 
+def test_a_small_plate_beside_a_large_one_is_found_by_looking_closely(vision: PlateVision) -> None:
+    frame = street(1920, 1080)
+    for text, width_px, left, top in (("苏E73W26", 200, 300, 700), ("浙C65P41", 32, 1500, 300)):
+        frame[top - width_px : top + width_px, left - width_px : left + 2 * width_px] = (60, 40, 40)
+        plate = cut_out(text, width_px)
+        frame[top : top + plate.shape[0], left : left + width_px] = plate
+    frame = cv2.GaussianBlur(frame, (0, 0), 0.7)
+    assert [read.reading.text for read in vision.read_picture(frame)] == ["苏E73W26"]
+    assert {read.reading.text for read in vision.read_picture(frame, closely=True)} == {
+        "苏E73W26",
+        "浙C65P41",
+    }
+
+
 def test_a_cut_out_given_as_a_picture_is_not_cut_off(vision: PlateVision) -> None:
     (read,) = vision.read_picture(cut_out("苏E73W26", 160))
     assert read.reading.text == "苏E73W26"
