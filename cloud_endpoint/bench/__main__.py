@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from cloud_endpoint.errors import CloudError, ConfigError
+from cloud_endpoint.base.errors import CloudError, ConfigError
 
 CityFolder = Annotated[
     Path | None,

@@ -11,15 +11,15 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from sqlalchemy import select
 
-from cloud_endpoint.access import Role, authenticate
-from cloud_endpoint.api.app import CONFIG_VARIABLE, create_app
-from cloud_endpoint.api.context import Service, TerminalToken
-from cloud_endpoint.api.terminals import OrderIdPath
-from cloud_endpoint.database import writing
-from cloud_endpoint.messages import OrderAnswer, PrePaymentOrder
-from cloud_endpoint.orders import Order, answer
-from cloud_endpoint.settings import load_settings
-from cloud_endpoint.tables import order_events, orders
+from cloud_endpoint.access.credentials import Role, authenticate
+from cloud_endpoint.base.settings import load_settings
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.database.tables import order_events, orders
+from cloud_endpoint.ordering.messages import OrderAnswer, PrePaymentOrder
+from cloud_endpoint.ordering.orders import Order, answer
+from cloud_endpoint.web.app import CONFIG_VARIABLE, create_app
+from cloud_endpoint.web.context import Service, TerminalToken
+from cloud_endpoint.web.routes.terminals import OrderIdPath
 
 router = APIRouter(prefix="/bench")
 _numbers = itertools.count(1000 + os.getpid() * 1_000_000)

@@ -5,11 +5,11 @@ from dataclasses import dataclass
 
 from sqlalchemy import Engine, text
 
-from cloud_endpoint.access import Role, add_credential
+from cloud_endpoint.access.credentials import Role, add_credential
+from cloud_endpoint.base.ids import fingerprint
 from cloud_endpoint.bench.load import json_request
-from cloud_endpoint.database import writing
-from cloud_endpoint.ids import fingerprint
-from cloud_endpoint.registry import RegistryFile, load_registry
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.street.registry import RegistryFile, load_registry
 
 BERTHS_PER_SITE = 10_000
 

@@ -14,14 +14,14 @@ from rich.console import Console
 from rich.table import Table
 from sqlalchemy import Engine
 
+from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.bench import crash, fleet, growth, storm
 from cloud_endpoint.bench.city import City, build, checks
 from cloud_endpoint.bench.load import json_request, percentile
 from cloud_endpoint.bench.postgres import private_cluster
 from cloud_endpoint.bench.serving import PG_OPTIONS, answered, served
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import open_engine
-from cloud_endpoint.schema import migrate
+from cloud_endpoint.database.engine import open_engine
+from cloud_endpoint.database.schema import migrate
 
 ROUNDS = 3
 CHECKS = 2000

@@ -10,12 +10,12 @@ from pathlib import Path
 
 from sqlalchemy import Engine, select
 
+from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.bench.city import City, checks
 from cloud_endpoint.bench.load import read_answer
 from cloud_endpoint.bench.postgres import Cluster
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import reading
-from cloud_endpoint.tables import order_events, orders
+from cloud_endpoint.database.engine import reading
+from cloud_endpoint.database.tables import order_events, orders
 
 CONNECTIONS = 8
 TIMEOUT_S = 30

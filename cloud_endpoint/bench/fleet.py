@@ -8,11 +8,11 @@ from typing import Any
 
 from sqlalchemy import Engine, text
 
+from cloud_endpoint.base.clock import system_clock
+from cloud_endpoint.base.ids import fingerprint
 from cloud_endpoint.bench.load import fire, request
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import writing
-from cloud_endpoint.ids import fingerprint
-from cloud_endpoint.registry import RegistryFile, load_registry
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.street.registry import RegistryFile, load_registry
 
 SITES = 8
 EVENTS_PER_VISIT = 3

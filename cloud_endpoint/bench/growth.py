@@ -14,12 +14,12 @@ from pathlib import Path
 from rich.console import Console
 from sqlalchemy import Engine, text
 
+from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.bench.city import City, build, checks
 from cloud_endpoint.bench.postgres import kept_cluster, private_cluster
 from cloud_endpoint.bench.serving import PG_OPTIONS, BenchFailed, answered, served
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import open_engine, writing
-from cloud_endpoint.schema import migrate
+from cloud_endpoint.database.engine import open_engine, writing
+from cloud_endpoint.database.schema import migrate
 
 ROUNDS = 3
 CHECKS = 1000  # of each city in a round; each round meets other berths

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from cloud_endpoint.errors import CloudError
+from cloud_endpoint.base.errors import CloudError
 
 _NOT_INSTALLED = "PostgreSQL is not installed: apt-get install postgresql"
 

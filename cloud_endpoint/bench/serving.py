@@ -12,10 +12,10 @@ from contextlib import contextmanager
 
 import requests
 
-from cloud_endpoint.api.app import KEEP_ALIVE_S
+from cloud_endpoint.base.errors import CloudError
 from cloud_endpoint.bench.load import Shot, fire
 from cloud_endpoint.bench.postgres import Cluster
-from cloud_endpoint.errors import CloudError
+from cloud_endpoint.web.app import KEEP_ALIVE_S
 
 WORKERS = 2
 CONNECTIONS = 16

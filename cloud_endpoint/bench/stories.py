@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 
 from cloud_endpoint.bench.town import Seen, Town, mistyped, new_plate, read
-from cloud_endpoint.order_states import OrderState
+from cloud_endpoint.ordering.states import OrderState
 
 CAPTURE_S = (1.5, 6.0)  # a pull and a burst, over 4G
 SYNC_S = (0.5, 6.0)  # until a drive-in and its reading are at the cloud

@@ -16,8 +16,8 @@ from cloud_endpoint.bench.fleet import EVENTS_PER_VISIT, batch, enrol
 from cloud_endpoint.bench.load import percentile, read_answer
 from cloud_endpoint.bench.postgres import private_cluster
 from cloud_endpoint.bench.serving import PG_OPTIONS, BenchFailed, served
-from cloud_endpoint.database import open_engine, reading
-from cloud_endpoint.schema import migrate
+from cloud_endpoint.database.engine import open_engine, reading
+from cloud_endpoint.database.schema import migrate
 from edged.domain.delivery import backoff_s
 
 VISITS = 4

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cloud_endpoint.errors import ConfigError
+from cloud_endpoint.base.errors import ConfigError
 from edged.domain.plate import PROVINCES
 
 LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"

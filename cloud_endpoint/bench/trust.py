@@ -14,11 +14,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from cloud_endpoint.base.check_rules import Rules
 from cloud_endpoint.bench import trust_decisions
 from cloud_endpoint.bench.stories import Tally, story
 from cloud_endpoint.bench.town import Reader, Town, measured_reader
 from cloud_endpoint.bench.trust_service import ServiceWorld
-from cloud_endpoint.checking import Rules
 
 TARGETS = {
     "wrong_confirmations": "0",

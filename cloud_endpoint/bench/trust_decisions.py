@@ -2,11 +2,13 @@
 
 import random
 
+from cloud_endpoint.base.check_rules import Rules
+from cloud_endpoint.base.settings import OrderSettings
 from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
-from cloud_endpoint.checking import Claim, Decision, Rules, Sight, decide
-from cloud_endpoint.order_states import OrderEvent, OrderState, step
-from cloud_endpoint.settings import OrderSettings
+from cloud_endpoint.ordering.decide import Claim, Decision, decide
+from cloud_endpoint.ordering.states import OrderEvent, OrderState, step
+from cloud_endpoint.poles.visits import Sight
 
 NOW_MS = 10**9
 TIMES = OrderSettings()

@@ -7,20 +7,20 @@ from typing import Any, Self
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from cloud_endpoint.access import Role, add_credential
+from cloud_endpoint.access.credentials import Role, add_credential
+from cloud_endpoint.base.clock import from_ms
+from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
-from cloud_endpoint.calls import poles, terminals
-from cloud_endpoint.clock import from_ms
-from cloud_endpoint.clockwork import due_orders
-from cloud_endpoint.database import open_engine, writing
-from cloud_endpoint.enrolment import issue_code
-from cloud_endpoint.messages import BerthNumberAcquisition, OrderAnswer, PrePaymentOrder
-from cloud_endpoint.order_states import OrderState
-from cloud_endpoint.registry import RegistryFile, load_registry
-from cloud_endpoint.schema import migrate
-from cloud_endpoint.service import Cloud
-from cloud_endpoint.settings import CloudSettings
+from cloud_endpoint.clockwork.loop import look_at_due_orders
+from cloud_endpoint.database.engine import open_engine, writing
+from cloud_endpoint.database.schema import migrate
+from cloud_endpoint.ordering.messages import BerthNumberAcquisition, OrderAnswer, PrePaymentOrder
+from cloud_endpoint.ordering.states import OrderState
+from cloud_endpoint.poles.enrolment import issue_code
+from cloud_endpoint.street.registry import RegistryFile, load_registry
+from cloud_endpoint.web.calls import poles, terminals
 from edged.wire import EnrolmentRequest, ReadingView, Snapshot, SyncAnswer, SyncRequest
 from edged.wire.signing import signed
 
@@ -116,7 +116,7 @@ class ServiceWorld:
 
     def _look(self, order_id: str, berth_no: str, visit_id: str, seen: Seen) -> OrderAnswer:
         """The pole answers what it is asked, with this reading; returns where the order stands then."""
-        due_orders(self._cloud)
+        look_at_due_orders(self._cloud)
         self._answer_requests(berth_no, visit_id, seen)
         return terminals.view(self._cloud, self._terminal, order_id)
 

@@ -5,7 +5,7 @@ the file can come from the environment, e.g. EDGED_CLOUD_DATABASE_URL, EDGED_CLO
 
 ```sh
 export EDGED_CLOUD_DATABASE_URL=sqlite:////tmp/cloud.db EDGED_CLOUD_SERVER_PORT=8080
-edged-cloud load berths.toml              # sites and berths; see `cloud_endpoint.registry` for the file
+edged-cloud load berths.toml              # sites and berths; see `cloud_endpoint.street.registry`
 edged-cloud enrol --device-id pole-1 --site demo     # prints the one-time code, alone on stdout
 edged-cloud terminal add --site demo --name app      # prints the bearer token, alone on stdout
 edged-cloud operator add --site demo --name desk     # prints the operator's bearer token
@@ -41,18 +41,20 @@ from typing import Annotated
 
 import typer
 
-from cloud_endpoint import enrolment, registry, schema
-from cloud_endpoint.api.app import serve as run_server
-from cloud_endpoint.calls.operators import pull_snapshot
+from cloud_endpoint.base.clock import system_clock
+from cloud_endpoint.base.errors import CloudError, Problem
+from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.base.settings import load_settings
 from cloud_endpoint.cli.berths import berth
 from cloud_endpoint.cli.credentials import operator, terminal
 from cloud_endpoint.cli.options import BerthNumber, Config, Site, explained, opened
 from cloud_endpoint.cli.records import audit, data
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import open_engine, writing
-from cloud_endpoint.errors import CloudError, Problem
-from cloud_endpoint.service import Cloud
-from cloud_endpoint.settings import load_settings
+from cloud_endpoint.database import schema
+from cloud_endpoint.database.engine import open_engine, writing
+from cloud_endpoint.poles import enrolment
+from cloud_endpoint.street import registry
+from cloud_endpoint.web.app import serve as run_server
+from cloud_endpoint.web.calls.operators import pull_snapshot
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The parking cloud endpoint.")
 app.add_typer(terminal, name="terminal")

@@ -4,10 +4,10 @@ from typing import Annotated
 
 import typer
 
-from cloud_endpoint import berth_changes
+from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.cli.options import BerthNumber, Config, Site, opened
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import writing
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.street import berth_changes
 
 berth = typer.Typer(no_args_is_help=True, help="Berths that change their number, pole or service.")
 

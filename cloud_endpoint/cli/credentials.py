@@ -6,10 +6,10 @@ from typing import Annotated
 
 import typer
 
-from cloud_endpoint import access
+from cloud_endpoint.access import credentials
+from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.cli.options import Config, Name, Site, opened
-from cloud_endpoint.clock import system_clock
-from cloud_endpoint.database import writing
+from cloud_endpoint.database.engine import writing
 
 terminal = typer.Typer(no_args_is_help=True, help="Credentials of the apps that drivers order with.")
 operator = typer.Typer(no_args_is_help=True, help="Credentials of the people who run the street.")
@@ -23,7 +23,7 @@ def terminal_add(
     config: Config = None,
 ) -> None:
     """Print the bearer token of a new terminal; the signing secret goes to stderr. Both are shown once."""
-    secret = _add_credential(config, site, access.Role.TERMINAL, name, webhook_url)
+    secret = _add_credential(config, site, credentials.Role.TERMINAL, name, webhook_url)
     print(f"signing secret of webhooks and payment callbacks: {secret}", file=sys.stderr)
 
 
@@ -32,23 +32,23 @@ def terminal_revoke(name: Name, config: Config = None) -> None:
     """End a credential of a terminal or an operator."""
     _, engine = opened(config)
     with writing(engine) as connection:
-        access.revoke_credential(connection, name, system_clock())
+        credentials.revoke_credential(connection, name, system_clock())
 
 
 @operator.command("add")
 def operator_add(site: Site, name: Name, config: Config = None) -> None:
     """Print the bearer token of a new operator; it is shown once."""
-    _add_credential(config, site, access.Role.OPERATOR, name)
+    _add_credential(config, site, credentials.Role.OPERATOR, name)
 
 
 operator.command("revoke")(terminal_revoke)
 
 
 def _add_credential(
-    config: Path | None, site: str, role: access.Role, name: str, webhook_url: str | None = None
+    config: Path | None, site: str, role: credentials.Role, name: str, webhook_url: str | None = None
 ) -> str:
     _, engine = opened(config)
     with writing(engine) as connection:
-        token, secret = access.add_credential(connection, site, role, name, system_clock(), webhook_url)
+        token, secret = credentials.add_credential(connection, site, role, name, system_clock(), webhook_url)
     print(token)
     return secret

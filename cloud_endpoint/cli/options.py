@@ -8,10 +8,10 @@ from typing import Annotated
 import typer
 from sqlalchemy import Engine
 
-from cloud_endpoint import schema
-from cloud_endpoint.database import open_engine
-from cloud_endpoint.errors import ConfigError, DatabaseUnavailable
-from cloud_endpoint.settings import CloudSettings, load_settings
+from cloud_endpoint.base.errors import ConfigError, DatabaseUnavailable
+from cloud_endpoint.base.settings import CloudSettings, load_settings
+from cloud_endpoint.database import schema
+from cloud_endpoint.database.engine import open_engine
 
 Config = Annotated[
     Path | None,

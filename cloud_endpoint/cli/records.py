@@ -7,13 +7,13 @@ from typing import Annotated
 import typer
 from sqlalchemy import Connection, select
 
-from cloud_endpoint import audit as audit_log
-from cloud_endpoint import forgetting, retention
+from cloud_endpoint.base.clock import from_ms, system_clock
+from cloud_endpoint.base.errors import ConfigError
 from cloud_endpoint.cli.options import Config, Site, opened
-from cloud_endpoint.clock import from_ms, system_clock
-from cloud_endpoint.database import reading
-from cloud_endpoint.errors import ConfigError
-from cloud_endpoint.tables import sites
+from cloud_endpoint.database.engine import reading
+from cloud_endpoint.database.tables import sites
+from cloud_endpoint.records import audit as audit_log
+from cloud_endpoint.records import forgetting, retention
 from edged.domain.plate import normalise
 
 data = typer.Typer(no_args_is_help=True, help="Data that is no longer needed goes.")

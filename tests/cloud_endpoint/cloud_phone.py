@@ -6,9 +6,9 @@ import requests
 from cloud_street import POLE_CODE, SITE, Street
 from sqlalchemy import insert
 
-from cloud_endpoint.database import writing
-from cloud_endpoint.ids import fingerprint
-from cloud_endpoint.tables import credentials
+from cloud_endpoint.base.ids import fingerprint
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.database.tables import credentials
 
 PAGE_TOKEN = "page.0123456789abcdef"
 

@@ -7,9 +7,9 @@ import requests
 from cloud_pole import Pole, ShiftedClock
 from sqlalchemy import select
 
-from cloud_endpoint.database import reading, writing
-from cloud_endpoint.enrolment import issue_code
-from cloud_endpoint.service import Cloud
+from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.poles.enrolment import issue_code
 
 SITE = "demo"
 POLE_CODE = "P1-7Q4K"

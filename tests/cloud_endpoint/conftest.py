@@ -13,14 +13,14 @@ from cloud_street import SITE, Street, registry_of
 from fastapi import FastAPI
 from sqlalchemy import delete
 
-from cloud_endpoint.access import Role, add_credential
-from cloud_endpoint.api.app import create_app
+from cloud_endpoint.access.credentials import Role, add_credential
+from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.bench.postgres import PostgresMissing, private_cluster
-from cloud_endpoint.database import open_engine, writing
-from cloud_endpoint.registry import RegistryFile, load_registry
-from cloud_endpoint.schema import migrate
-from cloud_endpoint.settings import CloudSettings
-from cloud_endpoint.tables import metadata
+from cloud_endpoint.database.engine import open_engine, writing
+from cloud_endpoint.database.schema import migrate
+from cloud_endpoint.database.tables import metadata
+from cloud_endpoint.street.registry import RegistryFile, load_registry
+from cloud_endpoint.web.app import create_app
 from tests.waiting import until
 
 # A shared machine may stall for seconds; what is tested here is not speed.

@@ -11,7 +11,7 @@ import numpy as np
 from conditions import Rng, filmed, frames_of
 from sets import Labelled, heading, labelled, line, nearest, picture
 
-from cloud_endpoint.checking import Rules
+from cloud_endpoint.base.check_rules import Rules
 from edged.domain.reading import PlateRead, fuse_burst
 from edged.vision.pipeline import PlateVision
 

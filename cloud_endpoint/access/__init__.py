@@ -1,0 +1,1 @@
+"""Who may ask: bearer tokens of terminals, operators and poles; signatures of calls in both directions."""

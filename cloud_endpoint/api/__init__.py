@@ -1,1 +1,0 @@
-"""The HTTP API: `app.create_app` builds it, `app.serve` runs it."""

@@ -1,0 +1,1 @@
+"""What is done without a request: due orders, pulls, pictures, webhooks."""

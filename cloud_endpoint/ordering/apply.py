@@ -1,0 +1,260 @@
+"""The plate check at work: orders are decided when they come in, and when the pole has looked again.
+
+Only this module writes what `decide` decided. An order's row is locked first, then the berth's
+hold: everywhere in this order, so that two of them never wait for each other.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from http import HTTPStatus
+from typing import Any
+
+from sqlalchemy import Connection, select
+
+from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.engine import padded
+from cloud_endpoint.database.tables import ORDER_WATCHED
+from cloud_endpoint.database.tables import orders as orders_table
+from cloud_endpoint.ordering import holds, orders, review_queue, webhooks
+from cloud_endpoint.ordering.decide import Claim, Decision, decide
+from cloud_endpoint.ordering.orders import NEVER_MS, Order, advance
+from cloud_endpoint.ordering.states import OrderEvent, OrderState
+from cloud_endpoint.poles import captures
+from cloud_endpoint.poles.berth_sight import Scene, scene_of
+from cloud_endpoint.poles.visits import Sight
+
+# News of a berth decide its orders at once. These looks are for news that a dying worker left undecided.
+CONFIRMED_LOOK_MS = 5 * 60_000
+WATCHED = (OrderState.PENDING, OrderState.REVIEW, OrderState.CONFIRMED)
+
+
+def resolve(
+    connection: Connection,
+    order: Order,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    fresh: Sight | None = None,
+    captured: bool = False,
+) -> Order:
+    """Look at an order that is watched again; `fresh` is what a requested picture shows.
+
+    `captured` counts an answered request, whatever it showed. `order` is locked.
+    """
+    after = _resolve(connection, order, settings, now_ms, fresh=fresh, captured=captured)
+    webhooks.queue(connection, order, after, settings, now_ms)
+    return after
+
+
+def _resolve(
+    connection: Connection,
+    order: Order,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    fresh: Sight | None,
+    captured: bool,
+) -> Order:
+    if order.state not in WATCHED:
+        return order
+    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    if order.state is OrderState.CONFIRMED:
+        return _watch(connection, order, scene, now_ms)
+    if order.state is OrderState.PENDING and now_ms >= order.expires_ms:
+        return orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
+    if captured:
+        order = replace(order, captures=order.captures + 1)
+    # A picture of another visit than the current one is history.
+    if fresh is not None and scene.sight is not None and fresh.visit_id == scene.sight.visit_id:
+        scene = Scene(berth=scene.berth, sight=fresh)
+    on_its_way = captures.on_its_way(connection, order)
+    if order.state is OrderState.REVIEW:
+        return _look_on(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
+    return judge(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
+
+
+def quiet_until(
+    order: Order, scene: Scene, settings: CloudSettings, now_ms: int, *, on_its_way: bool
+) -> int | None:
+    """Return when a watched order is looked at next if there is no news for it, None if there is."""
+    same_vehicle = order.visit_id == (scene.sight.visit_id if scene.sight else None)
+    if order.state is OrderState.CONFIRMED:
+        assert order.hold_until_ms is not None
+        next_ms = min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS)
+        return next_ms if same_vehicle and now_ms < order.hold_until_ms else None
+    decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
+    if order.state is OrderState.REVIEW:
+        news = same_vehicle and (decision.event is OrderEvent.MATCH or not on_its_way)
+        return None if news else _next_review_look(order, settings, now_ms)
+    if now_ms >= order.expires_ms or not same_vehicle or decision.recapture:
+        return None
+    waits_on = (decision.event, decision.reason) == (OrderEvent.WAIT, order.reason)
+    return _next_pending_look(order, settings, now_ms) if waits_on else None
+
+
+def judge(
+    connection: Connection,
+    order: Order,
+    scene: Scene,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    on_its_way: bool,
+) -> Order:
+    """Decide a submitted or pending order by what is seen in its berth, and store it. `order` is locked."""
+    decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
+    changes: dict[str, Any] = {"visit_id": scene.sight.visit_id if scene.sight else None}
+    if decision.event is OrderEvent.MATCH:
+        held = _held(connection, order, scene, settings, now_ms)
+        if held is None:
+            decision = Decision(event=OrderEvent.WAIT, reason=holds.why_held(connection, order))
+        else:
+            changes |= held
+    if decision.event is OrderEvent.MISMATCH:
+        changes["modifications"] = order.modifications + 1
+    if decision.event is OrderEvent.WAIT:
+        changes["due_ms"] = _next_pending_look(order, settings, now_ms)
+    if decision.recapture:
+        _ask(connection, order, scene, settings, now_ms)
+    if decision.event is OrderEvent.WAIT and (order.state, order.reason) == (
+        OrderState.PENDING,
+        decision.reason,
+    ):
+        return orders.save(connection, replace(order, **changes))  # no news: not worth a line
+    if decision.event in (OrderEvent.DOUBT, OrderEvent.GIVE_UP):
+        changes["due_ms"] = _next_review_look(order, settings, now_ms)
+    order = orders.save(
+        connection, advance(order, decision.event, now_ms=now_ms, reason=decision.reason, **changes)
+    )
+    if order.state is OrderState.REVIEW:
+        review_queue.open_review(connection, order, kind="check", reason=decision.reason, now_ms=now_ms)
+    return order
+
+
+def _decide(
+    order: Order, scene: Scene, settings: CloudSettings, now_ms: int, *, on_its_way: bool
+) -> Decision:
+    assert order.plate is not None  # a submitted order has one
+    claim = Claim(
+        plate=order.plate,
+        captures=order.captures,
+        capture_on_its_way=on_its_way,
+        modifications=order.modifications,
+    )
+    return decide(claim, scene.sight, now_ms=now_ms, rules=settings.check.rules())
+
+
+def _held(
+    connection: Connection, order: Order, scene: Scene, settings: CloudSettings, now_ms: int
+) -> dict[str, Any] | None:
+    """Take the hold; returns what changes in the order, None when another order has it."""
+    until_ms = now_ms + round(settings.orders.hold_s * 1000)
+    if not holds.take(connection, order, scene, until_ms, now_ms):
+        return None
+    return {"hold_until_ms": until_ms, "due_ms": min(until_ms, now_ms + CONFIRMED_LOOK_MS)}
+
+
+def _ask(connection: Connection, order: Order, scene: Scene, settings: CloudSettings, now_ms: int) -> None:
+    captures.ask(
+        connection, order, scene.berth, submission=order.submissions, now_ms=now_ms, poles=settings.poles
+    )
+
+
+def _next_review_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
+    due_ms = now_ms + round(settings.orders.review_look_s * 1000)
+    return due_ms if due_ms < order.expires_ms else NEVER_MS
+
+
+def _look_on(
+    connection: Connection,
+    order: Order,
+    scene: Scene,
+    settings: CloudSettings,
+    now_ms: int,
+    *,
+    on_its_way: bool,
+) -> Order:
+    """While an order waits for an operator the pole looks on; a match takes it out of the queue again.
+
+    Nothing else than a match is decided here: what is doubtful is a human's now.
+    """
+    if scene.sight is not None and scene.sight.visit_id == order.visit_id:
+        if _decide(order, scene, settings, now_ms, on_its_way=on_its_way).event is OrderEvent.MATCH:
+            held = _held(connection, order, scene, settings, now_ms)
+            if held is not None:
+                reason = "a later picture shows the ordered plate"
+                review_queue.settle(connection, order, decision="matched", reason=reason, now_ms=now_ms)
+                matched = advance(order, OrderEvent.MATCH, now_ms=now_ms, reason="equal_later", **held)
+                return orders.save(connection, matched)
+        if order.due_ms <= now_ms and not on_its_way:
+            _ask(connection, order, scene, settings, now_ms)
+    if order.due_ms <= now_ms:
+        order = replace(order, due_ms=_next_review_look(order, settings, now_ms))
+    return orders.save(connection, order)
+
+
+def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
+    """Without any news an order is looked at the more rarely, the longer it has waited."""
+    waited_ms = now_ms - (order.submitted_ms or now_ms)
+    wait_ms = max(round(settings.orders.look_again_s * 1000), waited_ms // 4)
+    return min(order.expires_ms, now_ms + wait_ms)
+
+
+def approve(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+    """Confirm an order after review; raises Problem when the car is gone or another order holds the berth."""
+    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+        raise _cannot_approve("vehicle-left", "the vehicle of this order has left the berth")
+    held = _held(connection, order, scene, settings, now_ms)
+    if held is None:
+        raise _cannot_approve("berth-held", "another order holds the berth for this vehicle")
+    approved = advance(order, OrderEvent.APPROVE, now_ms=now_ms, reason="approved", **held)
+    return orders.save(connection, approved)
+
+
+def _cannot_approve(slug: str, detail: str) -> Problem:
+    return Problem(
+        slug, HTTPStatus.CONFLICT, detail, field="review_id", remedy="refuse the order, with this reason"
+    )
+
+
+def _watch(connection: Connection, order: Order, scene: Scene, now_ms: int) -> Order:
+    """A confirmed order ends when the vehicle leaves or nobody pays in time."""
+    assert order.hold_until_ms is not None
+    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+        changed = advance(order, OrderEvent.LEAVE, now_ms=now_ms, reason="vehicle_left")
+    elif now_ms >= order.hold_until_ms:
+        changed = advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="unpaid")
+    else:
+        changed = replace(order, due_ms=min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS))
+    return orders.save(connection, changed)
+
+
+def cancel(connection: Connection, order: Order, now_ms: int) -> Order:
+    """End an order that is not paid, and its review; raises IllegalEvent. `order` is locked."""
+    cancelled = advance(order, OrderEvent.CANCEL, now_ms=now_ms, reason="cancelled_by_driver")
+    if order.state is OrderState.REVIEW:
+        reason = "the driver cancelled the order"
+        review_queue.settle(connection, order, decision="withdrawn", reason=reason, now_ms=now_ms)
+    return orders.save(connection, cancelled)
+
+
+def expire(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+    """Do what is due for an order by the clock alone. `order` is locked."""
+    if order.state in WATCHED:
+        return resolve(connection, order, settings, now_ms)
+    if now_ms < order.expires_ms:
+        return order
+    expired = orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
+    webhooks.queue(connection, order, expired, settings, now_ms)
+    return expired
+
+
+def open_orders(connection: Connection, site_id: str, berth_ids: Iterable[str]) -> list[str]:
+    """Return the ids of the orders that wait for, or hold, one of these berths."""
+    o = orders_table.c
+    rows = connection.execute(
+        select(o.order_id).where(o.site_id == site_id, o.berth_id.in_(padded(berth_ids)), ORDER_WATCHED)
+    )
+    return list(rows.scalars())

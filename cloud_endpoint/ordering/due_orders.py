@@ -1,0 +1,62 @@
+"""Orders whose time has come. Most have no news: those cost one query and one update for all of them."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, exists, select, update
+
+from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.tables import CAPTURE_ASKED, ORDER_OPEN, berths, captures, visits
+from cloud_endpoint.database.tables import orders as orders_table
+from cloud_endpoint.ordering import apply, orders
+from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, latest_visit, scene_in
+
+AT_ONCE = 200
+
+
+def look(connection: Connection, settings: CloudSettings, now_ms: int) -> int:
+    """Do what the clock demands of orders: expiry, the next look; returns how many were due."""
+    due = connection.execute(_due(), {"now_ms": now_ms}).all()
+    later, news = [], []
+    for row in due:
+        values = row._mapping
+        order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
+        until_ms = None
+        if order.state in apply.WATCHED:
+            scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
+            until_ms = apply.quiet_until(order, scene, settings, now_ms, on_its_way=row.on_its_way)
+        if until_ms is None:
+            news.append(order)
+        else:
+            later.append({"of_site": order.site_id, "of_order": order.order_id, "until_ms": until_ms})
+    if later:
+        connection.execute(_POSTPONE, later)
+    for order in news:
+        apply.expire(connection, order, settings, now_ms)
+    return len(due)
+
+
+@cache
+def _due() -> Any:
+    o, b, v, c = orders_table.c, berths.c, visits.c, captures.c
+    asked = exists().where(
+        c.site_id == o.site_id, c.order_id == o.order_id, c.submission == o.submissions, CAPTURE_ASKED
+    )
+    return (
+        select(*orders_table.c, *SCENE_COLUMNS.values(), asked.label("on_its_way"))
+        .select_from(orders_table)
+        .outerjoin(berths, (b.site_id == o.site_id) & (b.berth_id == o.berth_id))
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
+        .where(ORDER_OPEN, o.due_ms <= bindparam("now_ms"))
+        .order_by(o.due_ms)
+        .limit(AT_ONCE)
+        .with_for_update(skip_locked=True, of=orders_table)
+    )
+
+
+_POSTPONE = (
+    update(orders_table)
+    .where(orders_table.c.site_id == bindparam("of_site"), orders_table.c.order_id == bindparam("of_order"))
+    .values(due_ms=bindparam("until_ms"))
+)

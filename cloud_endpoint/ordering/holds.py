@@ -1,0 +1,70 @@
+"""The hold on a berth: of two drivers racing for one vehicle exactly one gets it."""
+
+from functools import cache
+from typing import Any
+
+from sqlalchemy import Connection, bindparam, or_, select
+
+from cloud_endpoint.database.engine import insert_of
+from cloud_endpoint.database.tables import holds, orders
+from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering.states import OrderState
+from cloud_endpoint.poles.berth_sight import Scene
+
+
+def take(connection: Connection, order: Order, scene: Scene, until_ms: int, now_ms: int) -> bool:
+    """Hold the berth for the order; False when another order holds it for the same vehicle."""
+    assert scene.sight is not None  # only a match holds
+    values = _values(order, scene.berth.berth_id, scene.sight.visit_id, until_ms, now_ms)
+    # Not rowcount: the driver does not report it for INSERT.
+    return connection.execute(_take_hold(connection.dialect.name), values).first() is not None
+
+
+def prolong(connection: Connection, order: Order, until_ms: int, now_ms: int) -> None:
+    """Hold the berth for a paid order, longer or again; whoever got it meanwhile keeps it."""
+    h = holds.c
+    this = (h.site_id == order.site_id) & (h.berth_id == order.berth_id)
+    others = (h.order_id != order.order_id) & (h.until_ms > now_ms)
+    if connection.execute(select(h.order_id).where(this, others).with_for_update()).first() is None:
+        values = _values(order, order.berth_id, order.visit_id, until_ms, now_ms)
+        connection.execute(_take_hold(connection.dialect.name), values)
+
+
+def why_held(connection: Connection, order: Order) -> str:
+    """Return why the vehicle that an order is for can't be held for it: the reason to tell."""
+    h, o = holds.c, orders.c
+    holder = (
+        select(o.state)
+        .join(holds, (h.site_id == o.site_id) & (h.order_id == o.order_id))
+        .where(h.site_id == order.site_id, h.berth_id == order.berth_id)
+    )
+    paid = connection.execute(holder).scalar() == OrderState.PAID
+    return "already_paid" if paid else "berth_held"
+
+
+def _values(
+    order: Order, berth_id: str | None, visit_id: str | None, until_ms: int, now_ms: int
+) -> dict[str, Any]:
+    return {
+        "site_id": order.site_id,
+        "berth_id": berth_id,
+        "order_id": order.order_id,
+        "visit_id": visit_id,
+        "until_ms": until_ms,
+        "now_ms": now_ms,
+    }
+
+
+@cache
+def _take_hold(dialect: str) -> Any:
+    statement = insert_of(dialect, holds)
+    new = statement.excluded
+    return statement.on_conflict_do_update(
+        index_elements=["site_id", "berth_id"],
+        set_={"order_id": new.order_id, "visit_id": new.visit_id, "until_ms": new.until_ms},
+        where=or_(
+            holds.c.until_ms <= bindparam("now_ms"),
+            holds.c.order_id == new.order_id,
+            holds.c.visit_id != new.visit_id,
+        ),
+    ).returning(holds.c.order_id)

@@ -1,0 +1,35 @@
+"""How often one account, one phone and one zone may order: the bound on anybody who searches."""
+
+from http import HTTPStatus
+
+from sqlalchemy import Connection
+
+from cloud_endpoint.base.clock import HOUR_MS
+from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.tables import counters
+
+
+def charge(
+    connection: Connection, site_id: str, scope: str, name: str, *, most: int, window_ms: int, now_ms: int
+) -> None:
+    """Count one use of a window that begins at multiples of `window_ms`; raises Problem beyond `most`."""
+    window = now_ms - now_ms % window_ms
+    statement = insert(connection, counters).values(
+        site_id=site_id, scope=scope, name=name, window_ms=window, count=1
+    )
+    count = connection.execute(
+        statement.on_conflict_do_update(
+            index_elements=["site_id", "scope", "name", "window_ms"],
+            set_={"count": counters.c.count + 1},
+        ).returning(counters.c.count)
+    ).scalar_one()
+    if count > most:
+        raise Problem(
+            "too-many-orders",
+            HTTPStatus.TOO_MANY_REQUESTS,
+            f"more than {most} orders for this {scope} in {window_ms // HOUR_MS} h",
+            field={"account": "account_id", "client": "client_id"}.get(scope, "place"),
+            remedy="wait, or ask the operator",
+            retry_after_s=(window + window_ms - now_ms + 999) // 1000,
+        )

@@ -1,0 +1,111 @@
+"""What a terminal learns without asking: instructions that followed later, pushed, signed and retried."""
+
+import json
+import logging
+from typing import Any
+
+import requests
+from sqlalchemy import Connection, Engine, literal, select, update
+
+from cloud_endpoint.access.signatures import sign
+from cloud_endpoint.base.clock import Clock, from_ms
+from cloud_endpoint.base.ids import new_id
+from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.engine import writing
+from cloud_endpoint.database.tables import WEBHOOK_WAITING, credentials, webhooks
+from cloud_endpoint.ordering.orders import Order, answer
+from cloud_endpoint.ordering.states import INSTRUCTIONS
+
+log = logging.getLogger(__name__)
+
+TIMEOUT_S = 5
+MOST_ATTEMPTS = 12  # the last after about 2 h
+LONGEST_WAIT_MS = 30 * 60_000
+
+
+def queue(connection: Connection, before: Order, after: Order, settings: CloudSettings, now_ms: int) -> None:
+    """Queue a webhook if the instruction changed and the terminal has a URL."""
+    if INSTRUCTIONS[before.state] == INSTRUCTIONS[after.state] and before.state == after.state:
+        return
+    webhook_id = new_id("hook")
+    body = {
+        "webhook_id": webhook_id,
+        "number": after.changes,  # increases by order: an older one that comes late can be dropped
+        "sent_at": from_ms(now_ms).isoformat(),
+        "order": answer(after, settings).model_dump(mode="json"),
+    }
+    c = credentials.c
+    row = {
+        "site_id": literal(after.site_id),
+        "webhook_id": literal(webhook_id),
+        "credential_id": c.credential_id,
+        "order_id": literal(after.order_id),
+        "body": literal(body, webhooks.c.body.type),
+        "created_ms": literal(now_ms),
+        "due_ms": literal(now_ms),
+        "attempts": literal(0),
+        "state": literal("waiting"),
+    }
+    connection.execute(
+        webhooks.insert().from_select(
+            list(row),
+            select(*row.values()).where(
+                c.credential_id == after.credential_id, c.webhook_url.is_not(None), c.revoked_ms.is_(None)
+            ),
+        )
+    )
+
+
+def claim(connection: Connection, most: int, now_ms: int) -> list[Any]:
+    """Return webhooks to deliver now; each comes back by itself after a while."""
+    w, c = webhooks.c, credentials.c
+    due = connection.execute(
+        select(webhooks, c.webhook_url, c.signing_secret)
+        .join(credentials, c.credential_id == w.credential_id)
+        .where(WEBHOOK_WAITING, w.due_ms <= now_ms)
+        .order_by(w.due_ms)
+        .limit(most)
+        .with_for_update(skip_locked=True, of=webhooks)
+    ).all()
+    for row in due:
+        wait_ms = min(LONGEST_WAIT_MS, 2000 * 2**row.attempts)
+        last = row.attempts + 1 >= MOST_ATTEMPTS
+        connection.execute(
+            update(webhooks)
+            .where(w.site_id == row.site_id, w.webhook_id == row.webhook_id)
+            .values(
+                attempts=row.attempts + 1,
+                due_ms=now_ms + TIMEOUT_S * 1000 + wait_ms,
+                state="given_up" if last else "waiting",
+            )
+        )
+    return list(due)
+
+
+def deliver(engine: Engine, clock: Clock, row: Any) -> bool:
+    """Send one webhook; any 2xx ends it."""
+    body = json.dumps(row.body, ensure_ascii=False).encode()
+    try:
+        response = requests.post(
+            row.webhook_url,
+            data=body,
+            headers={
+                "Content-Type": "application/json",
+                "Edged-Signature": sign(body, row.signing_secret, clock() // 1000),
+            },
+            timeout=TIMEOUT_S,
+            allow_redirects=False,
+        )
+    except requests.RequestException as exc:
+        log.warning("webhook %s of order %s: %s", row.webhook_id, row.order_id, type(exc).__name__)
+        return False
+    if not 200 <= response.status_code < 300:
+        log.warning("webhook %s of order %s: HTTP %s", row.webhook_id, row.order_id, response.status_code)
+        return False
+    with writing(engine) as connection:
+        connection.execute(
+            update(webhooks)
+            .where(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)
+            .values(state="delivered")
+        )
+    return True

@@ -1,0 +1,1 @@
+"""What poles report and show: enrolment, events, visits, pictures."""

@@ -1,0 +1,228 @@
+"""Fresh pictures on request: asked of a pole, by pull or on its next sync, and judged when they come.
+
+A snapshot counts only if the pole that owns the berth signed it, for our nonce, now, and from a
+picture taken just before. Anything else is a failed capture, never a reading.
+"""
+
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from sqlalchemy import Connection, select, update
+
+from cloud_endpoint.base.clock import from_ms, to_ms
+from cloud_endpoint.base.ids import new_id
+from cloud_endpoint.base.settings import PoleSettings
+from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.tables import CAPTURE_ASKED, berths, captures, devices, readings, visits
+from cloud_endpoint.poles.ingest import visit_of, write_visit
+from cloud_endpoint.poles.visits import Sight, Visit, with_reading
+from edged.wire import BerthState, CaptureRequest, Snapshot
+from edged.wire.signing import verify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trust:
+    """What a snapshot must show: who signed it, for which berth and nonce, and how old it may be."""
+
+    device_id: str
+    public_key: str
+    berth_no: str
+    nonce: str
+    max_clock_skew_ms: int
+    picture_max_age_ms: int | None  # None: the latest picture is asked for, however old
+
+
+def refusal(snapshot: Snapshot, trust: Trust, now_ms: int) -> str | None:
+    """Return why `snapshot` must not be believed, None when it may."""
+    if snapshot.nonce != trust.nonce:
+        return "answers another nonce: a replay"
+    if snapshot.device_id != trust.device_id:
+        return f"made by {snapshot.device_id}, asked of {trust.device_id}"
+    if snapshot.berth_no != trust.berth_no:
+        return f"shows berth {snapshot.berth_no}, asked for {trust.berth_no}"
+    if not verify(snapshot, Ed25519PublicKey.from_public_bytes(bytes.fromhex(trust.public_key))):
+        return "signature does not fit the key of the enrolment"
+    signed_ms = to_ms(snapshot.signed_at)
+    if abs(signed_ms - now_ms) > trust.max_clock_skew_ms:
+        return f"signed {(now_ms - signed_ms) / 1000:.0f} s ago by the pole's clock; check its time sync"
+    if trust.picture_max_age_ms is not None and snapshot.captured_at is not None:
+        age_ms = signed_ms - to_ms(snapshot.captured_at)
+        if not -1000 <= age_ms <= trust.picture_max_age_ms:
+            return f"shows a picture of {age_ms / 1000:.0f} s before, a new one was asked for"
+    elif trust.picture_max_age_ms is not None and snapshot.reading is not None:
+        return "does not say when its picture was taken"
+    return None
+
+
+def ask(
+    connection: Connection,
+    order: Any,
+    berth: Any,
+    *,
+    submission: int,
+    now_ms: int,
+    poles: PoleSettings,
+) -> bool:
+    """Ask the berth's pole for a new picture; returns False when no pole watches the berth."""
+    pole = connection.execute(
+        select(devices.c.snapshot_url).where(
+            devices.c.device_id == berth.device_id, devices.c.site_id == order.site_id
+        )
+    ).one_or_none()
+    if pole is None:
+        return False
+    expires_ms = now_ms + round(poles.capture_lifetime_s * 1000)
+    connection.execute(
+        captures.insert().values(
+            site_id=order.site_id,
+            request_id=new_id("cap"),
+            device_id=berth.device_id,
+            berth_id=berth.berth_id,
+            berth_no=berth.berth_no,
+            order_id=order.order_id,
+            submission=submission,
+            nonce=secrets.token_hex(16),
+            state="asked",
+            created_ms=now_ms,
+            expires_ms=expires_ms,
+            # Behind NAT there is nothing to pull; it is due again when it has expired unanswered.
+            due_ms=now_ms if pole.snapshot_url else expires_ms,
+            attempts=0,
+        )
+    )
+    return True
+
+
+def on_its_way(connection: Connection, order: Any) -> bool:
+    """Tell whether a picture for the order's latest submission is still to come."""
+    c = captures.c
+    found = connection.execute(
+        select(c.request_id).where(
+            c.site_id == order.site_id,
+            c.order_id == order.order_id,
+            c.submission == order.submissions,
+            CAPTURE_ASKED,
+        )
+    )
+    return found.first() is not None
+
+
+def carried(connection: Connection, site_id: str, device_id: str, now_ms: int) -> tuple[CaptureRequest, ...]:
+    """Return the requests for a pole's sync answer: all of a pole that cannot be pulled.
+
+    One that can be gets those that a pull has failed to bring.
+    """
+    c = captures.c
+    rows = connection.execute(
+        select(c.request_id, c.berth_no, c.nonce, c.expires_ms)
+        .join(devices, devices.c.device_id == c.device_id)
+        .where(
+            c.site_id == site_id,
+            c.device_id == device_id,
+            CAPTURE_ASKED,
+            c.expires_ms > now_ms,
+            devices.c.snapshot_url.is_(None) | (c.attempts > 0),
+        )
+        .order_by(c.created_ms)
+        .limit(32)
+    )
+    return tuple(
+        CaptureRequest(
+            request_id=row.request_id,
+            berth_no=row.berth_no,
+            nonce=row.nonce,
+            expires_at=from_ms(row.expires_ms),
+        )
+        for row in rows
+    )
+
+
+def close(connection: Connection, capture: Any, state: str, error: str | None = None) -> bool:
+    """Take a capture out of the queue; False when another worker or the pole itself was first."""
+    c = captures.c
+    result = connection.execute(
+        update(captures)
+        .where(c.site_id == capture.site_id, c.request_id == capture.request_id, CAPTURE_ASKED)
+        .values(state=state, error=error[:300] if error else None)
+    )
+    return bool(result.rowcount)
+
+
+def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int) -> Sight | None:
+    """Store what a believed snapshot shows; returns the vehicle it saw, None for an empty berth.
+
+    An unaccepted reading is kept in the history but does not displace what the pole sent before.
+    """
+    if snapshot.state == BerthState.VACANT:
+        _found_vacant(connection, capture, now_ms)
+    if snapshot.state != BerthState.OCCUPIED or snapshot.visit_id is None:
+        return None
+    reading = snapshot.reading
+    captured_ms = to_ms(snapshot.captured_at) if snapshot.captured_at else now_ms
+    v = visits.c
+    row = connection.execute(
+        select(visits).where(v.site_id == capture.site_id, v.visit_id == snapshot.visit_id)
+    ).mappings()
+    found = row.one_or_none()
+    if found is not None and (found["device_id"], found["berth_id"]) != (
+        capture.device_id,
+        capture.berth_id,
+    ):
+        return None
+    visit = visit_of(found) if found is not None else _first_seen(capture, snapshot.visit_id, now_ms)
+    if reading is not None:
+        values: dict[str, Any] = {
+            "plate": reading.plate,
+            "plate_kind": reading.plate_kind.value if reading.plate_kind else None,
+            "accepted": reading.accepted,
+            "captured_ms": captured_ms,
+            "evidence_sha256": snapshot.evidence_sha256,
+        }
+        connection.execute(
+            insert(connection, readings)
+            .values(
+                site_id=capture.site_id,
+                visit_id=snapshot.visit_id,
+                reading_id=capture.request_id,
+                source="snapshot",
+                characters=list(reading.characters),
+                received_ms=now_ms,
+                **values,
+            )
+            .on_conflict_do_nothing()
+        )
+        if reading.accepted or visit.captured_ms is None:
+            visit = with_reading(visit, characters=reading.characters, **values)
+    write_visit(connection, capture.site_id, visit)
+    if visit.ended_ms is not None:
+        return None
+    return Sight(
+        visit_id=snapshot.visit_id,
+        seen_ms=visit.seen_ms,
+        plate=reading.plate if reading else None,
+        characters=reading.characters if reading else (),
+        accepted=reading.accepted if reading else False,
+        captured_ms=captured_ms,
+        fresh=True,
+    )
+
+
+def _found_vacant(connection: Connection, capture: Any, now_ms: int) -> None:
+    """Note that the pole has just looked: a visit that it told of before has ended, whatever we heard."""
+    b = berths.c
+    connection.execute(
+        update(berths)
+        .where(
+            b.site_id == capture.site_id,
+            b.berth_id == capture.berth_id,
+            b.device_id == capture.device_id,
+            b.state != BerthState.FAULT.value,  # the end of an outage is the sync's to tell
+        )
+        .values(state=BerthState.VACANT.value, state_ms=now_ms)
+    )
+
+
+def _first_seen(capture: Any, visit_id: str, now_ms: int) -> Visit:
+    return Visit(visit_id=visit_id, berth_id=capture.berth_id, device_id=capture.device_id, seen_ms=now_ms)

@@ -1,0 +1,90 @@
+"""Boxes get their credentials: an operator prints a one-time code, a technician types it at the pole.
+
+A new enrolment under a known device id replaces the box: the old token and key end, history stays.
+"""
+
+from http import HTTPStatus
+
+from sqlalchemy import Connection, select, update
+
+from cloud_endpoint.base.errors import ConfigError, Problem
+from cloud_endpoint.base.ids import fingerprint, new_code, new_token
+from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.tables import devices, enrolment_codes, sites
+from cloud_endpoint.records import audit
+from cloud_endpoint.street import berth_changes
+from edged.wire import EnrolmentAnswer, EnrolmentRequest
+
+
+def issue_code(connection: Connection, site_id: str, device_id: str, *, now_ms: int, lifetime_ms: int) -> str:
+    """Return a one-time code for a pole of a loaded site; raises ConfigError."""
+    if connection.execute(select(sites.c.site_id).where(sites.c.site_id == site_id)).first() is None:
+        raise ConfigError(f"unknown site {site_id!r}; load it first: edged-cloud load FILE")
+    known = connection.execute(select(devices.c.site_id).where(devices.c.device_id == device_id)).scalar()
+    if known not in (None, site_id):
+        raise ConfigError(f"device {device_id!r} belongs to site {known!r}; choose another device id")
+    code = new_code()
+    connection.execute(
+        enrolment_codes.insert().values(
+            code_sha256=fingerprint(code),
+            site_id=site_id,
+            device_id=device_id,
+            expires_ms=now_ms + lifetime_ms,
+        )
+    )
+    audit.append(connection, site_id, actor="cli", action="enrolment_code", subject=device_id, now_ms=now_ms)
+    return code
+
+
+def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> EnrolmentAnswer:
+    """Trade the code for credentials; raises Problem."""
+    code = enrolment_codes.c
+    site_id = connection.execute(
+        update(enrolment_codes)
+        .where(
+            code.code_sha256 == fingerprint(request.code.strip().upper()),
+            code.device_id == request.device_id,
+            code.used_ms.is_(None),
+            code.expires_ms > now_ms,
+        )
+        .values(used_ms=now_ms)
+        .returning(code.site_id)
+    ).scalar()
+    if site_id is None:
+        raise Problem(
+            "enrolment-code-refused",
+            HTTPStatus.FORBIDDEN,
+            "the code is unknown, used, expired, or was printed for another device",
+            field="code",
+            remedy="print a new one: edged-cloud enrol --device-id ID --site SITE",
+        )
+    foreign = berth_changes.adopt(connection, site_id, request.device_id, request.berths, now_ms)
+    if foreign:
+        raise Problem(
+            "berth-of-another-pole",
+            HTTPStatus.CONFLICT,
+            f"registered for another pole: {', '.join(foreign)}",
+            field="berths",
+            remedy="correct the berth numbers at the pole, or move the berths: edged-cloud load FILE",
+        )
+    token = new_token()
+    row = {
+        "site_id": site_id,
+        "token_sha256": fingerprint(token),
+        "public_key": request.public_key,
+        "snapshot_url": request.snapshot_url.rstrip("/") if request.snapshot_url else None,
+        "snapshot_token": request.snapshot_token,
+        "enrolled_ms": now_ms,
+    }
+    statement = insert(connection, devices).values(device_id=request.device_id, **row)
+    connection.execute(statement.on_conflict_do_update(index_elements=["device_id"], set_=row))
+    audit.append(
+        connection,
+        site_id,
+        actor=request.device_id,
+        action="enrolled",
+        subject=request.device_id,
+        now_ms=now_ms,
+        public_key=request.public_key,
+    )
+    return EnrolmentAnswer(device_id=request.device_id, site_id=site_id, token=token)

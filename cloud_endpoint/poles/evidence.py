@@ -1,0 +1,65 @@
+"""Evidence pictures: named by their hash, kept in the database so that each worker sees them."""
+
+import hashlib
+from http import HTTPStatus
+
+from sqlalchemy import Connection, delete, select
+
+from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.tables import evidence, wanted_pictures
+
+
+def store(
+    connection: Connection, site_id: str, device_id: str, sha256: str, body: bytes, now_ms: int
+) -> None:
+    """Keep a JPEG picture; raises Problem when it is none or not the one it claims to be."""
+    if hashlib.sha256(body).hexdigest() != sha256:
+        raise Problem(
+            "evidence-hash",
+            HTTPStatus.CONFLICT,
+            "the picture does not have this SHA-256",
+            field="sha256",
+            remedy="send the file again, whole",
+        )
+    if not body.startswith(b"\xff\xd8"):
+        raise Problem(
+            "evidence-format",
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "not a JPEG picture",
+            field="body",
+            remedy="send image/jpeg",
+        )
+    connection.execute(
+        insert(connection, evidence)
+        .values(site_id=site_id, sha256=sha256, device_id=device_id, received_ms=now_ms, body=body)
+        .on_conflict_do_nothing()
+    )
+    connection.execute(
+        delete(wanted_pictures).where(
+            wanted_pictures.c.site_id == site_id, wanted_pictures.c.sha256 == sha256
+        )
+    )
+
+
+def wanted(connection: Connection, site_id: str, device_id: str) -> tuple[str, ...]:
+    """Return the hashes of pictures that a pole shall upload with its sync."""
+    w = wanted_pictures.c
+    rows = connection.execute(
+        select(w.sha256).where(w.site_id == site_id, w.device_id == device_id).order_by(w.sha256).limit(8)
+    )
+    return tuple(rows.scalars())
+
+
+def body(connection: Connection, site_id: str, sha256: str | None) -> bytes:
+    """Return a stored picture; raises Problem."""
+    e = evidence.c
+    found = connection.execute(select(e.body).where(e.site_id == site_id, e.sha256 == sha256)).scalar()
+    if found is None:
+        raise Problem(
+            "picture-missing",
+            HTTPStatus.NOT_FOUND,
+            "the picture is not here: still at the pole, or its time of keeping is over",
+            remedy="wait for the pole's next sync",
+        )
+    return bytes(found)

@@ -1,0 +1,54 @@
+"""What a pole says of itself and of its berths with each sync."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import Connection, update
+
+from cloud_endpoint.base.clock import to_ms
+from cloud_endpoint.database.tables import berths, devices
+from cloud_endpoint.poles.event_placement import Watched
+from cloud_endpoint.street import outages
+from edged.wire import BerthState, SyncRequest
+
+
+def write_status(
+    connection: Connection,
+    site_id: str,
+    device_id: str,
+    request: SyncRequest,
+    watched: Iterable[Watched],
+    now_ms: int,
+) -> set[str]:
+    """Store health, clock and berth states; returns the berths whose state changed."""
+    connection.execute(
+        update(devices)
+        .where(devices.c.device_id == device_id)
+        .values(
+            last_sync_ms=now_ms,
+            clock_offset_ms=now_ms - to_ms(request.sent_at),
+            clock_synced=request.clock_synced,
+            software_version=_storable(request.software_version)[:64],
+            health=request.health.status,
+            problems=[_storable(problem) for problem in request.health.problems],
+        )
+    )
+    own = {item.current_no: item for item in watched if item.current_device_id == device_id}
+    touched = set()
+    for status in request.berths:
+        berth = own.get(status.berth_no)
+        if berth is None or berth.state == status.state:
+            continue
+        if berth.state == BerthState.FAULT and berth.state_ms is not None:
+            outages.ended(connection, site_id, device_id, berth.state_ms, now_ms, berth_id=berth.berth_id)
+        connection.execute(
+            update(berths)
+            .where(berths.c.site_id == site_id, berths.c.berth_id == berth.berth_id)
+            .values(state=status.state.value, state_ms=now_ms)
+        )
+        touched.add(berth.berth_id)
+    return touched
+
+
+def _storable(text: str) -> str:
+    """Without what no database takes: NUL characters and halves of surrogate pairs."""
+    return text.replace("\0", "").encode(errors="replace").decode()

@@ -1,0 +1,97 @@
+"""Visits folded from events, pure: events may come late, twice or out of order.
+
+The result does not depend on the order of arrival: the drive-in says when a visit began, the drive-out
+when it ended, and the reading with the latest picture is the one that counts.
+"""
+
+from dataclasses import dataclass, replace
+
+from edged.wire import DriveIn, DriveOut, Reading
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """One vehicle in one berth, as far as it has been reported; times in ms of UTC."""
+
+    visit_id: str
+    berth_id: str
+    device_id: str
+    seen_ms: int  # drive-in, or the first that was heard of it
+    started_ms: int | None = None
+    start_cause: str | None = None
+    ended_ms: int | None = None
+    end_cause: str | None = None
+    plate: str | None = None
+    plate_kind: str | None = None
+    characters: tuple[float, ...] = ()
+    accepted: bool = False
+    captured_ms: int | None = None
+    evidence_sha256: str | None = None
+
+
+def fold(visit: Visit, event: DriveIn | DriveOut | Reading, observed_ms: int, captured_ms: int) -> Visit:
+    """Return the visit with one more event; `captured_ms` is only used for a reading."""
+    if visit.started_ms is None and not isinstance(event, DriveIn):
+        visit = replace(visit, seen_ms=min(visit.seen_ms, observed_ms))
+    match event:
+        case DriveIn():
+            if visit.started_ms is not None and visit.started_ms <= observed_ms:
+                return visit
+            return replace(visit, seen_ms=observed_ms, started_ms=observed_ms, start_cause=event.cause.value)
+        case DriveOut():
+            if visit.ended_ms is not None and visit.ended_ms >= observed_ms:
+                return visit
+            return replace(visit, ended_ms=observed_ms, end_cause=event.cause.value)
+        case Reading():
+            return with_reading(
+                visit,
+                plate=event.plate,
+                plate_kind=event.plate_kind.value if event.plate_kind else None,
+                characters=event.characters,
+                accepted=event.accepted,
+                captured_ms=captured_ms,
+                evidence_sha256=event.evidence_sha256,
+            )
+
+
+def with_reading(
+    visit: Visit,
+    *,
+    plate: str | None,
+    plate_kind: str | None,
+    characters: tuple[float, ...],
+    accepted: bool,
+    captured_ms: int,
+    evidence_sha256: str | None,
+) -> Visit:
+    """Return the visit with this reading, unless it already has one of a later picture."""
+    if visit.captured_ms is not None:
+        # Of two readings of one moment any fixed rule will do.
+        old = (visit.captured_ms, visit.accepted, visit.plate or "")
+        if old > (captured_ms, accepted, plate or ""):
+            return visit
+    return replace(
+        visit,
+        plate=plate,
+        plate_kind=plate_kind,
+        characters=characters,
+        accepted=accepted,
+        captured_ms=captured_ms,
+        evidence_sha256=evidence_sha256,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sight:
+    """What was read of the vehicle that stands in the berth; `plate` is the first plate.
+
+    `fresh` says that the picture was taken on request, for the submission that is being checked.
+    """
+
+    visit_id: str
+    seen_ms: int  # drive-in, or the first that was heard of the visit
+    plate: str | None
+    characters: tuple[float, ...]
+    accepted: bool
+    captured_ms: int | None
+    fresh: bool = False

@@ -1,0 +1,1 @@
+"""What a person decides, and the page where it is decided."""

@@ -1,0 +1,154 @@
+"""What an operator sees at a glance: live berths, the latest orders, the review queue. Plates are masked."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from cloud_endpoint.base.clock import from_ms
+from cloud_endpoint.database.tables import berths, devices, holds, orders, sites, visits
+from cloud_endpoint.ordering.messages import ReviewView
+from cloud_endpoint.poles.berth_sight import latest_visit
+from cloud_endpoint.review import decisions
+from cloud_endpoint.street.outages import SILENT_MS
+from edged.domain.plate import mask
+
+MOST_BERTHS = 500
+MOST_ORDERS = 50
+MOST_POLES = 200
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BerthLine:
+    """A berth as it is now; `plate` is masked."""
+
+    berth_no: str
+    state: str
+    plate: str
+    since: datetime | None  # of the vehicle that stands there
+    order: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderLine:
+    """One of the latest orders; `plate` is masked."""
+
+    at: datetime
+    berth_no: str | None
+    plate: str
+    state: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoleLine:
+    """A pole as it was last heard of; `health` is `offline` when that is too long ago."""
+
+    device_id: str
+    heard_at: datetime | None
+    health: str
+    problems: list[str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desk:
+    """One page for one site."""
+
+    site: str
+    time_zone: str
+    reviews: list[ReviewView]
+    berths: list[BerthLine]
+    orders: list[OrderLine]
+    poles: list[PoleLine]
+
+    @property
+    def occupied(self) -> int:
+        """How many of the berths shown have a vehicle."""
+        return sum(berth.state == "occupied" for berth in self.berths)
+
+
+def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
+    """Return what the desk shows."""
+    b, o, v, h = berths.c, orders.c, visits.c, holds.c
+    site = connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
+    live = connection.execute(
+        select(
+            b.berth_no,
+            b.in_service,
+            b.state,
+            v.visit_id,
+            v.seen_ms,
+            v.ended_ms,
+            v.plate,
+            o.state.label("order_state"),
+        )
+        .select_from(berths)
+        .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
+        .outerjoin(holds, (h.site_id == b.site_id) & (h.berth_id == b.berth_id) & (h.until_ms > now_ms))
+        .outerjoin(orders, (o.site_id == h.site_id) & (o.order_id == h.order_id))
+        .where(b.site_id == site_id)
+        .order_by(b.zone_id, b.kerb_order, b.berth_no)
+        .limit(MOST_BERTHS)
+    )
+    recent = connection.execute(
+        select(o.created_ms, o.plate, o.state, b.berth_no)
+        .select_from(orders)
+        .outerjoin(berths, (b.site_id == o.site_id) & (b.berth_id == o.berth_id))
+        .where(o.site_id == site_id)
+        .order_by(o.created_ms.desc())
+        .limit(MOST_ORDERS)
+    )
+    return Desk(
+        site=site.name,
+        time_zone=site.time_zone,
+        reviews=decisions.waiting(connection, site_id),
+        berths=[
+            BerthLine(
+                berth_no=row.berth_no,
+                state=_state(row.in_service, row.state, row.visit_id is not None and row.ended_ms is None),
+                plate=mask(row.plate) if row.plate and row.ended_ms is None else "",
+                since=from_ms(row.seen_ms) if row.visit_id is not None and row.ended_ms is None else None,
+                order=row.order_state,
+            )
+            for row in live
+        ],
+        orders=[
+            OrderLine(
+                at=from_ms(row.created_ms),
+                berth_no=row.berth_no,
+                plate=mask(row.plate) if row.plate else "",
+                state=row.state,
+            )
+            for row in recent
+        ],
+        poles=_poles(connection, site_id, now_ms),
+    )
+
+
+def _poles(connection: Connection, site_id: str, now_ms: int) -> list[PoleLine]:
+    d = devices.c
+    rows = connection.execute(
+        select(d.device_id, d.last_sync_ms, d.health, d.problems)
+        .where(d.site_id == site_id)
+        .order_by(d.last_sync_ms, d.device_id)  # the silent ones first
+        .limit(MOST_POLES)
+    )
+    return [
+        PoleLine(
+            device_id=row.device_id,
+            heard_at=from_ms(row.last_sync_ms) if row.last_sync_ms is not None else None,
+            health=row.health or "unknown"
+            if row.last_sync_ms is not None and now_ms - row.last_sync_ms < SILENT_MS
+            else "offline",
+            problems=list(row.problems or ()),
+        )
+        for row in rows
+    ]
+
+
+def _state(in_service: bool, reported: str, occupied: bool) -> str:
+    """An event is newer than the pole's last word on the state, unless that was of a fault."""
+    if not in_service:
+        return "out_of_service"
+    if reported in ("fault", "out_of_service"):
+        return reported
+    return "occupied" if occupied else "vacant" if reported != "unknown" else "unknown"

@@ -1,0 +1,1 @@
+"""The HTTP side: `app.create_app` builds it, `app.serve` runs it."""

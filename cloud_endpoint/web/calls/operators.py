@@ -1,0 +1,100 @@
+"""What an operator asks: reviews, the desk, and a look at a berth as it is now."""
+
+import secrets
+from http import HTTPStatus
+
+from sqlalchemy import select
+
+from cloud_endpoint.access.credentials import Role, authenticate
+from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.tables import berths, devices
+from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
+from cloud_endpoint.poles import captures, evidence, pulls
+from cloud_endpoint.review import decisions as review_book
+from cloud_endpoint.review import operator_page as desk_page
+from edged.wire import Snapshot
+
+
+def reviews(cloud: Cloud, token: str) -> list[ReviewView]:
+    """Return the open reviews of the operator's site."""
+    with reading(cloud.engine) as connection:
+        return review_book.waiting(connection, authenticate(connection, token, Role.OPERATOR).site_id)
+
+
+def decide_review(cloud: Cloud, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
+    """Close a review."""
+    with writing(cloud.engine) as connection:
+        who = authenticate(connection, token, Role.OPERATOR)
+        return review_book.decide(connection, who, review_id, decision, cloud.settings, cloud.clock())
+
+
+def review_picture(cloud: Cloud, token: str, review_id: str) -> bytes:
+    """Return the JPEG picture of a review; raises Problem."""
+    with reading(cloud.engine) as connection:
+        site_id = authenticate(connection, token, Role.OPERATOR).site_id
+        row = review_book.find(connection, site_id, review_id)
+        return evidence.body(connection, site_id, row.evidence_sha256)
+
+
+def desk(cloud: Cloud, token: str) -> desk_page.Desk:
+    """Return what the operator's page shows."""
+    with reading(cloud.engine) as connection:
+        site_id = authenticate(connection, token, Role.OPERATOR).site_id
+        return desk_page.look(connection, site_id, cloud.clock())
+
+
+def snapshot(cloud: Cloud, token: str, berth_no: str) -> Snapshot:
+    """Pull the latest snapshot of a berth for an operator; raises Problem."""
+    with reading(cloud.engine) as connection:
+        site_id = authenticate(connection, token, Role.OPERATOR).site_id
+    return pull_snapshot(cloud, site_id, berth_no)
+
+
+def pull_snapshot(cloud: Cloud, site_id: str, berth_no: str) -> Snapshot:
+    """Pull and verify the pole's latest snapshot of a berth; raises Problem."""
+    d, poles = devices.c, cloud.settings.poles
+    with reading(cloud.engine) as connection:
+        pole = connection.execute(
+            select(d.device_id, d.public_key, d.snapshot_url, d.snapshot_token)
+            .join(berths, (berths.c.device_id == d.device_id) & (berths.c.site_id == d.site_id))
+            .where(berths.c.site_id == site_id, berths.c.berth_no == berth_no)
+        ).one_or_none()
+    if pole is None or pole.snapshot_url is None:
+        raise Problem(
+            "pole-unreachable",
+            HTTPStatus.CONFLICT,
+            f"no pole that can be pulled watches berth {berth_no}",
+            field="berth_no",
+            remedy="check the berth's device_id, and snapshot_url in the pole's enrolment",
+        )
+    nonce = secrets.token_hex(16)
+    trust = captures.Trust(
+        device_id=pole.device_id,
+        public_key=pole.public_key,
+        berth_no=berth_no,
+        nonce=nonce,
+        max_clock_skew_ms=round(poles.max_clock_skew_s * 1000),
+        picture_max_age_ms=None,
+    )
+    try:
+        taken = pulls.latest(
+            pole.snapshot_url, pole.snapshot_token or "", berth_no, nonce, poles.pull_timeout_s
+        )
+    except pulls.PullFailed as exc:
+        raise _failed(str(exc)) from exc
+    refused = captures.refusal(taken, trust, cloud.clock())
+    if refused is not None:
+        raise _failed(refused)
+    return taken
+
+
+def _failed(detail: str) -> Problem:
+    return Problem(
+        "snapshot-failed",
+        HTTPStatus.BAD_GATEWAY,
+        detail,
+        field="berth_no",
+        remedy="look at the pole: edged diag",
+    )

@@ -1,0 +1,45 @@
+"""What the routes share: the service behind them, and the caller's bearer token."""
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
+
+from cloud_endpoint.access.credentials import unauthorised
+from cloud_endpoint.base.service import Cloud
+
+device_scheme = HTTPBearer(scheme_name="device", description="A pole's token", auto_error=False)
+terminal_scheme = HTTPBearer(scheme_name="terminal", description="A terminal's token", auto_error=False)
+operator_scheme = HTTPBearer(scheme_name="operator", description="An operator's token", auto_error=False)
+
+Shown = HTTPAuthorizationCredentials | None
+
+
+def _required(shown: Shown) -> str:
+    if shown is None:
+        raise unauthorised("send the header Authorization: Bearer TOKEN")
+    return shown.credentials
+
+
+async def _device(shown: Annotated[Shown, Depends(device_scheme)]) -> str:
+    return _required(shown)
+
+
+async def _terminal(shown: Annotated[Shown, Depends(terminal_scheme)]) -> str:
+    return _required(shown)
+
+
+async def _operator(shown: Annotated[Shown, Depends(operator_scheme)]) -> str:
+    return _required(shown)
+
+
+async def _cloud(request: Request) -> Cloud:
+    cloud = request.app.state.cloud
+    assert isinstance(cloud, Cloud)
+    return cloud
+
+
+DeviceToken = Annotated[str, Depends(_device)]
+TerminalToken = Annotated[str, Depends(_terminal)]
+OperatorToken = Annotated[str, Depends(_operator)]
+Service = Annotated[Cloud, Depends(_cloud)]

@@ -1,0 +1,1 @@
+"""The pages of drivers and operators, without a framework."""

@@ -1,0 +1,86 @@
+"""Routes for operators, and for whoever watches the service."""
+
+from http import HTTPStatus
+from typing import Annotated
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import PlainTextResponse
+
+from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database import schema
+from cloud_endpoint.database.engine import reading
+from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
+from cloud_endpoint.web import metrics as cloud_metrics
+from cloud_endpoint.web.calls import operators as calls
+from cloud_endpoint.web.context import OperatorToken, Service
+from cloud_endpoint.web.problems import documented
+from edged.wire import Snapshot
+
+router = APIRouter()
+
+ReviewIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
+BerthNoPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+
+
+@router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))
+def snapshot(berth_no: BerthNoPath, cloud: Service, token: OperatorToken) -> Snapshot:
+    """泊位车牌快照, pulled from the pole now; its signature, nonce and time are verified."""
+    return calls.snapshot(cloud, token, berth_no)
+
+
+@router.get("/v1/reviews", tags=["operators"], responses=documented(401, 403))
+def reviews(cloud: Service, token: OperatorToken) -> list[ReviewView]:
+    """The open reviews, oldest first, with read, ordered and operator's plate in columns of their own."""
+    return calls.reviews(cloud, token)
+
+
+@router.post("/v1/reviews/{review_id}", tags=["operators"], responses=documented(401, 403, 404, 409))
+def decide_review(
+    review_id: ReviewIdPath, request: ReviewDecision, cloud: Service, token: OperatorToken
+) -> ReviewView:
+    """Decide a review, with a reason; it is audited."""
+    return calls.decide_review(cloud, token, review_id, request)
+
+
+@router.get(
+    "/v1/reviews/{review_id}/picture",
+    tags=["operators"],
+    response_class=Response,
+    responses={**documented(401, 403, 404), 200: {"content": {"image/jpeg": {}}}},
+)
+def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
+    """The evidence picture of a review."""
+    return Response(calls.review_picture(cloud, token, review_id), media_type="image/jpeg")
+
+
+@router.get("/healthz", tags=["operation"])
+async def healthz() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", tags=["operation"], responses=documented())
+def readyz(request: Request, cloud: Service) -> dict[str, str]:
+    """The database answers and is migrated, and the clockwork runs: send requests here."""
+    with reading(cloud.engine) as connection:
+        version = schema.version_of(connection)
+    if version != schema.head():
+        raise NotReady(f"the database's schema is {version}, not {schema.head()}", "run: edged-cloud migrate")
+    if not request.app.state.clockwork.alive or request.app.state.clockwork.failed is not None:
+        raise NotReady("the clockwork has stopped", "restart the service; its log says why")
+    return {"status": "ready"}
+
+
+class NotReady(Problem):
+    """The service runs, and must not be sent requests."""
+
+    def __init__(self, detail: str, remedy: str) -> None:
+        super().__init__("not-ready", HTTPStatus.SERVICE_UNAVAILABLE, detail, remedy=remedy, retry_after_s=2)
+
+
+@router.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=documented())
+def metrics(cloud: Service) -> PlainTextResponse:
+    """Prometheus metrics: of all workers of this host, and of what waits in the database."""
+    with reading(cloud.engine) as connection:
+        body = cloud_metrics.text(connection, cloud.clock())
+    return PlainTextResponse(body, media_type="text/plain; version=0.0.4")
