@@ -5,12 +5,13 @@ BIN := $(VENV)/bin
 PHOTOS ?=
 OUT ?= demo-output
 
-.PHONY: help setup setup-test demo test check bench bench-plates bench-bus bench-cloud bench-trust train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates bench-bus bench-cloud bench-trust train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
 	@echo "make demo          the whole loop, simulated bus and camera: PHOTOS=folder shows your own pictures"
-	@echo "make test          all tests"
+	@echo "make test          all tests except the long ones"
+	@echo "make test-long     the tests that take longer: marked 'long'"
 	@echo "make check         lint, types, import contracts"
 	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust"
 	@echo "make train         train the plate models anew, in .venv-train"
@@ -36,8 +37,14 @@ $(VENV)/.ready-test: $(VENV)/.ready
 demo: setup
 	$(BIN)/python -m edged.demo --out $(OUT) $(if $(PHOTOS),--photos "$(PHOTOS)")
 
+# Most tests wait for processes, ports and deadlines: four at once keep two cores busy. A file's tests share its servers.
+PYTEST := $(BIN)/python -m pytest -n 4 --dist loadfile
+
 test: setup-test check
-	$(BIN)/python -m pytest
+	$(PYTEST)
+
+test-long: setup-test
+	$(PYTEST) -m long --timeout=7200
 
 check: setup-test
 	$(BIN)/ruff check .
