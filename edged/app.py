@@ -3,7 +3,7 @@
 import signal
 import threading
 import time
-from dataclasses import asdict
+from typing import Any
 
 import structlog
 from prometheus_client import REGISTRY
@@ -12,7 +12,7 @@ from edged import metrics
 from edged.camera import open_camera
 from edged.clock import Clock
 from edged.control import Command, ControlWorker
-from edged.domain.health import HealthStatus
+from edged.domain.health import Finding, HealthStatus
 from edged.sensor_buses import sensor_buses
 from edged.settings import BerthSettings, CameraSettings, Settings
 from edged.snapshot_api import create_app
@@ -172,7 +172,7 @@ class _Daemon:
         try:
             return PlateVision.load(model.directory, threads=model.threads)
         except VisionError as error:
-            self._health.report("model", HealthStatus.FAILED, str(error), "install the models again")
+            self._health.enter(Finding.of("model", HealthStatus.FAILED, error.trouble))
             return None
 
     def _want_capture(self, berth: BerthSettings, visit_id: str, reason: Reason) -> None:
@@ -200,7 +200,17 @@ class _Daemon:
     def _commands(self) -> dict[str, Command]:
         """What the technician's commands may ask of the running daemon."""
         return {
-            "health": lambda _request: [asdict(problem) for problem in self._health.problems()],
+            "health": lambda _request: [_as_json(finding) for finding in self._health.problems()],
             "berths": lambda _request: [status.model_dump(mode="json") for status in self._board.all()],
             **bus_commands({bus.bus.settings.name: bus.bus for bus in self._buses}),
         }
+
+
+def _as_json(finding: Finding) -> dict[str, Any]:
+    """Return a finding as `edged.control.ask` gives it; these names are stable."""
+    return {
+        "component": finding.where,
+        "status": finding.status.value,
+        "cause": finding.cause,
+        "remedy": finding.remedy,
+    }

@@ -3,9 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping
 
 from edged.data_files import folders
-from edged.settings import BusSettings, Complaint, Settings
+from edged.domain.trouble import Trouble
+from edged.settings import BusSettings, Settings, refused
+from firmware_bridge import BusSettings as BridgeBusSettings
 from firmware_bridge import (
-    BridgeError,
+    Fault,
     Observation,
     ProfilesFound,
     Rs485Mode,
@@ -13,8 +15,8 @@ from firmware_bridge import (
     SensorProfile,
     find_profiles,
 )
-from firmware_bridge import BusSettings as BridgeBusSettings
 from firmware_bridge import SensorSettings as BridgeSensorSettings
+from firmware_bridge import SettingsError as BridgeSettingsError
 
 _PARITY_LETTER = {"none": "N", "even": "E", "odd": "O"}
 
@@ -25,7 +27,7 @@ def sensor_profiles(settings: Settings) -> Mapping[str, SensorProfile]:
 
 
 def sensor_buses(settings: Settings, on_observation: Callable[[Observation], None]) -> list[SensorBus]:
-    """Return the buses with their sensors. Raises BridgeError; `complaints` says what it would say."""
+    """Return the buses with their sensors. Raises BridgeError; `troubles_of` says why."""
     profiles = sensor_profiles(settings)
     return [
         SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), on_observation)
@@ -33,7 +35,7 @@ def sensor_buses(settings: Settings, on_observation: Callable[[Observation], Non
     ]
 
 
-def complaints(settings: Settings) -> Iterator[Complaint]:
+def troubles_of(settings: Settings) -> Iterator[Trouble]:
     """Yield what only shows with the profiles at hand: unknown profiles, channels, thresholds, ids."""
     found = _found(settings)
     profiles = found.profiles
@@ -45,7 +47,7 @@ def complaints(settings: Settings) -> Iterator[Complaint]:
         if sensor.profile in found.spoilt:
             remedy = "the profile of this name is faulty, see below"
         key = f'sensor[{number}] "{sensor.name}": profile'
-        yield Complaint(key=key, got=repr(sensor.profile), remedy=remedy)
+        yield refused(key, repr(sensor.profile), remedy)
     if unknown:
         yield from spoilt_profiles(settings)
         return
@@ -54,12 +56,16 @@ def complaints(settings: Settings) -> Iterator[Complaint]:
         yield from _refused(bus, settings, profiles)
 
 
-def spoilt_profiles(settings: Settings) -> Iterator[Complaint]:
+def spoilt_profiles(settings: Settings) -> Iterator[Trouble]:
     """Yield what is wrong with profile files. The daemon runs without those that no sensor names."""
     for error in _found(settings).errors:
         for fault in error.faults:
-            key = f"profile {error.file}: {fault.key}"
-            yield Complaint(key=key, got=repr(fault.got), remedy=fault.remedy)
+            yield trouble_of(fault, f"profile {error.file}")
+
+
+def trouble_of(fault: Fault, where: str) -> Trouble:
+    """Return the trouble that a fault of the bus room is; `where` names its file or bus."""
+    return refused(f"{where}: {fault.key}", repr(fault.got), fault.remedy)
 
 
 def _found(settings: Settings) -> ProfilesFound:
@@ -68,20 +74,21 @@ def _found(settings: Settings) -> ProfilesFound:
 
 def _refused(
     bus: BusSettings, settings: Settings, profiles: Mapping[str, SensorProfile]
-) -> Iterator[Complaint]:
+) -> Iterator[Trouble]:
     try:
         SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), lambda _observation: None)
-    except BridgeError as error:
-        yield Complaint(key=f'bus "{bus.name}"', got="", remedy=str(error))
+    except BridgeSettingsError as error:
+        for fault in error.faults:
+            yield trouble_of(fault, f'bus "{bus.name}": {error.where}')
 
 
-def _missing_channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Complaint]:
+def _missing_channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Trouble]:
     channels = {sensor.name: profiles[sensor.profile].channels for sensor in settings.sensor}
     for number, berth in enumerate(settings.berth, start=1):
         if berth.channel not in channels[berth.sensor]:
             key = f'berth[{number}] "{berth.berth_no}": channel'
             remedy = f"sensor {berth.sensor} has channels 1 to {len(channels[berth.sensor])}"
-            yield Complaint(key=key, got=str(berth.channel), remedy=remedy)
+            yield refused(key, str(berth.channel), remedy)
 
 
 def bus_of(bus: BusSettings) -> BridgeBusSettings:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
 
+from edged.domain.trouble import TroubleError
 from edged.picture import Image
 from edged.settings.addresses import masked_url
 
@@ -84,15 +85,13 @@ REMEDIES: dict[CameraFault, str] = {
 }
 
 
-class CameraError(Exception):
+class CameraError(TroubleError):
     """No picture: which camera, where, why, and what to do about it.
 
     `fault` is the cause to decide by; the message is for people and holds no password.
     """
 
-    def __init__(self, camera: str, source: str, fault: CameraFault, what: str) -> None:
-        super().__init__(f"camera {camera!r} ({masked_url(source)}): {what}; {REMEDIES[fault]}")
+    def __init__(self, camera: str, source: str, fault: CameraFault, cause: str) -> None:
+        super().__init__(f"camera {camera!r} ({masked_url(source)})", cause, REMEDIES[fault])
         self.camera = camera
         self.fault = fault
-        self.what = what
-        self.remedy = REMEDIES[fault]

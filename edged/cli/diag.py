@@ -2,18 +2,13 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile
-
-if TYPE_CHECKING:
-    from edged.diagnosis import Finding
-
-_STATUS = {"green": 0, "yellow": 1, "red": 2}
+from edged.domain.health import Finding, HealthStatus
 
 
 def diag(
@@ -22,18 +17,19 @@ def diag(
 ) -> None:
     """Check every part of this box. Exit status: 0 all green, 1 something yellow, 2 something red."""
     findings = _as_json(config) if as_json else _as_table(config)
-    raise typer.Exit(max((_STATUS[finding.light] for finding in findings), default=0))
+    raise typer.Exit(max((list(HealthStatus).index(finding.status) for finding in findings), default=0))
 
 
-def _as_json(config: Path) -> list["Finding"]:
+def _as_json(config: Path) -> list[Finding]:
     findings = []
     for finding in _found(config):
-        typer.echo(json.dumps(asdict(finding), ensure_ascii=False))
+        row = {"part": finding.where, "light": finding.light, "cause": finding.cause}
+        typer.echo(json.dumps({**row, "next_action": finding.remedy}, ensure_ascii=False))
         findings.append(finding)
     return findings
 
 
-def _as_table(config: Path) -> list["Finding"]:
+def _as_table(config: Path) -> list[Finding]:
     from rich.console import Console
     from rich.live import Live
     from rich.markup import escape
@@ -46,29 +42,32 @@ def _as_table(config: Path) -> list["Finding"]:
     with Live(table, console=Console(), refresh_per_second=8, vertical_overflow="visible"):
         for finding in _found(config):
             light = f"[{finding.light}]● {finding.light}[/]"
-            cells = (finding.part, finding.cause, finding.next_action)
+            cells = (finding.where, finding.cause, finding.remedy)
             table.add_row(light, *(escape(cell) for cell in cells))
             findings.append(finding)
     return findings
 
 
-def _found(config: Path) -> "Iterator[Finding]":
-    from edged.diagnosis import Finding, Light, diagnose
-    from edged.sensor_buses import complaints, spoilt_profiles
+def _found(config: Path) -> Iterator[Finding]:
+    from edged.diagnosis import diagnose
+    from edged.sensor_buses import spoilt_profiles, troubles_of
     from edged.settings import SettingsError, load_settings
 
     try:
         settings = load_settings(config)
-        wrong = tuple(complaints(settings))
+        wrong = tuple(troubles_of(settings))
     except SettingsError as error:
-        settings, wrong = None, error.complaints
-    for complaint in wrong:
+        settings, wrong = None, error.troubles
+    for trouble in wrong:
         yield Finding(
-            part="config", light=Light.RED, cause=str(complaint), next_action="correct it: edged check-config"
+            where="config",
+            status=HealthStatus.FAILED,
+            cause=str(trouble),
+            remedy="correct it: edged check-config",
         )
     if settings is not None and not wrong:
-        yield Finding(part="config", light=Light.GREEN, cause=f"{len(settings.berth)} berths, no complaint")
-        for complaint in spoilt_profiles(settings):
+        yield Finding.sound("config", f"{len(settings.berth)} berths, no complaint")
+        for trouble in spoilt_profiles(settings):
             action = "no sensor names it, so all work; correct it or take it away: edged check-config"
-            yield Finding(part="profiles", light=Light.YELLOW, cause=str(complaint), next_action=action)
+            yield Finding(where="profiles", status=HealthStatus.DEGRADED, cause=str(trouble), remedy=action)
         yield from diagnose(settings)

@@ -43,12 +43,12 @@ def opened_settings(path: Path) -> "Settings":
 
 
 def checked_settings(path: Path) -> "Settings":
-    """Return the settings, checked against the sensor profiles too; ends the command with all complaints."""
-    from edged.sensor_buses import complaints
+    """Return the settings, checked against the sensor profiles too; ends the command with all troubles."""
+    from edged.sensor_buses import troubles_of
     from edged.settings import SettingsError, load_settings
 
     with plainly():
         settings = load_settings(path)
-        if found := tuple(complaints(settings)):
+        if found := tuple(troubles_of(settings)):
             raise SettingsError(path, found)
     return settings

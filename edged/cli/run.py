@@ -16,8 +16,8 @@ def run(
     from edged.sensor_buses import spoilt_profiles
 
     settings = checked_settings(config)
-    for complaint in spoilt_profiles(settings):
-        typer.echo(f"not used: {complaint}", err=True)
+    for trouble in spoilt_profiles(settings):
+        typer.echo(f"not used: {trouble}", err=True)
     logs.configure(verbose=verbose)
     raise typer.Exit(app.run(settings))
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from edged.control import ControlError, NotRunning, ask
 from edged.diagnosis.buses import check_buses
-from edged.diagnosis.findings import Finding, Light
 from edged.diagnosis.parts import (
     check_camera,
     check_clock,
@@ -18,9 +17,10 @@ from edged.diagnosis.parts import (
     check_model,
     check_store,
 )
+from edged.domain.health import Finding, HealthStatus
 from edged.settings import Settings
 
-__all__ = ["Finding", "Light", "diagnose"]
+__all__ = ["diagnose"]
 
 
 def diagnose(settings: Settings) -> Iterator[Finding]:
@@ -29,7 +29,10 @@ def diagnose(settings: Settings) -> Iterator[Finding]:
     what = "the daemon runs and is asked for its buses" if running else "the daemon does not run"
     action = "" if running else "start it: systemctl start edged (journalctl -u edged tells why it stopped)"
     yield Finding(
-        part="daemon", light=Light.GREEN if running else Light.YELLOW, cause=what, next_action=action
+        where="daemon",
+        status=HealthStatus.OK if running else HealthStatus.DEGRADED,
+        cause=what,
+        remedy=action,
     )
     yield from check_buses(settings, running)
     for camera in settings.camera:

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import Any
 
 from edged.control import ControlError, ask
-from edged.diagnosis.findings import Finding, Light
+from edged.domain.health import Finding, HealthStatus
 from edged.sensor_buses import sensor_buses
 from edged.settings import Settings
 from firmware_bridge import BridgeError, BusSnapshot, SensorBus
@@ -23,7 +23,7 @@ def check_buses(settings: Settings, running: bool) -> Iterator[Finding]:
             answers = ask(settings.store.directory, "buses")
         except ControlError as error:
             yield Finding(
-                part="bus", light=Light.RED, cause=str(error), next_action="systemctl restart edged"
+                where="bus", status=HealthStatus.FAILED, cause=str(error), remedy="systemctl restart edged"
             )
             return
         for answer in answers:
@@ -32,7 +32,7 @@ def check_buses(settings: Settings, running: bool) -> Iterator[Finding]:
     try:
         buses = sensor_buses(settings, lambda _observation: None)
     except BridgeError as error:
-        yield Finding(part="bus", light=Light.RED, cause=str(error), next_action="edged check-config")
+        yield Finding(where="bus", status=HealthStatus.FAILED, cause=str(error), remedy="edged check-config")
         return
     for bus in buses:
         yield from _bus_findings(_asked_once(bus))
@@ -63,11 +63,11 @@ def _bus_findings(bus: dict[str, Any]) -> Iterator[Finding]:
     part = f"bus {bus['bus']}"
     if bus["port_error"]:
         yield Finding(
-            part=part, light=Light.RED, cause=bus["port_error"], next_action=bus["port_remedy"] or ""
+            where=part, status=HealthStatus.FAILED, cause=bus["port_error"], remedy=bus["port_remedy"] or ""
         )
         return
     noise = f", {bus['noise_bytes']} stray bytes" if bus["noise_bytes"] else ""
-    yield Finding(part=part, light=Light.GREEN, cause=f"{bus['port']} open{noise}")
+    yield Finding.sound(part, f"{bus['port']} open{noise}")
     for sensor in bus["sensors"]:
         yield _sensor_finding(sensor)
 
@@ -77,28 +77,27 @@ def _sensor_finding(sensor: dict[str, Any]) -> Finding:
     errors = ", ".join(f"{count} x {cause}" for cause, count in sensor["errors"].items())
     if not sensor["answers"]:
         return Finding(
-            part=part,
-            light=Light.RED,
+            where=part,
+            status=HealthStatus.FAILED,
             cause=f"no answer from id {sensor['device_id']}" + (f" ({errors})" if errors else ""),
-            next_action="check its power, the A/B wires and its id: edged bus scan",
+            remedy="check its power, the A/B wires and its id: edged bus scan",
         )
     states = ", ".join(f"{channel['state'] or 'unknown'}" for channel in sensor["channels"])
     if any(channel["state"] == "fault" for channel in sensor["channels"]):
         causes = ", ".join(channel["cause"] for channel in sensor["channels"])
         return Finding(
-            part=part,
-            light=Light.RED,
+            where=part,
+            status=HealthStatus.FAILED,
             cause=f"answers, but says: {causes}",
-            next_action="look at the sensor and its loop or aim; see the maker's manual",
+            remedy="look at the sensor and its loop or aim; see the maker's manual",
         )
     failed = sum(sensor["errors"].values())
     often = failed > _FAILED_SHARE * sensor["requests"]
-    light = Light.YELLOW if often else Light.GREEN
     action = "check wiring, termination and shielding" if often else ""
     reply = f" in {sensor['reply_p50_ms']:.0f} ms" if sensor["reply_p50_ms"] else ""
     return Finding(
-        part=part,
-        light=light,
+        where=part,
+        status=HealthStatus.DEGRADED if often else HealthStatus.OK,
         cause=f"{states}; answers{reply}" + (f"; {errors} in {sensor['requests']}" if errors else ""),
-        next_action=action,
+        remedy=action,
     )

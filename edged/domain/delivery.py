@@ -10,6 +10,8 @@ from enum import StrEnum
 from random import Random
 from typing import Any
 
+from edged.domain.trouble import TroubleError
+
 FIRST_BACKOFF_S = 1.0
 LONGEST_BACKOFF_S = 60.0
 LONGEST_RETRY_AFTER_S = 3600.0
@@ -46,7 +48,7 @@ def fitting(sizes_bytes: Sequence[int], *, max_count: int, max_bytes: int) -> in
     return min(len(sizes_bytes), max_count)
 
 
-class OutboxUnavailable(Exception):
+class OutboxUnavailable(TroubleError):
     """The outbox cannot be read or written now; what waits in it is not lost."""
 
 

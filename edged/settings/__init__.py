@@ -1,6 +1,6 @@
 """TOML -> frozen settings; every error of a file is reported at once, with file, key, value and remedy."""
 
-from edged.settings.errors import Complaint, SettingsError
+from edged.settings.errors import SettingsError, refused
 from edged.settings.loading import load_settings
 from edged.settings.model import (
     BerthSettings,
@@ -23,7 +23,6 @@ __all__ = [
     "BusSettings",
     "CameraKind",
     "CameraSettings",
-    "Complaint",
     "ModelSettings",
     "Parity",
     "Polygon",
@@ -35,4 +34,5 @@ __all__ = [
     "StoreSettings",
     "UplinkSettings",
     "load_settings",
+    "refused",
 ]

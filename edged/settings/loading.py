@@ -1,8 +1,8 @@
-"""From a TOML file to `Settings`, or to every complaint about it."""
+"""From a TOML file to `Settings`, or to every trouble with it."""
 
 import difflib
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -10,8 +10,9 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from edged.domain.trouble import Trouble
 from edged.settings import model
-from edged.settings.errors import Complaint, SettingsError
+from edged.settings.errors import SettingsError, refused
 from edged.settings.rules import contradictions
 
 _SECTIONS: Mapping[str, type] = {
@@ -38,7 +39,7 @@ _FORMS = {
 def load_settings(path: Path) -> model.Settings:
     """Return the checked settings of the TOML file at `path`.
 
-    Relative paths in it are taken from its folder. Raises SettingsError with every complaint at once.
+    Relative paths in it are taken from its folder. Raises SettingsError with every trouble at once.
     """
     document = _parsed(path)
     try:
@@ -46,8 +47,7 @@ def load_settings(path: Path) -> model.Settings:
             document, context={"base": path.resolve().parent}
         )
     except ValidationError as error:
-        complaints = tuple(_complaint(detail, document) for detail in error.errors())
-        raise SettingsError(path, complaints) from None
+        raise SettingsError(path, tuple(_trouble(detail, document) for detail in error.errors())) from None
     if found := tuple(contradictions(settings)):
         raise SettingsError(path, found)
     return settings
@@ -57,24 +57,25 @@ def _parsed(path: Path) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))  # Windows editors begin with a BOM
     except OSError as error:
-        remedy = f"cannot be read ({error.strerror}); name the file with --config"
-        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+        raise _unusable(path, f"cannot be read ({error.strerror})", "name the file with --config") from error
     except UnicodeDecodeError as error:
-        remedy = f"is not UTF-8 (byte {error.start}); save it as UTF-8"
-        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+        raise _unusable(path, f"is not UTF-8 (byte {error.start})", "save it as UTF-8") from error
     except (tomllib.TOMLDecodeError, RecursionError) as error:
-        remedy = f"is not valid TOML: {error}; strings want quotes, lists want brackets"
-        raise SettingsError(path, (Complaint(key="file", got="", remedy=remedy),)) from error
+        remedy = "strings want quotes, lists want brackets"
+        raise _unusable(path, f"is not valid TOML: {error}", remedy) from error
 
 
-def _complaint(detail: ErrorDetails, document: Mapping[str, Any]) -> Complaint:
+def _unusable(path: Path, cause: str, remedy: str) -> SettingsError:
+    return SettingsError(path, (Trouble(where="file", cause=cause, remedy=remedy),))
+
+
+def _trouble(detail: ErrorDetails, document: Mapping[str, Any]) -> Trouble:
     location = detail["loc"]
-    got = "" if detail["type"] == "missing" else repr(detail["input"])
-    return Complaint(
-        key=_key(location, document),
-        got=got if len(got) <= 80 else got[:77] + "...",
-        remedy=_remedy(detail, location),
-    )
+    where = _key(location, document)
+    if detail["type"] == "missing":
+        return Trouble(where=where, cause="is missing", remedy=_addition(location))
+    got = repr(detail["input"])
+    return refused(where, got if len(got) <= 80 else got[:77] + "...", _remedy(detail, location))
 
 
 def _key(location: tuple[int | str, ...], document: Mapping[str, Any]) -> str:
@@ -94,8 +95,6 @@ def _own_name(entry: Mapping[str, Any]) -> Any:
 
 
 def _remedy(detail: ErrorDetails, location: tuple[int | str, ...]) -> str:
-    if detail["type"] == "missing":
-        return _missing(location)
     if detail["type"] == "unexpected_keyword_argument":
         return _unknown_key(location)
     if detail["type"] in ("dataclass_type", "tuple_type") and location and location[0] in _SECTIONS:
@@ -111,11 +110,11 @@ def _remedy(detail: ErrorDetails, location: tuple[int | str, ...]) -> str:
     return message[0].lower() + message[1:]
 
 
-def _missing(location: tuple[int | str, ...]) -> str:
+def _addition(location: tuple[int | str, ...]) -> str:
     key = str(location[-1])
     if len(location) == 1:
-        return f"is missing; add a section {_header(key)}"
-    return f"is missing; add a line `{key} = ...` under {_header(str(location[0]))}"
+        return f"add a section {_header(key)}"
+    return f"add a line `{key} = ...` under {_header(str(location[0]))}"
 
 
 def _unknown_key(location: tuple[int | str, ...]) -> str:
@@ -127,18 +126,9 @@ def _unknown_key(location: tuple[int | str, ...]) -> str:
     return (
         f"is not a known key; did you mean {close[0]}?"
         if close
-        else f"is not a known key; known are {_listed(names)}"
+        else f"is not a known key; known are {', '.join(names)}"
     )
-
-
-def _listed(names: list[str]) -> str:
-    return ", ".join(names)
 
 
 def _header(section: str) -> str:
     return f"[[{section}]]" if section in _LISTS else f"[{section}]"
-
-
-def section_names() -> Iterator[str]:
-    """The sections of a settings file, in the order of its documentation."""
-    yield from _SECTIONS

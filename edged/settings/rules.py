@@ -6,15 +6,16 @@ from string import Formatter
 from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from edged.domain.trouble import Trouble
 from edged.settings.addresses import is_address, is_loopback, masked_url, url_fault
-from edged.settings.errors import Complaint
+from edged.settings.errors import refused
 from edged.settings.model import CameraKind, CameraSettings, Settings
 from edged.settings.outlines import outline_fault
 
 _SCHEMES = {CameraKind.HTTP: ("http", "https"), CameraKind.RTSP: ("rtsp", "rtsps")}
 
 
-def contradictions(settings: Settings) -> Iterator[Complaint]:
+def contradictions(settings: Settings) -> Iterator[Trouble]:
     """Yield every contradiction between values that are each right alone."""
     yield from _empty(settings)
     yield from _repeated("bus", "name", (bus.name for bus in settings.bus))
@@ -33,26 +34,26 @@ def contradictions(settings: Settings) -> Iterator[Complaint]:
     yield from _addresses(settings)
 
 
-def _empty(settings: Settings) -> Iterator[Complaint]:
+def _empty(settings: Settings) -> Iterator[Trouble]:
     for section in ("bus", "sensor", "camera", "berth"):
         if not getattr(settings, section):
-            yield Complaint(key=section, got="none", remedy=f"add a section [[{section}]]")
+            yield refused(key=section, got="none", remedy=f"add a section [[{section}]]")
 
 
-def _repeated(section: str, key: str, values: Iterable[str]) -> Iterator[Complaint]:
+def _repeated(section: str, key: str, values: Iterable[str]) -> Iterator[Trouble]:
     for value, times in Counter(values).items():
         if times > 1:
-            yield Complaint(
+            yield refused(
                 key=f"{section}: {key}", got=repr(value), remedy=f"is used {times} times; make each unique"
             )
 
 
-def _shared_device_ids(settings: Settings) -> Iterator[Complaint]:
+def _shared_device_ids(settings: Settings) -> Iterator[Trouble]:
     owners: dict[tuple[str, int], str] = {}
     for number, sensor in enumerate(settings.sensor, start=1):
         first = owners.setdefault((sensor.bus, sensor.device_id), sensor.name)
         if first != sensor.name:
-            yield Complaint(
+            yield refused(
                 key=f'sensor[{number}] "{sensor.name}": device_id',
                 got=str(sensor.device_id),
                 remedy=f'sensor "{first}" has this id on bus "{sensor.bus}" already; both would answer '
@@ -60,7 +61,7 @@ def _shared_device_ids(settings: Settings) -> Iterator[Complaint]:
             )
 
 
-def _dangling(settings: Settings) -> Iterator[Complaint]:
+def _dangling(settings: Settings) -> Iterator[Trouble]:
     buses = [bus.name for bus in settings.bus]
     sensors = [sensor.name for sensor in settings.sensor]
     cameras = [camera.name for camera in settings.camera]
@@ -72,66 +73,65 @@ def _dangling(settings: Settings) -> Iterator[Complaint]:
         yield from _unknown(f"{where}: camera", berth.camera, "camera", cameras)
 
 
-def _unknown(key: str, got: str, section: str, names: list[str]) -> Iterator[Complaint]:
+def _unknown(key: str, got: str, section: str, names: list[str]) -> Iterator[Trouble]:
     if got not in names:
         remedy = f"no [[{section}]] has this name; there are {', '.join(names)}"
-        yield Complaint(key=key, got=repr(got), remedy=remedy)
+        yield refused(key=key, got=repr(got), remedy=remedy)
 
 
-def _shared_channels(settings: Settings) -> Iterator[Complaint]:
+def _shared_channels(settings: Settings) -> Iterator[Trouble]:
     owners: dict[tuple[str, int], str] = {}
     for number, berth in enumerate(settings.berth, start=1):
         first = owners.setdefault((berth.sensor, berth.channel), berth.berth_no)
         if first != berth.berth_no:
-            yield Complaint(
+            yield refused(
                 key=f'berth[{number}] "{berth.berth_no}": channel',
                 got=f"{berth.sensor}/{berth.channel}",
                 remedy=f'berth "{first}" is watched by this channel already; each berth needs its own',
             )
 
 
-def _indistinct_berths(settings: Settings) -> Iterator[Complaint]:
+def _indistinct_berths(settings: Settings) -> Iterator[Trouble]:
     berths_of = Counter(berth.camera for berth in settings.berth)
     presets = {camera.name: camera.preset_url for camera in settings.camera}
     for number, berth in enumerate(settings.berth, start=1):
         where = f'berth[{number}] "{berth.berth_no}"'
         if berths_of[berth.camera] > 1 and berth.polygon is None and berth.preset is None:
-            yield Complaint(
-                key=f"{where}: polygon",
-                got="",
-                remedy=f'is missing, but camera "{berth.camera}" sees {berths_of[berth.camera]} berths; add '
-                "polygon = [[x, y], ...], or a neighbour's plate would be read",
+            yield Trouble(
+                where=f"{where}: polygon",
+                cause=f'is missing, but camera "{berth.camera}" sees {berths_of[berth.camera]} berths',
+                remedy="add polygon = [[x, y], ...], or a neighbour's plate would be read",
             )
         if berth.preset is not None and presets.get(berth.camera) is None:
-            yield Complaint(
+            yield refused(
                 key=f"{where}: preset",
                 got=str(berth.preset),
                 remedy=f'camera "{berth.camera}" has no preset_url; add one, or use a polygon',
             )
 
 
-def _site(settings: Settings) -> Iterator[Complaint]:
+def _site(settings: Settings) -> Iterator[Trouble]:
     try:
         ZoneInfo(settings.site.time_zone)
     except (ZoneInfoNotFoundError, ValueError, OSError):  # "Asia" is a folder
-        yield Complaint(
+        yield refused(
             key="site: time_zone",
             got=repr(settings.site.time_zone),
             remedy="is no time zone of the IANA list; in China write Asia/Shanghai",
         )
 
 
-def _addresses(settings: Settings) -> Iterator[Complaint]:
+def _addresses(settings: Settings) -> Iterator[Trouble]:
     cloud_url, api = settings.uplink.cloud_url, settings.snapshot_api
     for key, url in (("uplink: cloud_url", cloud_url), ("snapshot_api: public_url", api.public_url)):
         if url is not None and (fault := url_fault(url, ("http", "https"))):
-            yield Complaint(key=key, got=repr(url), remedy=fault)
+            yield refused(key=key, got=repr(url), remedy=fault)
         elif url == cloud_url and not _is_private(cloud_url):
             remedy = "would send the token and plates in clear; use https:// (a private CA goes into ca_file)"
-            yield Complaint(key=key, got=repr(url), remedy=remedy)
+            yield refused(key=key, got=repr(url), remedy=remedy)
     if not is_address(api.listen):
         remedy = "is no address to listen at; write 127.0.0.1, 0.0.0.0 or one of this box"
-        yield Complaint(key="snapshot_api: listen", got=repr(api.listen), remedy=remedy)
+        yield refused(key="snapshot_api: listen", got=repr(api.listen), remedy=remedy)
 
 
 def _is_private(url: str) -> bool:
@@ -139,21 +139,21 @@ def _is_private(url: str) -> bool:
     return parts.scheme == "https" or is_loopback(parts.hostname or "")
 
 
-def _outlines(settings: Settings) -> Iterator[Complaint]:
+def _outlines(settings: Settings) -> Iterator[Trouble]:
     for number, berth in enumerate(settings.berth, start=1):
         if berth.polygon is not None and (fault := outline_fault(berth.polygon)):
             shown = [list(point) for point in berth.polygon]
-            yield Complaint(key=f'berth[{number}] "{berth.berth_no}": polygon', got=str(shown), remedy=fault)
+            yield refused(key=f'berth[{number}] "{berth.berth_no}": polygon', got=str(shown), remedy=fault)
 
 
-def _camera_urls(where: str, camera: CameraSettings) -> Iterator[Complaint]:
+def _camera_urls(where: str, camera: CameraSettings) -> Iterator[Trouble]:
     schemes = _SCHEMES.get(camera.kind)
     if schemes and (fault := url_fault(camera.source, schemes)):
-        yield Complaint(key=f"{where}: source", got=repr(masked_url(camera.source)), remedy=fault)
+        yield refused(key=f"{where}: source", got=repr(masked_url(camera.source)), remedy=fault)
     if camera.preset_url is None:
         return
     if fault := _preset_fault(camera.preset_url):
-        yield Complaint(key=f"{where}: preset_url", got=repr(masked_url(camera.preset_url)), remedy=fault)
+        yield refused(key=f"{where}: preset_url", got=repr(masked_url(camera.preset_url)), remedy=fault)
 
 
 def _preset_fault(url: str) -> str | None:

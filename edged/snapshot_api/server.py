@@ -9,19 +9,15 @@ from threading import Event
 import uvicorn
 from fastapi import FastAPI
 
+from edged.domain.trouble import TroubleError
 from edged.settings import SnapshotApiSettings
 
 _BACKLOG = 64
 _SHUTDOWN_S = 3
 
 
-class ListenError(Exception):
-    """The address cannot be listened on. `what` is the cause, `remedy` the next action."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
+class ListenError(TroubleError):
+    """The address cannot be listened on."""
 
 
 def listening_socket(settings: SnapshotApiSettings) -> socket.socket:
@@ -33,7 +29,7 @@ def listening_socket(settings: SnapshotApiSettings) -> socket.socket:
         )[0]
     except socket.gaierror as error:
         raise ListenError(
-            f"snapshot_api: {where}: {error.strerror}", "set snapshot_api.listen to an address of this box"
+            f"snapshot_api: {where}", str(error.strerror), "set snapshot_api.listen to an address of this box"
         ) from error
     listening = socket.socket(family, socket.SOCK_STREAM)
     try:
@@ -48,7 +44,7 @@ def listening_socket(settings: SnapshotApiSettings) -> socket.socket:
             errno.EADDRNOTAVAIL: "set snapshot_api.listen to an address of this box (ip addr)",
             errno.EACCES: "ports below 1024 need root; set snapshot_api.port",
         }.get(error.errno or 0, "check snapshot_api.listen and snapshot_api.port")
-        raise ListenError(f"snapshot_api: {where}: {error.strerror}", remedy) from error
+        raise ListenError(f"snapshot_api: {where}", str(error.strerror), remedy) from error
     return listening
 
 

@@ -151,4 +151,4 @@ def requeue_rejected(directory: Path, event_id: str | None) -> int:
 
 
 def _no_records(path: Path) -> NoRecordsError:
-    return NoRecordsError(f"{path}: no records yet", "start the daemon with this config first (edged run)")
+    return NoRecordsError(str(path), "no records yet", "start the daemon with this config first (edged run)")

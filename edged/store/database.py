@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from edged.store.errors import StoreError
 from edged.store.evidence import sync_directory
 from edged.store.records import unpacked
@@ -33,7 +33,7 @@ class Opened:
     """A migrated database; `problems` tell what had to be done to get it."""
 
     db: Database
-    problems: tuple[Problem, ...]
+    problems: tuple[Finding, ...]
 
 
 def connect(path: Path, *, read_only: bool = False) -> Database:
@@ -76,8 +76,8 @@ def open_database(path: Path, *, max_bytes: int) -> Opened:
     sync_directory(path.parent)
     db = _prepared(connect(path), max_bytes)
     visits, events = (db.table(name).count for name in ("visit", "outbox"))
-    problem = Problem(
-        component="store",
+    problem = Finding(
+        where="store",
         status=HealthStatus.DEGRADED,
         cause=f"{path} was damaged and is kept as {damaged.name}; "
         f"{visits} visits and {events} waiting events could be read and were taken over",
@@ -155,6 +155,7 @@ def _migrate(db: Database) -> None:
     version: int = db.execute("PRAGMA user_version").fetchone()[0]
     if version > len(scripts):
         raise StoreError(
+            "",
             f"the database has schema {version}, this edged knows {len(scripts)}",
             "install the newer edged again, or move the database away",
         )

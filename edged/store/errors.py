@@ -10,12 +10,7 @@ from edged.domain.delivery import OutboxUnavailable
 
 
 class StoreError(OutboxUnavailable):
-    """The store cannot do this now. `what` names the path and the cause, `remedy` the next action."""
-
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
+    """The store cannot do this now; its trouble names the path."""
 
 
 class StoreFullError(StoreError):
@@ -58,36 +53,41 @@ def _of_os(error: OSError, path: Path) -> StoreError:
         return _read_only(path, error)
     if error.errno in _NO_FOLDER:
         remedy = f"correct store.directory: {path.parent} cannot be a folder"
-        return StoreError(f"{path}: {error.strerror}", remedy)
-    return StoreError(f"{path}: {error.strerror or error}", _CHECK_DISK)
+        return StoreError(str(path), error.strerror or str(error), remedy)
+    return StoreError(str(path), error.strerror or str(error), _CHECK_DISK)
 
 
 def _of_sqlite(error: sqlite3.Error, path: Path) -> StoreError:
     # primary result code; extended codes carry it in the low byte
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if path.is_dir():  # SQLite calls that an I/O error
-        return StoreError(f"{path}: is a folder, not a database", "move it out of the way")
+        return StoreError(str(path), "is a folder, not a database", "move it out of the way")
     if code == sqlite3.SQLITE_FULL:
         return _full(path)
     if code in (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM):
         return _read_only(path, error)
     if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
         return StoreCorruptError(
-            f"{path}: {error}", "restart edged: it sets the damaged file aside and goes on with a fresh one"
+            str(path),
+            str(error),
+            "restart edged: it sets the damaged file aside and goes on with a fresh one",
         )
     if code == sqlite3.SQLITE_BUSY:
-        return StoreError(f"{path}: another program holds the database", f"close it (fuser {path})")
-    return StoreError(f"{path}: {error}", _CHECK_DISK)
+        return StoreError(str(path), "another program holds the database", f"close it (fuser {path})")
+    return StoreError(str(path), str(error), _CHECK_DISK)
 
 
 def _full(path: Path) -> StoreFullError:
     return StoreFullError(
-        f"{path}: no room left", f"free space on this disk (df -h {path.parent}) or raise store.max_size_mib"
+        str(path),
+        "no room left",
+        f"free space on this disk (df -h {path.parent}) or raise store.max_size_mib",
     )
 
 
 def _read_only(path: Path, error: Exception) -> StoreReadOnlyError:
     return StoreReadOnlyError(
-        f"{path}: cannot be opened for writing ({error})",
+        str(path),
+        f"cannot be opened for writing ({error})",
         f"check that the disk is mounted read-write and that the user edged owns {path.parent}",
     )

@@ -10,7 +10,7 @@ import structlog
 from sqlite_utils import Database
 
 from edged.domain.delivery import StoredPicture, evictions
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from edged.settings import StoreSettings
 from edged.store.database import FILE_NAME, changed
 from edged.store.evidence import EvidenceFolder
@@ -55,7 +55,7 @@ class Retention:
     def __init__(self, settings: StoreSettings, evidence: EvidenceFolder) -> None:
         self._settings = settings
         self._evidence = evidence
-        self.problem: Problem | None = None  # set once a picture was lost
+        self.problem: Finding | None = None  # set once a picture was lost
 
     def evict(self, db: Database, now: datetime | None) -> Evicted:
         """Drop what is past its time or has no room. `now` None: the clock is not to be trusted."""
@@ -120,8 +120,8 @@ class Retention:
         if counts:
             log.info("evicted", freed_bytes=freed_bytes, **counts)
         if lost := counts.get("evidence_by_size_undelivered"):
-            self.problem = Problem(
-                component="store",
+            self.problem = Finding(
+                where="store",
                 status=HealthStatus.DEGRADED,
                 cause=f"no room: {lost} evidence pictures were dropped before the cloud had their events",
                 remedy="raise store.max_size_mib, or mend the connection to the cloud",

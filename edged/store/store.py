@@ -10,7 +10,7 @@ import structlog
 from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import Stamp, corrected
 from edged.settings import StoreSettings
 from edged.store import outbox, recording
@@ -41,14 +41,14 @@ class Store(Archive):
         writer: Database,
         reader: Database,
         lock: IO[str],
-        problems: tuple[Problem, ...],
+        problems: tuple[Finding, ...],
     ) -> None:
         super().__init__(settings.directory, reader)
         self._retention = Retention(settings, self.evidence)
         self._writer = Writer(self.path, writer, self._retention.make_room)
         self._lock = lock
         self._opening_problems = problems
-        self._picture_problem: Problem | None = None
+        self._picture_problem: Finding | None = None
 
     @classmethod
     def open(cls, settings: StoreSettings) -> Self:
@@ -77,7 +77,7 @@ class Store(Archive):
         self._lock.close()
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Finding, ...]:
         """What is wrong now, for health: what was damaged, what could not be written, what was lost."""
         live = (self._writer.problem, self._picture_problem, self._retention.problem)
         return (*self._opening_problems, *(problem for problem in live if problem))
@@ -192,11 +192,11 @@ class Store(Archive):
                     raise
                 sha256 = self._picture_written(jpeg)
         except StoreError as error:
-            self._picture_problem = Problem(
-                component="store",
+            self._picture_problem = Finding(
+                where="store",
                 status=HealthStatus.DEGRADED,
-                cause=f"an evidence picture could not be kept: {error.what}",
-                remedy=error.remedy,
+                cause=f"an evidence picture could not be kept: {error.trouble.what}",
+                remedy=error.trouble.remedy,
             )
             log.error("evidence not kept", problem=str(error))
             return None
@@ -225,6 +225,6 @@ def _exclusive(directory: Path) -> IO[str]:
     except BlockingIOError as error:
         lock.close()
         raise StoreError(
-            f"{directory}: another edged uses this store", "stop it first (systemctl stop edged)"
+            str(directory), "another edged uses this store", "stop it first (systemctl stop edged)"
         ) from error
     return lock

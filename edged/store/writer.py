@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from sqlite_utils import Database
 
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from edged.store.errors import StoreError, StoreFullError, translated
 
 Result = TypeVar("Result")
@@ -21,7 +21,7 @@ class Writer:
         self._db = db
         self._make_room = make_room
         self._lock = RLock()
-        self.problem: Problem | None = None  # why the last write failed
+        self.problem: Finding | None = None  # why the last write failed
 
     def close(self) -> None:
         with self._lock:
@@ -33,9 +33,7 @@ class Writer:
             try:
                 result = self._with_room(work)
             except StoreError as error:
-                self.problem = Problem(
-                    component="store", status=HealthStatus.FAILED, cause=error.what, remedy=error.remedy
-                )
+                self.problem = Finding.of("store", HealthStatus.FAILED, error.trouble)
                 raise
             self.problem = None
             return result

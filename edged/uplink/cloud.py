@@ -130,7 +130,8 @@ class Cloud:
 
     def _endless(self, within_s: float) -> CloudUnreachableError:
         return CloudUnreachableError(
-            f"{self._url}: the answer did not end within {within_s:.0f} s",
+            self._url,
+            f"the answer did not end within {within_s:.0f} s",
             "check the 4G signal; raise uplink.timeout_s on a slow line",
         )
 
@@ -150,20 +151,21 @@ class Cloud:
         status = response.status_code
         if status in (200, 201, 204):
             return
-        said = f"{self._url}: answered {status} {_quoted(content)}".rstrip()
+        said = f"answered {status} {_quoted(content)}".rstrip()
         if status in (401, 403):
             raise CloudDeniedError(
-                said, "enrol this box again: `edged enrol --config FILE --code CODE --replace`"
+                self._url, said, "enrol this box again: `edged enrol --config FILE --code CODE --replace`"
             )
         if status == 429 or status >= 500:
             raise CloudBusyError(
+                self._url,
                 said,
                 "nothing is lost, the box tries again by itself; tell the operator if it lasts",
                 _retry_after_s(response.headers.get("Retry-After")),
             )
         if 300 <= status < 400:
             raise self._nonsense(f"a redirect to {response.headers.get('Location', 'nowhere')!r}")
-        raise CloudRefusedError(said, "compare the versions of box and cloud")
+        raise CloudRefusedError(self._url, said, "compare the versions of box and cloud")
 
     def _parsed(self, answer: type[Answer], content: bytes) -> Answer:
         try:
@@ -173,7 +175,8 @@ class Cloud:
 
     def _nonsense(self, got: str) -> CloudNonsenseError:
         return CloudNonsenseError(
-            f"{self._url}: not the cloud's answer, got {got}",
+            self._url,
+            f"not the cloud's answer, got {got}",
             "check uplink.cloud_url, and whether a captive portal or proxy sits on the line",
         )
 
@@ -185,17 +188,19 @@ class Cloud:
             raise
         except requests.exceptions.SSLError as error:
             raise CloudUnreachableError(
-                f"{self._url}: TLS was refused ({_innermost(error)})",
+                self._url,
+                f"TLS was refused ({_innermost(error)})",
                 "check uplink.ca_file, and this box's clock (timedatectl)",
             ) from error
         except (requests.Timeout, ReadTimeoutError) as error:
             raise CloudUnreachableError(
-                f"{self._url}: no answer within {self._timeout_s:.0f} s",
+                self._url,
+                f"no answer within {self._timeout_s:.0f} s",
                 "check the 4G signal; raise uplink.timeout_s on a slow line",
             ) from error
         except (requests.RequestException, HTTPError, OSError) as error:
             raise CloudUnreachableError(
-                f"{self._url}: {_innermost(error)}", "check SIM, antenna and uplink.cloud_url (edged diag)"
+                self._url, f"{_innermost(error)}", "check SIM, antenna and uplink.cloud_url (edged diag)"
             ) from error
 
 

@@ -63,8 +63,8 @@ class Courier:
         self._set_aside_in_a_row += 1
         keep = self._set_aside_in_a_row > SET_ASIDE_IN_A_ROW
         verdict = Verdict.KEEP if keep else Verdict.REJECTED
-        log.warning("event refused", event_id=event.event_id, verdict=verdict, reason=refusal.what)
-        self._settle([EventVerdict(event_id=event.event_id, verdict=verdict, reason=refusal.what)])
+        log.warning("event refused", event_id=event.event_id, verdict=verdict, reason=refusal.trouble.what)
+        self._settle([EventVerdict(event_id=event.event_id, verdict=verdict, reason=refusal.trouble.what)])
         EVENTS.labels(verdict.value).inc()
         return keep
 

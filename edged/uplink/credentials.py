@@ -31,31 +31,31 @@ def load_credentials(path: Path) -> Credentials:
             mode = os.fstat(file.fileno()).st_mode & 0o777
             if mode & 0o037:
                 raise CredentialsError(
-                    f"{path}: other users may read it (mode {mode:04o})", f"chmod 600 {path}"
+                    str(path), f"other users may read it (mode {mode:04o})", f"chmod 600 {path}"
                 )
             content = json.load(file)
     except FileNotFoundError as error:
-        raise NotEnrolledError(f"{path}: this box is not enrolled", _ENROL) from error
+        raise NotEnrolledError(str(path), "this box is not enrolled", _ENROL) from error
     except OSError as error:
         remedy = "correct uplink.credentials" if path.is_dir() else f"give {path} to the user edged"
-        raise CredentialsError(f"{path}: {error.strerror}", remedy) from error
+        raise CredentialsError(str(path), error.strerror or str(error), remedy) from error
     except ValueError as error:
-        raise CredentialsError(f"{path}: damaged, not JSON", _ENROL) from error
+        raise CredentialsError(str(path), "damaged, not JSON", _ENROL) from error
     return _checked(path, content)
 
 
 def _checked(path: Path, content: object) -> Credentials:
     if not isinstance(content, dict):
-        raise CredentialsError(f"{path}: damaged, not a JSON object", _ENROL)
+        raise CredentialsError(str(path), "damaged, not a JSON object", _ENROL)
     for name in _FIELDS:
         value = content.get(name)
         # what goes into an HTTP header must be plain ASCII without spaces
         if not isinstance(value, str) or not value or not value.isascii() or any(c <= " " for c in value):
-            raise CredentialsError(f"{path}: damaged, {name} is missing or malformed", _ENROL)
+            raise CredentialsError(str(path), f"damaged, {name} is missing or malformed", _ENROL)
     try:
         private_key = Ed25519PrivateKey.from_private_bytes(bytes.fromhex(content["private_key"]))
     except ValueError as error:
-        raise CredentialsError(f"{path}: damaged, private_key is not 32 bytes in hex", _ENROL) from error
+        raise CredentialsError(str(path), "damaged, private_key is not 32 bytes in hex", _ENROL) from error
     return Credentials(
         device_id=content["device_id"],
         token=content["token"],
@@ -98,5 +98,5 @@ def check_writable(path: Path) -> None:
 
 def _unwritable(path: Path, error: OSError) -> CredentialsError:
     return CredentialsError(
-        f"{path}: cannot be written ({error.strerror})", f"run as root, or as the owner of {path.parent}"
+        str(path), f"cannot be written ({error.strerror})", f"run as root, or as the owner of {path.parent}"
     )

@@ -30,10 +30,10 @@ def enrol(
     """
     path = settings.credentials
     if path.exists() and not replace:
-        raise CredentialsError(f"{path}: this box is enrolled already", "to enrol it anew add --replace")
+        raise CredentialsError(str(path), "this box is enrolled already", "to enrol it anew add --replace")
     if not _CODE_LENGTHS[0] <= len(code) <= _CODE_LENGTHS[1]:
         raise UplinkError(
-            f"got a code of {len(code)} characters", "copy the whole one-time code that the operator sent"
+            "", f"got a code of {len(code)} characters", "copy the whole one-time code that the operator sent"
         )
     check_writable(path)
     private_key = Ed25519PrivateKey.generate()
@@ -50,11 +50,11 @@ def enrol(
         try:
             answer = cloud.enrol(request)
         except (CloudDeniedError, CloudRefusedError) as error:
-            raise UplinkError(
-                error.what, "a code works once, for one device_id, for a short time: get a new one"
-            ) from error
+            remedy = "a code works once, for one device_id, for a short time: get a new one"
+            raise UplinkError(error.trouble.where, error.trouble.cause, remedy) from error
     if answer.device_id != device_id:
         raise UplinkError(
+            "",
             f"the code belongs to {answer.device_id!r}, this box is {device_id!r}",
             "set site.device_id, or get a code for this box",
         )

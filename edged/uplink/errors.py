@@ -1,13 +1,10 @@
 """What can go wrong between the box and the cloud."""
 
+from edged.domain.trouble import TroubleError
 
-class UplinkError(Exception):
-    """`what` is the cause, `remedy` the technician's next action."""
 
-    def __init__(self, what: str, remedy: str) -> None:
-        super().__init__(f"{what}; {remedy}")
-        self.what = what
-        self.remedy = remedy
+class UplinkError(TroubleError):
+    """Base of this package's errors; the trouble names the file or the cloud's URL."""
 
 
 class CredentialsError(UplinkError):
@@ -21,8 +18,8 @@ class NotEnrolledError(CredentialsError):
 class CloudError(UplinkError):
     """The cloud did not do what it was asked. `retry_after_s`: when it asked to be left alone."""
 
-    def __init__(self, what: str, remedy: str, retry_after_s: float | None = None) -> None:
-        super().__init__(what, remedy)
+    def __init__(self, where: str, cause: str, remedy: str, retry_after_s: float | None = None) -> None:
+        super().__init__(where, cause, remedy)
         self.retry_after_s = retry_after_s
 
 

@@ -13,8 +13,9 @@ from prometheus_client import Counter
 
 from edged import __version__
 from edged.domain.delivery import OutboxUnavailable, PendingEvent
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import Stamp
+from edged.domain.trouble import Trouble
 from edged.settings import UplinkSettings
 from edged.uplink.cloud import Cloud, picture_bytes
 from edged.uplink.courier import Courier
@@ -25,7 +26,6 @@ from edged.uplink.errors import (
     CloudRefusedError,
     CredentialsError,
     StoppingError,
-    UplinkError,
 )
 from edged.uplink.retry import Retry
 from edged.wire import (
@@ -94,7 +94,7 @@ class Uplink:
         self._clock = clock
         self._status = status
         self._on_capture_request = on_capture_request
-        self._problems: dict[str, Problem] = {}
+        self._problems: dict[str, Finding] = {}
         self._wake = threading.Event()
         self._stop = threading.Event()
         rng = rng or random.Random()
@@ -105,7 +105,7 @@ class Uplink:
         self._requests_seen: OrderedDict[str, None] = OrderedDict()
 
     @property
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Finding, ...]:
         """What is wrong now between the box and the cloud."""
         return tuple(self._problems.copy().values())
 
@@ -156,7 +156,7 @@ class Uplink:
             try:
                 self.credentials = load_credentials(self._settings.credentials)
             except CredentialsError as error:
-                self._report("credentials", error)
+                self._report("credentials", error.trouble)
         return self.credentials is not None
 
     def _next_step(self) -> float:
@@ -179,7 +179,7 @@ class Uplink:
     def _exchange(self, events: Sequence[PendingEvent]) -> SyncAnswer:
         """Do one request, and act on all of its answer but the verdicts."""
         if self._stop.is_set():
-            raise StoppingError("the daemon stops", "none")
+            raise StoppingError("", "the daemon stops", "")
         self.last_progress_s = time.monotonic()
         credentials = self._known_credentials()
         health, berths = self._status()
@@ -204,7 +204,7 @@ class Uplink:
 
     def _known_credentials(self) -> Credentials:
         if self.credentials is None:
-            raise CredentialsError("this box is not enrolled", "run `edged enrol`")
+            raise CredentialsError("", "this box is not enrolled", "run `edged enrol`")
         return self.credentials
 
     def _pass_on(self, capture: CaptureRequest, answer: SyncAnswer) -> None:
@@ -231,7 +231,7 @@ class Uplink:
                 raise
             except CloudRefusedError as error:
                 outcome = "refused"
-                log.warning("evidence refused", sha256=sha256, reason=error.what)
+                log.warning("evidence refused", sha256=sha256, reason=error.trouble.what)
             except CloudError as error:
                 UPLOADS.labels("failed").inc()
                 self._uploads.failed(error.retry_after_s)
@@ -256,21 +256,19 @@ class Uplink:
         self.clock_offset_s = (answer.server_time - sent.utc).total_seconds() - half_s
         if abs(self.clock_offset_s) > CLOCK_TOLERANCE_S:
             direction = "behind" if self.clock_offset_s > 0 else "ahead of"
-            what = f"this box's clock is {abs(self.clock_offset_s):.0f} s {direction} the cloud's"
-            self._report("clock", UplinkError(what, "check time synchronisation (timedatectl)"))
+            cause = f"this box's clock is {abs(self.clock_offset_s):.0f} s {direction} the cloud's"
+            remedy = "check time synchronisation (timedatectl)"
+            self._report("clock", Trouble(where="", cause=cause, remedy=remedy))
         else:
             self._problems.pop("clock", None)
 
     def _failed(self, error: CloudError) -> None:
         SYNCS.labels(type(error).__name__.removeprefix("Cloud").removesuffix("Error").lower()).inc()
         self._line.failed(error.retry_after_s)
-        self._report("denied" if isinstance(error, CloudDeniedError) else "line", error)
+        self._report("denied" if isinstance(error, CloudDeniedError) else "line", error.trouble)
 
-    def _report(self, key: str, error: UplinkError) -> None:
-        component = "clock" if key == "clock" else "uplink"
-        problem = Problem(
-            component=component, status=HealthStatus.DEGRADED, cause=error.what, remedy=error.remedy
-        )
+    def _report(self, key: str, trouble: Trouble) -> None:
         if key not in self._problems:
-            log.warning("uplink problem", cause=error.what, remedy=error.remedy)
-        self._problems[key] = problem
+            log.warning("uplink problem", cause=trouble.what, remedy=trouble.remedy)
+        where = "clock" if key == "clock" else "uplink"
+        self._problems[key] = Finding.of(where, HealthStatus.DEGRADED, trouble)

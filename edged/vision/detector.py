@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from edged.picture import Image
-from edged.vision.errors import ModelMismatch
+from edged.vision.errors import INSTALL_ONE_RELEASE, ModelMismatch
 from edged.vision.manifest import DetectorSpec, RefinerSpec
 from edged.vision.rectifier import Corners, warped, widened
 from edged.vision.regions import Region
@@ -38,7 +38,9 @@ class Detector:
     def __init__(self, model: Model, spec: DetectorSpec) -> None:
         _, self.height_px, columns, channels = model.input_shape
         if channels % 3 or len(model.outputs) != 4:
-            raise ModelMismatch(f"{spec.model.path}: not a plate detector: input {model.input_shape}")
+            raise ModelMismatch(
+                str(spec.model.path), f"not a plate detector: input {model.input_shape}", INSTALL_ONE_RELEASE
+            )
         self.width_px = columns * channels // 3
         self._model = model
         self._score_from = spec.score_from
@@ -84,7 +86,9 @@ class Refiner:
         _, self._height, columns, channels = model.input_shape
         shapes = {output.shape[-1]: i for i, output in enumerate(model.outputs)}
         if channels % 3 or shapes.keys() != {2, 8}:
-            raise ModelMismatch(f"{spec.model.path}: not a corner refiner: input {model.input_shape}")
+            raise ModelMismatch(
+                str(spec.model.path), f"not a corner refiner: input {model.input_shape}", INSTALL_ONE_RELEASE
+            )
         self._logits, self._places = shapes[2], shapes[8]
         self._width = columns * channels // 3
         self._model = model

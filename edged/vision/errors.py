@@ -1,7 +1,11 @@
 """What can go wrong with models and pictures; every message names the file and what to do."""
 
+from edged.domain.trouble import TroubleError
 
-class VisionError(Exception):
+INSTALL_ONE_RELEASE = "copy the .tflite files and manifest.json of one release together"
+
+
+class VisionError(TroubleError):
     """Base of this package's errors."""
 
 

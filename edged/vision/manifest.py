@@ -11,6 +11,7 @@ from edged.domain.plate import PlateKind
 from edged.vision.errors import ManifestInvalid, ModelMissing
 
 MANIFEST_NAME = "manifest.json"
+_COPY_AGAIN = "copy it again from the release"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,7 +108,7 @@ def find_models(configured: Path | None = None) -> Path:
         if (place / MANIFEST_NAME).is_file():
             return place
     looked = ", ".join(str(place) for place in places)
-    raise ModelMissing(f"no {MANIFEST_NAME} in {looked}; install the models or set model.directory")
+    raise ModelMissing(looked, f"no {MANIFEST_NAME} there", "install the models or set model.directory")
 
 
 def load_manifest(directory: Path) -> Manifest:
@@ -119,15 +120,15 @@ def load_manifest(directory: Path) -> Manifest:
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except OSError as exc:
-        raise ManifestInvalid(f"{path}: {exc.strerror or exc}") from exc
+        raise ManifestInvalid(str(path), exc.strerror or str(exc), _COPY_AGAIN) from exc
     except ValueError as exc:
-        raise ManifestInvalid(f"{path}: not JSON: {exc}; copy it again from the release") from exc
+        raise ManifestInvalid(str(path), f"not JSON: {exc}", _COPY_AGAIN) from exc
     try:
         return _manifest(raw, directory)
     except KeyError as exc:
-        raise ManifestInvalid(f"{path}: {exc.args[0]} is missing; copy it again from the release") from exc
+        raise ManifestInvalid(str(path), f"{exc.args[0]} is missing", _COPY_AGAIN) from exc
     except (TypeError, ValueError) as exc:
-        raise ManifestInvalid(f"{path}: {exc}; copy it again from the release") from exc
+        raise ManifestInvalid(str(path), str(exc), _COPY_AGAIN) from exc
 
 
 def _manifest(raw: Mapping[str, Any], directory: Path) -> Manifest:

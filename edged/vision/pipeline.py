@@ -233,9 +233,9 @@ def _framings(corners: Corners) -> list[Corners]:
 
 def _check(image: Image) -> None:
     if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8:
-        raise BadFrame(f"a frame is height x width x 3 bytes, got {image.shape} of {image.dtype}")
+        raise BadFrame("", f"a frame is height x width x 3 bytes, got {image.shape} of {image.dtype}", "")
     if image.shape[0] < 8 or image.shape[1] < 8:
-        raise BadFrame(f"the picture is {image.shape[1]}x{image.shape[0]}, too small to hold a plate")
+        raise BadFrame("", f"the picture is {image.shape[1]}x{image.shape[0]}, too small to hold a plate", "")
 
 
 def _doubted_if_cut_off(read: PlateRead, image: Image) -> PlateRead:

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 
 from edged.domain.reading import Evidence
 from edged.picture import Image
-from edged.vision.errors import ModelMismatch
+from edged.vision.errors import INSTALL_ONE_RELEASE, ModelMismatch
 from edged.vision.manifest import ReaderSpec
 from edged.vision.rectifier import levelled
 from edged.vision.runtime import Model
@@ -22,8 +22,9 @@ class Reader:
             self._slots, self._kinds = shapes[len(spec.labels)], shapes[len(spec.kinds)]
         except KeyError as exc:
             raise ModelMismatch(
-                f"{spec.model.path}: no output of {exc.args[0]} values as manifest.json lists;"
-                " copy the .tflite files and manifest.json of one release together"
+                str(spec.model.path),
+                f"no output of {exc.args[0]} values as manifest.json lists",
+                INSTALL_ONE_RELEASE,
             ) from exc
         self._model = model
         self._spec = spec

@@ -47,8 +47,9 @@ def surroundings(polygon: Polygon, width: int, height: int) -> Region:
     top, bottom = max(0, round(min(ys) - margin_y)), min(height, round(max(ys) + margin_y))
     if right - left < 8 or bottom - top < 8:
         raise BadFrame(
-            f"the berth's polygon {list(polygon)} lies outside the {width}x{height} frame;"
-            " correct the polygon or the camera's resolution"
+            "",
+            f"the berth's polygon {list(polygon)} lies outside the {width}x{height} frame",
+            "correct the polygon or the camera's resolution",
         )
     return Region(left=left, top=top, right=right, bottom=bottom)
 

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.vision.errors import ModelMismatch, ModelMissing, RuntimeMissing
+from edged.vision.errors import INSTALL_ONE_RELEASE, ModelMismatch, ModelMissing, RuntimeMissing
 
 Int8 = NDArray[np.int8]
 
@@ -55,12 +55,14 @@ class Model:
                 self._interpreter = interpreter_type(model_content=data, num_threads=threads)
                 self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError) as exc:
-            raise ModelMismatch(f"{path}: {self.runtime} cannot load this model: {exc}") from exc
+            raise ModelMismatch(
+                str(path), f"{self.runtime} cannot load this model: {exc}", INSTALL_ONE_RELEASE
+            ) from exc
         (picture,) = self._interpreter.get_input_details()
         outputs = self._interpreter.get_output_details()
         if picture["dtype"] not in (np.int8, np.uint8) or any(o["dtype"] is not np.int8 for o in outputs):
             raise ModelMismatch(
-                f"{path}: not a full-integer model; export it again with integer input and output"
+                str(path), "not a full-integer model", "export it again with integer input and output"
             )
         self._input = int(picture["index"])
         self._signed = picture["dtype"] is np.int8
@@ -89,14 +91,11 @@ def checked_bytes(path: Path, sha256: str) -> bytes:
         data = path.read_bytes()
     except OSError as exc:
         raise ModelMissing(
-            f"{path}: {exc.strerror or exc}; install the models or set model.directory"
+            str(path), exc.strerror or str(exc), "install the models or set model.directory"
         ) from exc
     found = hashlib.sha256(data).hexdigest()
     if found != sha256:
-        raise ModelMismatch(
-            f"{path}: sha256 is {found}, manifest.json says {sha256};"
-            " copy the .tflite files and manifest.json of one release together"
-        )
+        raise ModelMismatch(str(path), f"sha256 is {found}, manifest.json says {sha256}", INSTALL_ONE_RELEASE)
     return data
 
 
@@ -121,13 +120,13 @@ def _interpreter_type(wanted: Runtime | None) -> tuple[Runtime, Any]:
         except ImportError as exc:
             if wanted is Runtime.LITERT:
                 raise RuntimeMissing(
-                    f"ai-edge-litert cannot be imported ({exc}); pip install ai-edge-litert"
+                    "", f"ai-edge-litert cannot be imported ({exc})", "pip install ai-edge-litert"
                 ) from exc
     try:
         from tflite_runtime.interpreter import Interpreter as OldInterpreter
     except ImportError as exc:
         raise RuntimeMissing(
-            f"no TFLite runtime can be imported ({exc}); pip install ai-edge-litert"
+            "", f"no TFLite runtime can be imported ({exc})", "pip install ai-edge-litert"
         ) from exc
     return Runtime.TFLITE, OldInterpreter
 

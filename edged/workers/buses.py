@@ -3,7 +3,7 @@
 import threading
 from collections.abc import Iterator
 
-from edged.domain.health import HealthStatus, Problem
+from edged.domain.health import Finding, HealthStatus
 from firmware_bridge import SensorBus
 
 
@@ -23,17 +23,17 @@ class BusWorker:
     def run(self, stop: threading.Event) -> None:
         self.bus.run(stop)
 
-    def problems(self) -> Iterator[Problem]:
+    def problems(self) -> Iterator[Finding]:
         """Yield why there is no port, or which sensors do not answer."""
         snapshot = self.bus.snapshot()
         if snapshot.port_error is not None:
             remedy = snapshot.port_remedy or "look at the adapter"
-            yield Problem(
-                component=self.name, status=HealthStatus.FAILED, cause=snapshot.port_error, remedy=remedy
+            yield Finding(
+                where=self.name, status=HealthStatus.FAILED, cause=snapshot.port_error, remedy=remedy
             )
             return
         for sensor in snapshot.sensors:
             if sensor.quality in ("quarantined", "failing"):
                 cause = f"sensor {sensor.sensor} (id {sensor.device_id}) does not answer"
                 remedy = "check its power, cable and id: `edged bus watch`, `edged bus scan`"
-                yield Problem(component=self.name, status=HealthStatus.DEGRADED, cause=cause, remedy=remedy)
+                yield Finding(where=self.name, status=HealthStatus.DEGRADED, cause=cause, remedy=remedy)

@@ -160,7 +160,7 @@ class CaptureWorker:
             job.fail("the daemon is stopping")
             return
         metrics.CAPTURE_ERRORS.labels(self._settings.name, error.fault.value).inc()
-        self._health.report(self.name, HealthStatus.DEGRADED, error.what, error.remedy)
-        job.fail(f"no picture: {error.what}")
+        self._health.report(self.name, HealthStatus.DEGRADED, error.trouble.cause, error.trouble.remedy)
+        job.fail(f"no picture: {error.trouble.cause}")
         if job.reason is not Reason.REQUEST:
             self.retry(job)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 
 import structlog
 
-from edged.domain.health import HealthStatus, Problem, overall
+from edged.domain.health import Finding, HealthStatus, overall
 
 log = structlog.get_logger()
 
@@ -15,29 +15,32 @@ class HealthBook:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._entered: dict[str, Problem] = {}
-        self._sources: list[Callable[[], Iterable[Problem]]] = []
+        self._entered: dict[str, Finding] = {}
+        self._sources: list[Callable[[], Iterable[Finding]]] = []
 
-    def ask(self, source: Callable[[], Iterable[Problem]]) -> None:
+    def ask(self, source: Callable[[], Iterable[Finding]]) -> None:
         """Ask `source` for its problems whenever somebody looks; before the workers start."""
         self._sources.append(source)
 
-    def report(self, component: str, status: HealthStatus, cause: str, remedy: str) -> None:
-        """Enter a problem; the log gets a line only when it is new or different."""
-        problem = Problem(component=component, status=status, cause=cause, remedy=remedy)
-        with self._lock:
-            known = self._entered.get(component)
-            self._entered[component] = problem
-        if known != problem:
-            log.warning("problem", component=component, cause=cause, remedy=remedy)
+    def report(self, where: str, status: HealthStatus, cause: str, remedy: str) -> None:
+        """Enter a finding made of its parts. The log gets a line only when it is new or different."""
+        self.enter(Finding(where=where, status=status, cause=cause, remedy=remedy))
 
-    def clear(self, component: str) -> None:
+    def enter(self, finding: Finding) -> None:
+        """Enter a finding, which replaces the one of the same part."""
         with self._lock:
-            known = self._entered.pop(component, None)
+            known = self._entered.get(finding.where)
+            self._entered[finding.where] = finding
+        if known != finding:
+            log.warning("problem", component=finding.where, cause=finding.cause, remedy=finding.remedy)
+
+    def clear(self, where: str) -> None:
+        with self._lock:
+            known = self._entered.pop(where, None)
         if known is not None:
-            log.info("problem over", component=component)
+            log.info("problem over", component=where)
 
-    def problems(self) -> tuple[Problem, ...]:
+    def problems(self) -> tuple[Finding, ...]:
         """Return all problems, the worst first."""
         with self._lock:
             found = list(self._entered.values())

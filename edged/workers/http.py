@@ -5,7 +5,7 @@ import time
 
 from fastapi import FastAPI
 
-from edged.domain.health import HealthStatus
+from edged.domain.health import Finding, HealthStatus
 from edged.settings import SnapshotApiSettings
 from edged.snapshot_api import ListenError, listening_socket, serve
 from edged.workers.health_book import HealthBook
@@ -31,7 +31,7 @@ class HttpWorker:
             try:
                 listening = listening_socket(self._settings)
             except ListenError as error:
-                self._health.report("snapshot api", HealthStatus.DEGRADED, error.what, error.remedy)
+                self._health.enter(Finding.of("snapshot api", HealthStatus.DEGRADED, error.trouble))
                 stop.wait(_RETRY_S)
             else:
                 self._health.clear("snapshot api")

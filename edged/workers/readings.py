@@ -107,7 +107,9 @@ class ReadingWorker:
         try:
             self._weigh(job, new)
         except StoreError as error:
-            self._health.report("readings", HealthStatus.DEGRADED, f"not stored: {error.what}", error.remedy)
+            self._health.report(
+                "readings", HealthStatus.DEGRADED, f"not stored: {error.trouble.what}", error.trouble.remedy
+            )
             self._again(job)
         else:
             self._health.clear("readings")

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from edged.clock import Clock
-from edged.domain.health import HealthStatus
+from edged.domain.health import Finding, HealthStatus
 from edged.store import Store, StoreError
 from edged.workers.health_book import HealthBook
 
@@ -42,7 +42,7 @@ class UpkeepWorker:
         try:
             self._store.evict(self._clock.now())
         except StoreError as error:
-            self._health.report("retention", HealthStatus.DEGRADED, error.what, error.remedy)
+            self._health.enter(Finding.of("retention", HealthStatus.DEGRADED, error.trouble))
         else:
             self._health.clear("retention")
 

@@ -74,7 +74,7 @@ def test_a_fault_is_named_with_camera_address_and_remedy(
         assert words in message
         assert "camera 'north'" in message
         assert server.url in message
-        assert message.endswith(caught.value.remedy)
+        assert message.endswith(caught.value.trouble.remedy)
         assert PASSWORD not in message
 
 

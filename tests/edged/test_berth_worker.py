@@ -35,7 +35,7 @@ class StubbornStore(Store):
 
     def drive_in(self, *arguments: Any, **keywords: Any) -> None:
         if self.full:
-            raise StoreError("database or disk is full", "free space")
+            raise StoreError("edged.db", "database or disk is full", "free space")
         super().drive_in(*arguments, **keywords)
 
 
@@ -139,7 +139,7 @@ def test_a_sensor_fault_keeps_the_visit_and_shows_in_health(tmp_path: Path) -> N
         kerb.sees("1001", ChannelState.FAULT)
         until(lambda: kerb.state("1001") is BerthState.FAULT)
         assert kerb.visits()[0].left is None
-        assert kerb.health.problems()[0].component == "berth 1001"
+        assert kerb.health.problems()[0].where == "berth 1001"
         arrive(kerb)
         assert kerb.health.problems() == ()
 

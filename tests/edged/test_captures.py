@@ -65,7 +65,7 @@ def test_a_camera_that_comes_back_finishes_the_job_by_itself(pole: Pole, tmp_pat
         pole.worker.submit(job())
         until(lambda: pole.health.status() is HealthStatus.DEGRADED)
         (problem,) = pole.health.problems()
-        assert problem.component == "camera high"
+        assert problem.where == "camera high"
         assert problem.remedy
         add_picture(tmp_path / "pictures")
         until(lambda: pole.delivered)

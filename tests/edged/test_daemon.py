@@ -137,7 +137,7 @@ def test_a_box_without_port_models_or_cloud_runs_on_and_says_so(box: Box) -> Non
     with box.running() as daemon:
         expected = {"bus kerb", "model"}
         until(lambda: expected <= box.problems().keys(), within_s=30)
-        assert "install the models again" in box.problems()["model"]
+        assert "manifest.json of one release together" in box.problems()["model"]
         assert "adapter" in box.problems()["bus kerb"]
         assert daemon.poll() is None
 

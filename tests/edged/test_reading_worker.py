@@ -223,7 +223,7 @@ def test_a_polygon_outside_the_picture_shows_in_health_and_stops_nothing(tmp_pat
     with opened(tmp_path, PlateVision.load()) as box:
         box.shows(berth=outside)
         assert box.health.status() is HealthStatus.DEGRADED
-        assert "1001" in box.health.problems()[0].component
+        assert "1001" in box.health.problems()[0].where
         assert box.shows().error is None
 
 
@@ -235,7 +235,7 @@ def test_a_plate_at_the_pictures_edge_decides_nothing_and_shows_in_health(
     assert box.reading is not None
     assert not box.reading.accepted
     (problem,) = box.health.problems()
-    assert problem.component == "view of berth 1001"
+    assert problem.where == "view of berth 1001"
     assert "picture's edge" in problem.cause
     vision.cut_off = False
     box.shows(Reason.LOOK_AGAIN)

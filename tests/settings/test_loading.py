@@ -27,7 +27,7 @@ def load_edited(tmp_path: Path) -> Callable[..., Settings]:
 def complaints_of(load: Callable[..., Settings], *edits: tuple[str, str]) -> list[str]:
     with pytest.raises(SettingsError) as caught:
         load(*edits)
-    return [str(complaint) for complaint in caught.value.complaints]
+    return [str(trouble) for trouble in caught.value.troubles]
 
 
 def test_the_sample_is_accepted_as_it_is() -> None:

@@ -162,7 +162,7 @@ def test_a_wrong_clock_is_noticed(box: Box, cloud: FaultCloud) -> None:
     with box.running():
         box.until(lambda: bool(box.uplink.problems))
         (problem,) = box.uplink.problems
-    assert problem.component == "clock"
+    assert problem.where == "clock"
     assert "behind the cloud's" in problem.cause
 
 
