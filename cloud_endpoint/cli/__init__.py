@@ -68,10 +68,7 @@ def main() -> None:
     """Entry point: errors of this package become one line on stderr and exit status 1."""
     try:
         app()
-    except Problem as exc:
-        print(f"error: {exc}; {exc.remedy}", file=sys.stderr)
-        sys.exit(1)
-    except CloudError as exc:
+    except (CloudError, Problem) as exc:
         print(f"error: {exc}", file=sys.stderr)
         sys.exit(1)
 

@@ -6,7 +6,8 @@ from http import HTTPStatus
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.errors import PROBLEM_BASE, Problem
+from edged.wire.problem import MEDIA_TYPE
 
 SMALL_BYTES = 64 * 1024
 BATCH_BYTES = 8 * 1024 * 1024
@@ -118,8 +119,8 @@ def _unknown_encoding(encoding: bytes) -> Problem:
 
 
 async def _refuse(problem: Problem, send: Send) -> None:
-    body = json.dumps(problem.body(), ensure_ascii=False).encode()
-    headers = [(b"content-type", b"application/problem+json"), (b"content-length", str(len(body)).encode())]
+    body = json.dumps(problem.body(PROBLEM_BASE), ensure_ascii=False).encode()
+    headers = [(b"content-type", MEDIA_TYPE.encode()), (b"content-length", str(len(body)).encode())]
     if problem.status == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
         headers.append((b"connection", b"close"))  # the rest of the body was not read
     await send({"type": "http.response.start", "status": int(problem.status), "headers": headers})

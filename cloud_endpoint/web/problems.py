@@ -6,24 +6,11 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from cloud_endpoint.base.errors import DatabaseUnavailable, Problem, invalid
+from cloud_endpoint.base.errors import PROBLEM_BASE, DatabaseUnavailable, Problem, invalid
 from cloud_endpoint.ordering.states import IllegalEvent
-
-MEDIA_TYPE = "application/problem+json"
-
-
-class ProblemBody(BaseModel):
-    """RFC 9457, with the field at fault and a remedy."""
-
-    type: str
-    title: str
-    status: int
-    detail: str
-    remedy: str
-    field: str | None = None
+from edged.wire.problem import MEDIA_TYPE, ProblemBody
 
 
 def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -36,12 +23,8 @@ def documented(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 def answer(problem: Problem) -> JSONResponse:
     """Return the problem as a response."""
-    headers = {}
-    if problem.retry_after_s is not None:
-        headers["Retry-After"] = str(problem.retry_after_s)
-    if problem.status == HTTPStatus.UNAUTHORIZED:
-        headers["WWW-Authenticate"] = "Bearer"
-    return JSONResponse(problem.body(), int(problem.status), headers=headers, media_type=MEDIA_TYPE)
+    body = problem.body(PROBLEM_BASE)
+    return JSONResponse(body, int(problem.status), headers=problem.headers, media_type=MEDIA_TYPE)
 
 
 def _describe(app: FastAPI) -> None:

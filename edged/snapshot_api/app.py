@@ -16,8 +16,9 @@ from edged import __version__
 from edged.snapshot_api import problems
 from edged.snapshot_api.body_limit import BodyLimit
 from edged.snapshot_api.pole import CaptureFailedError, Pole, PoleError, UnknownBerthError
-from edged.snapshot_api.problems import ProblemError, described
+from edged.snapshot_api.problems import described
 from edged.wire import BerthStatus, DeviceHealth, Snapshot
+from edged.wire.problem import Problem
 
 MAX_CAPTURES_AT_ONCE = 3
 CAPTURE_RETRY_AFTER_S = 2
@@ -72,23 +73,17 @@ def _authorised(token: Callable[[], str | None]) -> Callable[..., None]:
     def check(given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]) -> None:
         expected = token()
         if not expected:
-            raise ProblemError(
-                503,
-                "not-enrolled",
-                "Not enrolled",
-                "this pole has no token yet",
-                "run `edged enrol` on the pole",
+            raise Problem(
+                "not-enrolled", 503, "this pole has no token yet", remedy="run `edged enrol` on the pole"
             )
         offered = given.credentials if given else ""
         # constant time, whatever was offered; bytes, because compare_digest refuses non-ASCII text
         if not hmac.compare_digest(offered.encode(), expected.encode()):
-            raise ProblemError(
-                401,
+            raise Problem(
                 "unauthorised",
-                "Unauthorised",
+                401,
                 "the bearer token is missing or wrong",
-                "use the token that the pole gave at its enrolment",
-                {"WWW-Authenticate": "Bearer"},
+                remedy="use the token that the pole gave at its enrolment",
             )
 
     return check
@@ -128,13 +123,12 @@ def _add_berths(app: FastAPI, pole: Pole, authorised: Callable[..., None]) -> No
     def capture(berth_no: BerthNoPath, order: CaptureOrder) -> Snapshot:
         with _counted("capture"):
             if not free.acquire(blocking=False):
-                raise ProblemError(
-                    503,
+                raise Problem(
                     "busy",
-                    "Busy",
+                    503,
                     f"{MAX_CAPTURES_AT_ONCE} captures are under way",
-                    f"try again in {CAPTURE_RETRY_AFTER_S} s",
-                    {"Retry-After": str(CAPTURE_RETRY_AFTER_S)},
+                    remedy=f"try again in {CAPTURE_RETRY_AFTER_S} s",
+                    retry_after_s=CAPTURE_RETRY_AFTER_S,
                 )
             try:
                 return pole.capture(berth_no, order.nonce)
@@ -161,12 +155,12 @@ def _add_evidence(app: FastAPI, pole: Pole, authorised: Callable[..., None]) -> 
         except FileNotFoundError:  # evicted between the two
             jpeg = None
         if jpeg is None:
-            raise ProblemError(
-                404,
+            raise Problem(
                 "unknown-evidence",
-                "No such picture",
+                404,
                 "never taken here, or dropped by retention",
-                "pictures are kept for store.keep_evidence_days",
+                remedy="pictures are kept for store.keep_evidence_days",
+                title="No such picture",
             )
         return Response(jpeg, media_type="image/jpeg", headers={"Cache-Control": "private, immutable"})
 
@@ -214,25 +208,19 @@ def _counted(kind: str) -> Iterator[None]:
     except PoleError as error:
         SNAPSHOTS.labels(kind, "failed").inc()
         raise _problem_of(error) from error
-    except ProblemError:
+    except Problem:
         SNAPSHOTS.labels(kind, "busy").inc()
         raise
     SNAPSHOTS.labels(kind, "ok").inc()
 
 
-def _problem_of(error: PoleError) -> ProblemError:
+def _problem_of(error: PoleError) -> Problem:
     match error:
         case UnknownBerthError():
-            return ProblemError(
-                404, "unknown-berth", "No such berth", str(error), "GET /v1/berths lists this pole's berths"
-            )
+            remedy = "GET /v1/berths lists this pole's berths"
+            return Problem("unknown-berth", 404, str(error), remedy=remedy, title="No such berth")
         case CaptureFailedError():
-            return ProblemError(
-                502,
-                "capture-failed",
-                "No picture",
-                str(error),
-                "try again; `edged diag` on the pole tells more",
-            )
+            remedy = "try again; `edged diag` on the pole tells more"
+            return Problem("capture-failed", 502, str(error), remedy=remedy, title="No picture")
         case _:
-            return ProblemError(503, "unavailable", "Unavailable", str(error), "try again later")
+            return Problem("unavailable", 503, str(error), remedy="try again later")

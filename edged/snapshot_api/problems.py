@@ -1,4 +1,4 @@
-"""RFC 9457 problem answers: a stable `type`, what is wrong, and a remedy."""
+"""Every error of the API as a problem answer (RFC 9457)."""
 
 from typing import Any
 
@@ -6,41 +6,13 @@ import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
-from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
-MEDIA_TYPE = "application/problem+json"
+from edged.wire.problem import MEDIA_TYPE, Problem, ProblemBody
+
+_TYPE_BASE = "urn:edged:problem:"
 
 log = structlog.get_logger(__name__)
-
-
-class Problem(BaseModel):
-    """The body of every answer that is not a success (RFC 9457)."""
-
-    type: str = Field(examples=["urn:edged:problem:unknown-berth"])
-    title: str
-    status: int
-    detail: str
-    remedy: str | None = None
-
-
-class ProblemError(Exception):
-    """Raised by an endpoint; becomes the problem answer."""
-
-    def __init__(
-        self,
-        status: int,
-        slug: str,
-        title: str,
-        detail: str,
-        remedy: str,
-        headers: dict[str, str] | None = None,
-    ) -> None:
-        super().__init__(detail)
-        self.problem = Problem(
-            type=f"urn:edged:problem:{slug}", title=title, status=status, detail=detail, remedy=remedy
-        )
-        self.headers = headers
 
 
 def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -64,40 +36,28 @@ def described(*statuses: int) -> dict[int | str, dict[str, Any]]:
 def install(app: FastAPI) -> None:
     """Make every error of `app` a problem answer."""
 
-    @app.exception_handler(ProblemError)
-    def raised(request: Request, error: ProblemError) -> Response:
-        return _answer(error.problem, error.headers)
+    @app.exception_handler(Problem)
+    def raised(request: Request, error: Problem) -> Response:
+        return _answer(error)
 
     @app.exception_handler(RequestValidationError)
     def malformed(request: Request, error: RequestValidationError) -> Response:
         fields = "; ".join(
             f"{'.'.join(str(part) for part in issue['loc'])}: {issue['msg']}" for issue in error.errors()
         )
-        return _answer(
-            Problem(
-                type="urn:edged:problem:malformed",
-                title="A parameter is malformed",
-                status=422,
-                detail=fields,
-                remedy="see /openapi.json",
-            )
-        )
+        title = "A parameter is malformed"
+        return _answer(Problem("malformed", 422, fields, remedy="see /openapi.json", title=title))
 
     @app.exception_handler(HTTPException)
     def routed(request: Request, error: HTTPException) -> Response:
         slug = {400: "malformed", 404: "no-such-path", 405: "method-not-allowed", 413: "too-large"}.get(
             error.status_code, "http"
         )
-        return _answer(
-            Problem(
-                type=f"urn:edged:problem:{slug}",
-                title=str(error.detail),
-                status=error.status_code,
-                detail=f"{request.method} {request.url.path[:200]}",
-                remedy="see /openapi.json",
-            ),
-            dict(error.headers) if error.headers else None,
-        )
+        asked = f"{request.method} {request.url.path[:200]}"
+        title = str(error.detail)
+        response = _answer(Problem(slug, error.status_code, asked, remedy="see /openapi.json", title=title))
+        response.headers.update(error.headers or {})
+        return response
 
     @app.exception_handler(Exception)
     def unexpected(request: Request, error: Exception) -> Response:
@@ -106,11 +66,11 @@ def install(app: FastAPI) -> None:
         )  # uvicorn logs the traceback
         return _answer(
             Problem(
-                type="urn:edged:problem:internal",
-                title="The pole failed to answer",
-                status=500,
-                detail="see the log of edged (journalctl -u edged)",
+                "internal",
+                500,
+                "see the log of edged (journalctl -u edged)",
                 remedy="try again; report it if it lasts",
+                title="The pole failed to answer",
             )
         )
 
@@ -118,13 +78,13 @@ def install(app: FastAPI) -> None:
 
     def openapi() -> dict[str, Any]:
         document = plain_openapi()
-        document["components"]["schemas"]["Problem"] = Problem.model_json_schema()
+        document["components"]["schemas"]["Problem"] = ProblemBody.model_json_schema()
         return document
 
     app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way to extend it
 
 
-def _answer(problem: Problem, headers: dict[str, str] | None = None) -> JSONResponse:
+def _answer(problem: Problem) -> JSONResponse:
     return JSONResponse(
-        problem.model_dump(exclude_none=True), problem.status, headers=headers, media_type=MEDIA_TYPE
+        problem.body(_TYPE_BASE), int(problem.status), headers=problem.headers, media_type=MEDIA_TYPE
     )

@@ -60,7 +60,7 @@ def page(template: str, lang: str, status: int = 200, **values: Any) -> HTMLResp
 def said(problem: Problem, lang: str) -> str:
     """Return a problem in the driver's language: its own words where the page has them."""
     told = words(lang)["problems"].get(problem.slug)
-    return told or f"{problem.detail}; {problem.remedy}"
+    return told or f"{problem.trouble.cause}; {problem.trouble.remedy}"
 
 
 def remember(cloud: Cloud, response: Response, name: str, value: str, *, days: int, same_site: Any) -> None:
