@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PHOTOS ?=
 OUT ?= demo-output
 
-.PHONY: help setup setup-test demo test test-long check bench bench-plates bench-bus bench-cloud bench-trust train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
@@ -14,6 +14,7 @@ help:
 	@echo "make test-long     the tests that take longer: marked 'long'"
 	@echo "make check         lint, types, import contracts"
 	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust"
+	@echo "make gate-plates   refuse changed models that read any validation set worse than the committed ones"
 	@echo "make train         train the plate models anew, in .venv-train"
 	@echo "make clean         remove what these commands made"
 
@@ -56,6 +57,9 @@ bench: bench-plates bench-bus bench-cloud bench-trust
 
 bench-plates: setup-test
 	$(BIN)/python models/training/bench
+
+gate-plates: setup-test
+	$(BIN)/python models/training/bench/gate.py
 
 bench-bus: setup-test
 	$(BIN)/python -m firmware_bridge.bench

@@ -87,7 +87,10 @@ def twin(reader: Reader) -> tf.Module:
             places = GRID[0] * GRID[1]
             looks = tf.reshape(tf.nn.conv2d(x, look, 1, "SAME"), (1, places, -1))
             seen = tf.nn.softmax(tf.transpose(looks, (0, 2, 1)) + where)
-            found = tf.matmul(seen, tf.reshape(x, (1, places, -1))) + whole[:, None] + shift
+            # Multiplied and added up apart: tflite-runtime's product of two activations wraps on ARM cores
+            # without dot product instructions, because it adds two int8 products in 16 bits.
+            parts = seen[:, :, :, None] * tf.reshape(x, (1, 1, places, -1))
+            found = tf.reduce_sum(parts, axis=2) + whole[:, None] + shift
             flat = tf.reshape(found, (-1, found.shape[2]))
             slot = tf.nn.relu(tf.matmul(flat, dense["slot"][0]) + dense["slot"][1])
             slots = tf.matmul(slot, dense["label"][0]) + dense["label"][1]

@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 import cv2
 import numpy as np
@@ -26,6 +26,8 @@ SERIAL_LETTERS: Final = "ABCDEFGHJKLMNPQRSTUVWXYZ"
 DIGITS: Final = "0123456789"
 ENERGY_LETTERS: Final = "DABCEFGHJK"
 TWO_ROWS: Final = ("double", "small")  # layouts
+# Letters that were read as digits (Q, D, U, C, G as 0; E as F; T as 1), or a digit as them.
+_MISREAD: Final = "QQQDDUUUCGEFTABSZ"
 ALPHABET: Final = PROVINCES + AUTHORITIES + DIGITS + "警学挂港澳使领"
 
 _CHOICES: Final = {
@@ -128,14 +130,16 @@ class Cell:
     height: float
 
 
-def sample_plate(rng: Rng, kind: str | None = None) -> Plate:
-    """A random plate, of `kind` when given, else by the table's shares; provinces equally likely."""
+def sample_plate(rng: Rng, kind: str | None = None, province: str | None = None) -> Plate:
+    """A random plate, of `kind` and `province` when given, else by the table's shares, provinces alike."""
     if kind is None:
         kind = _KIND_NAMES[int(np.searchsorted(_KIND_STEPS, rng.random() * _KIND_STEPS[-1]))]
     art = KINDS[kind]
     layout = _pick(art.layouts, rng)
     rows = 2 if layout in TWO_ROWS else 1
     text = sample_text(_pick(art.templates, rng), rng)
+    if province is not None:
+        text = "".join(province if char in PROVINCES else char for char in text)
     return Plate(text=text, kind=kind, rows=rows, colour=_pick(art.colours, rng), layout=layout)
 
 
@@ -144,30 +148,60 @@ def _pick(options: tuple[str, ...], rng: Rng) -> str:
 
 
 def sample_text(template: str, rng: Rng) -> str:
-    """Fill a template: `s` places take at most two letters on 4 plates of 5, as issued serials do."""
+    """Fill a template: `s` places take at most two letters on 4 plates of 5, as issued serials do.
+
+    One plate in four draws its letters from those that were misread most, and on one in eight a character is
+    repeated.
+    """
+    hard = rng.random() < 0.25
     places = [i for i, token in enumerate(template) if token == "s"]
     limit = 2 if rng.random() < 0.8 else len(places)
     letters = set(rng.permutation(places)[: int(rng.integers(0, limit + 1))].tolist()) if places else set()
     chosen = []
     for i, token in enumerate(template):
-        choices = (SERIAL_LETTERS if i in letters else DIGITS) if token == "s" else _CHOICES.get(token, token)
+        serial = (_MISREAD if hard else SERIAL_LETTERS) if i in letters else DIGITS
+        choices = serial if token == "s" else _CHOICES.get(token, token)
         chosen.append(choices[int(rng.integers(len(choices)))])
+    if rng.random() < 0.125:
+        _repeat(chosen, template, rng)
     return "".join(chosen)
 
 
+def _repeat(chosen: list[str], template: str, rng: Rng) -> None:
+    """Let one character stand two to five times in a row, where the template allows any."""
+    free = [i for i, token in enumerate(template) if token in "sd"]
+    length = int(rng.integers(2, 6))
+    start = int(rng.integers(max(1, len(free) - length + 1)))
+    run = [i for i in free[start : start + length] if template[i] == template[free[start]]]
+    for i in run:
+        chosen[i] = chosen[free[start]]
+
+
+class CutGlyphs(Protocol):
+    """Masks of real characters, one of many at random."""
+
+    def __contains__(self, char: str) -> bool: ...
+    def mask(self, char: str, width_px: int, height_px: int, rng: Rng) -> Picture: ...
+
+
 class Glyphs:
-    """Ink masks (uint8, 255 = ink) of both drawings, found by drawing, face and character."""
+    """Ink masks (uint8, 255 = ink) of both drawings, found by drawing, face and character.
+
+    `real` are those cut from plates, where there are some.
+    """
 
     def __init__(self, masks: dict[tuple[str, str, str], Picture]) -> None:
-        self._masks = masks
+        self.masks = masks
+        self.real: CutGlyphs | None = None
+        self.real_only = False  # every character that there is a real one of
 
     def mask(self, drawing: str, face: str, char: str, width_px: int, height_px: int) -> Picture:
         """The glyph at that size; a drawing that lacks it borrows it from the other or from another face."""
         # No drawing holds an O: on real plates it is the zero's shape.
         wanted = "0" if char == "O" else char
         for key in self._fallbacks(drawing, face, wanted):
-            if key in self._masks:
-                return _scaled(self._masks, key, width_px, height_px)
+            if key in self.masks:
+                return _scaled(self.masks, key, width_px, height_px)
         raise KeyError(f"no glyph for {char!r} in any drawing")
 
     @staticmethod
@@ -306,11 +340,18 @@ def draw_plate(plate: Plate, rng: Rng, glyphs: Glyphs, px_per_mm: float = 1.0) -
     red = _red_places(plate, rng)
     red_ink = _jittered(_RED, rng)
     sag = rng.normal(0, 0.6, len(plate.text))
+    real = _real_places(plate, glyphs, rng)
+    pasted = np.zeros_like(mask)
     for i, (char, cell) in enumerate(zip(plate.text, boxes, strict=True)):
         x, y = round(cell.x * scale), round((cell.y + sag[i]) * scale)
-        glyph = glyphs.mask(drawing, cell.face, char, round(cell.width * scale), round(cell.height * scale))
-        h, w = glyph.shape
-        np.maximum(mask[y : y + h, x : x + w], glyph, out=mask[y : y + h, x : x + w])
+        w, h = round(cell.width * scale), round(cell.height * scale)
+        if i in real and glyphs.real is not None:
+            pasted[y : y + h, x : x + w] = glyphs.real.mask(char, w, h, rng)
+        elif char == "3" and plate.colour == "white_red2" and rng.random() < 0.7:
+            mask[y : y + h, x : x + w] = _round_three(w, h)
+        else:
+            glyph = glyphs.mask(drawing, cell.face, char, w, h)
+            np.maximum(mask[y : y + h, x : x + w], glyph, out=mask[y : y + h, x : x + w])
         if i in red:
             inks[max(0, y - 2) : y + h + 2, max(0, x - 2) : x + w + 2] = red_ink
     if plate.layout == "long":
@@ -318,12 +359,37 @@ def draw_plate(plate: Plate, rng: Rng, glyphs: Glyphs, px_per_mm: float = 1.0) -
     elif dot is not None and rng.random() < 0.97:
         centre = (round(dot[0] * scale), round(dot[1] * scale))
         cv2.circle(mask, centre, round(rng.uniform(4, 6.5) * scale), 255, -1, cv2.LINE_AA)
-    mask = _weighted_strokes(mask, scale, rng)
+    # Real characters bring their own stroke weight.
+    mask = np.maximum(_weighted_strokes(mask, scale, rng), pasted)
     _draw_border(mask, scale, rng)
     weight = np.multiply(mask, np.float32(1 / 255), dtype=np.float32)
     flat = np.asarray(cv2.blendLinear(inks, ground, weight, 1 - weight), np.uint8)
     _draw_bolts(flat, scale, rng)
     return flat
+
+
+def _real_places(plate: Plate, glyphs: Glyphs, rng: Rng) -> set[int]:
+    """Which characters are real ones: all that exist, only the province, or none."""
+    how = rng.random()
+    if glyphs.real is None or (how > 0.65 and not glyphs.real_only) or plate.colour == "white_red2":
+        return set()
+    existing = {i for i, char in enumerate(plate.text) if char in glyphs.real}
+    if glyphs.real_only:
+        return existing
+    places = {i for i in existing if rng.random() < 0.92}
+    return places if how < 0.42 else {i for i in places if plate.text[i] in PROVINCES}
+
+
+def _round_three(width_px: int, height_px: int) -> Picture:
+    """The 3 of military plates: two bows, where civil ones have a flat top."""
+    scale = 8
+    mask = np.zeros((90 * scale, 45 * scale), np.uint8)
+    for top, bottom in ((5.5, 43.0), (43.0, 84.5)):
+        centre = (round(22 * scale), round((top + bottom) / 2 * scale))
+        axes = (round(17 * scale), round((bottom - top) / 2 * scale))
+        start, end = (-165, 90) if top < 40 else (-90, 165)
+        cv2.ellipse(mask, centre, axes, 0, start, end, 255, 10 * scale)
+    return np.asarray(cv2.resize(mask, (width_px, height_px), interpolation=cv2.INTER_AREA), np.uint8)
 
 
 def _jittered(colour: tuple[int, int, int], rng: Rng) -> tuple[int, int, int]:

@@ -13,13 +13,16 @@ import framing
 import numpy as np
 import numpy.typing as npt
 import torch
+from plate_art import PROVINCES, Glyphs, load_glyphs
 from reader_config import ReaderConfig
-from reader_data import LABELS, RealPlate, is_validation, load_real, real_sample
+from reader_data import LABELS, RealPlate, is_validation, load_real, real_sample, synthetic_sample
 from reader_net import Reader
+from real_glyphs import load_real_glyphs
 
 Windows = npt.NDArray[np.uint8]
 SHRUNK_PX: Final = (60, 48, 40)
 TIMES_WORSE: Final = 20
+PLATES_A_PROVINCE: Final = 40
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +56,42 @@ def check_sets(folder: Path) -> list[CheckSet]:
         ("wide", 0.06, 0.16),
     ):
         sets.append(_made(name, scenes, lambda plate, x=across, y=down: _from_scene(plate, x, y)))
-    return sets
+    return sets + _sets_by_source(folder)
+
+
+@lru_cache(maxsize=1)
+def glyph_set(folder: Path) -> CheckSet:
+    """Synthetic plates whose characters are all held-out real ones, as many of each province.
+
+    Of most provinces there are no or few validation pictures; this is what is known of those.
+    """
+    glyphs = Glyphs(load_glyphs(folder / "glyphs").masks)
+    glyphs.real = load_real_glyphs(folder / "glyphs" / "real", glyphs, held_out=True)
+    glyphs.real_only = True
+    rng = np.random.default_rng(31)
+    samples = []
+    for province in PROVINCES * PLATES_A_PROVINCE:
+        kind = str(rng.choice(["small_car", "small_car", "large_car", "small_new_energy", "police"]))
+        samples.append(synthetic_sample(glyphs, rng, kind=kind, mistaken_share=0.0, province=province))
+    windows = np.stack([framing.levelled(sample.window)[:, :, ::-1] for sample in samples])
+    texts, kinds = [sample.text for sample in samples], [str(sample.kind) for sample in samples]
+    return CheckSet(name="held-out characters", windows=windows, texts=texts, kinds=kinds)
+
+
+def _sets_by_source(folder: Path) -> list[CheckSet]:
+    """The validation plates of `labels_more.csv`, a set for each folder; none without that file."""
+    if not (folder / "labels_more.csv").exists():
+        return []
+    groups: dict[str, list[RealPlate]] = {}
+    for plate in load_real(folder, ("labels_more.csv",)):
+        if is_validation(plate.path.name):
+            groups.setdefault(plate.path.parent.name, []).append(plate)
+    return [
+        _made(name, plates, _cutout)
+        if plates[0].quad is None
+        else _made(name, plates, lambda plate: _from_scene(plate, framing.MARGIN_X, framing.MARGIN_Y))
+        for name, plates in sorted(groups.items())
+    ]
 
 
 def worse_set(folder: Path) -> CheckSet:
@@ -111,7 +149,7 @@ def quick_scores(reader: Reader, config: ReaderConfig) -> dict[str, float]:
     if not (config.plates / "labels.csv").exists():
         return {}
     scores = {}
-    for check in check_sets(config.plates):
+    for check in [*check_sets(config.plates), glyph_set(config.plates)]:
         logits, _ = predicted(reader, check.windows)
         read = [text_of(slots) for slots in logits.argmax(axis=2)]
         scores[check.name] = round(

@@ -7,9 +7,12 @@ plate) and weights (N x 2: loss weight of the province and of the authority lett
 from __future__ import annotations
 
 import csv
+import io
+import zipfile
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +29,7 @@ SLOTS: Final = 8
 BLANK: Final = len(ALPHABET)
 LABELS: Final = (*ALPHABET, "")
 KIND_NAMES: Final = tuple(KINDS)
+ALL_LABELS: Final = ("labels.csv", "labels_more.csv")
 _INDEX: Final = {char: i for i, char in enumerate(ALPHABET)}
 
 
@@ -66,11 +70,13 @@ def is_validation(name: str) -> bool:
 # ---- real plates
 
 
-def load_real(folder: Path) -> list[RealPlate]:
-    """Every labelled plate of `folder/labels.csv` (crops and scenes)."""
+def load_real(folder: Path, labels: tuple[str, ...] = ("labels.csv",)) -> list[RealPlate]:
+    """Every labelled plate that the files `labels` of `folder` list (crops and scenes)."""
     plates = []
-    with (folder / "labels.csv").open(encoding="utf-8", newline="") as lines:
-        for row in csv.DictReader(lines):
+    for name in labels:
+        with (folder / name).open(encoding="utf-8", newline="") as lines:
+            rows_of_file = list(csv.DictReader(lines))
+        for row in rows_of_file:
             quad = _quad_of(row["corners_or_box_px"]) if row["kind"] == "scene" else None
             kind, rows = _kind_of(row["plate_text"], row["colour"]), 1
             if quad is not None:
@@ -79,6 +85,32 @@ def load_real(folder: Path) -> list[RealPlate]:
             path = folder / row["file"]
             plates.append(RealPlate(path=path, text=row["plate_text"], kind=kind, rows=rows, quad=quad))
     return plates
+
+
+def training_plates(folder: Path) -> list[RealPlate]:
+    """The labelled plates to train on: none that a validation picture shows, in whatever picture."""
+    plates = load_real(folder, ALL_LABELS)
+    held_out = {plate.text for plate in plates if is_validation(plate.path.name)}
+    return [plate for plate in plates if plate.text not in held_out]
+
+
+def drawing_weights(plates: list[RealPlate]) -> npt.NDArray[np.float64]:
+    """How often each plate is drawn (adding up to 1): rare provinces and kinds often, none beyond reason.
+
+    Of a province with n plates each weighs n ** -0.7: 皖 with half of all counts ten times one of 甘. Scenes
+    count twice: their corners are known, so they are framed and filmed in more ways.
+    """
+    provinces = Counter(plate.text[0] for plate in plates)
+    kinds = Counter(plate.kind for plate in plates)
+    weights = np.asarray(
+        [
+            provinces[plate.text[0]] ** -0.7 * kinds[plate.kind] ** -0.2 * (1 if plate.quad is None else 2)
+            for plate in plates
+        ]
+    )
+    # A picture shown more often than that is learnt by heart.
+    weights = np.minimum(weights, 4 * np.median(weights))
+    return np.asarray(weights / weights.sum(), np.float64)
 
 
 def _quad_of(text: str) -> npt.NDArray[np.float32]:
@@ -148,8 +180,27 @@ def _reframed_cutout(picture: Picture, rng: Rng) -> Picture:
     picture = degrade.filmed(picture, rng, strength=0.4 * min(1.0, width / 94))
     whole = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
     moved = whole + (rng.normal(0, 1, (4, 2)) * (0.008 * width, 0.03 * height)).astype(np.float32)
-    moved = framing.widened(moved, float(rng.uniform(-0.015, 0.05)), float(rng.uniform(-0.04, 0.12)))
-    return framing.rectified(picture, moved)
+    return framing.rectified(picture, _each_side_moved(moved, rng))
+
+
+def _each_side_moved(quad: npt.NDArray[np.float32], rng: Rng) -> npt.NDArray[np.float32]:
+    """The quad with every side moved by itself: other people cut plates at their edge, or a fifth wider."""
+    sides = [rng.uniform(-0.035, 0.07, 2), rng.uniform(-0.08, 0.2, 2)]
+    (left, right), (top, bottom) = sides if rng.random() < 0.5 else [s * 0.5 for s in sides]
+    return _onto_quad(quad, float(-left), float(-top), float(1 + right), float(1 + bottom))
+
+
+def _onto_quad(
+    quad: npt.NDArray[np.float32], left: float, top: float, right: float, bottom: float
+) -> npt.NDArray[np.float32]:
+    """The corners of a part of the quad, in parts of its width and height."""
+    top_left, top_right, bottom_right, bottom_left = quad
+
+    def at(x: float, y: float) -> npt.NDArray[np.float32]:
+        upper, lower = top_left + (top_right - top_left) * x, bottom_left + (bottom_right - bottom_left) * x
+        return np.asarray(upper + (lower - upper) * y, np.float32)
+
+    return np.stack([at(left, top), at(right, top), at(right, bottom), at(left, bottom)])
 
 
 # ---- synthetic plates
@@ -166,13 +217,14 @@ def synthetic_sample(
     kind: str | None = None,
     mistaken_share: float = 0.02,
     hidden_share: float = 0.0,
+    province: str | None = None,
 ) -> Sample:
-    """A plate (of `kind`, else of any), weathered, filmed and cut as the pole or a cut-out would be.
+    """A plate (of `kind`, of `province`, else of any), weathered, filmed and cut as on the pole or in a file.
 
     `mistaken_share` of them are read with their rows mistaken: nothing legible may come out of those.
     On `hidden_share` of them a character is not to be seen, and their text lacks it.
     """
-    plate = sample_plate(rng, kind)
+    plate = sample_plate(rng, kind, province)
     flat = degrade.weathered(draw_plate(plate, rng, glyphs, px_per_mm=0.5), rng)
     # A two-row plate shows its characters about as large at two thirds of the width.
     shot = degrade.placed(flat, plate_width_px(rng) * (0.8 if plate.rows == 2 else 1.0), rng)
@@ -223,7 +275,8 @@ def _framed_window(shot: degrade.Shot, rows: int, rng: Rng) -> Picture:
     if as_box:
         low, high = quad.min(axis=0), quad.max(axis=0)
         quad = np.asarray([low, [high[0], low[1]], high, [low[0], high[1]]], np.float32)
-        wide, high_margin = float(rng.uniform(-0.025, 0.06)), float(rng.uniform(-0.06, 0.14))
+        quad = _each_side_moved(quad, rng)
+        wide, high_margin = 0.0, 0.0
     else:
         # Found corners are off by a fraction of a pixel to a good part of a character.
         off_px = float(rng.choice((0.006, 0.012, 0.022))) * plate_px + 0.3
@@ -256,6 +309,25 @@ def load_street(folder: Path, limit: int) -> list[Picture]:
             shrink = min(1.0, 960 / picture.shape[1])
             pictures.append(np.asarray(cv2.resize(picture, None, fx=shrink, fy=shrink), np.uint8))
     return pictures
+
+
+@lru_cache(maxsize=1)
+def load_no_plates(folder: Path) -> list[Picture]:
+    """Training's part of the cut-outs that look like plates and are none; empty without the archive."""
+    path = folder / "no_plate_cutouts.zip"
+    if not path.exists():
+        return []
+    with zipfile.ZipFile(path) as archive:
+        rows = csv.DictReader(io.StringIO(archive.read("labels.csv").decode("utf-8")))
+        names = [row["file"] for row in rows if not is_validation(row["file"])]
+        data = [np.frombuffer(archive.read(name), np.uint8) for name in names]
+    return [np.asarray(cv2.imdecode(each, cv2.IMREAD_COLOR), np.uint8) for each in data]
+
+
+def no_plate_cutout(cutouts: list[Picture], rng: Rng) -> Sample:
+    """A cut-out that a plate finder took for a plate, filmed worse."""
+    picture = _reframed_cutout(cutouts[int(rng.integers(len(cutouts)))], rng)
+    return Sample(window=picture, text="", kind=None)
 
 
 def no_plate_sample(street: list[Picture], rng: Rng) -> Sample:

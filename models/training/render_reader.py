@@ -17,6 +17,7 @@ import reader_data
 from plate_art import load_glyphs
 from reader_config import ReaderConfig, load_config
 from reader_net import SHAPES
+from real_glyphs import load_real_glyphs
 
 
 def render_shards(config: ReaderConfig, processes: int) -> list[Path]:
@@ -47,21 +48,25 @@ def render_shard(config: ReaderConfig, path: Path) -> None:
 
 def _synthetic_samples(config: ReaderConfig, rng: np.random.Generator) -> list[reader_data.Sample]:
     glyphs = load_glyphs(config.plates / "glyphs")
+    glyphs.real = load_real_glyphs(config.plates / "glyphs" / "real", glyphs)
     street = reader_data.load_street(config.plates / "street", limit=120)
-    return [
-        reader_data.no_plate_sample(street, rng)
-        if street and rng.random() < config.no_plate_share
-        else reader_data.synthetic_sample(glyphs, rng, hidden_share=config.hidden_share)
-        for _ in range(config.shard_size)
-    ]
+    cutouts = reader_data.load_no_plates(config.plates / "negatives")
+
+    def drawn() -> reader_data.Sample:
+        if street and rng.random() < config.no_plate_share:
+            if cutouts and rng.random() < 0.6:
+                return reader_data.no_plate_cutout(cutouts, rng)
+            return reader_data.no_plate_sample(street, rng)
+        return reader_data.synthetic_sample(glyphs, rng, hidden_share=config.hidden_share)
+
+    return [drawn() for _ in range(config.shard_size)]
 
 
 def _real_samples(config: ReaderConfig, rng: np.random.Generator) -> list[reader_data.Sample]:
-    plates = [p for p in reader_data.load_real(config.plates) if not reader_data.is_validation(p.path.name)]
-    # A scene plate counts three times: scenes hold the provinces and kinds that the cut-outs lack.
-    pool = [plate for plate in plates for _ in range(1 if plate.quad is None else 3)]
+    plates = reader_data.training_plates(config.plates)
     pictures = {plate.path: cv2.imread(str(plate.path)) for plate in plates}
-    chosen = [pool[int(i)] for i in rng.integers(0, len(pool), config.shard_size)]
+    weights = reader_data.drawing_weights(plates)
+    chosen = [plates[int(i)] for i in rng.choice(len(plates), config.shard_size, p=weights)]
     return [
         reader_data.real_sample(
             plate, np.asarray(pictures[plate.path], np.uint8), rng, hidden_share=config.hidden_share

@@ -140,7 +140,7 @@ def test_real_plates_never_trained_on_are_read_and_acceptance_means_right(reader
     right = np.asarray([text == plate.text for (text, _), plate in zip(said, plates, strict=True)])
     accepted = np.asarray([weakest >= reader.entry["accept_threshold"] for _, weakest in said])
     assert right.mean() >= 0.9
-    assert accepted.mean() >= {"reader": 0.8, "quick_reader": 0.6}[reader.name]
+    assert accepted.mean() >= {"reader": 0.8, "quick_reader": 0.55}[reader.name]
     assert right[accepted].mean() >= 0.98
 
 

@@ -1,5 +1,7 @@
 """Measure the committed models on real pictures that no training saw; prints tables for docs/benchmarks.md.
 
+The last line is `{"bench": "plates", ...}` with the counts of every validation set.
+
     python models/training/bench [--only accuracy latency ...]
 
 Pictures come from EDGED_TEST_DATA (default ../shared): those whose names begin with 0-3, and the street
@@ -18,6 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[3]))
 
 from accuracy import accuracy
 from conditions import burst, crowds, far, negatives
+from country import country, print_last_line
 from kinds import kinds
 from rates import rates
 from speed import latency, memory, runtimes
@@ -54,6 +57,7 @@ def main() -> int:
     print(f"Models {vision.manifest.version}.")
     for name in arguments.only:
         SECTIONS[name](vision, folder)
+    print_last_line(country(vision, folder))
     return 0
 
 

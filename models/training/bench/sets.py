@@ -43,10 +43,12 @@ class Outcome:
         return self.read is not None and self.read.reading.text == self.truth.text
 
 
-def labelled(folder: Path) -> list[Labelled]:
-    """The validation plates of labels.csv."""
+def labelled(folder: Path, labels: str = "labels.csv") -> list[Labelled]:
+    """The validation plates that the file `labels` lists; none where there is no such file."""
+    if not (folder / labels).exists():
+        return []
     plates = []
-    with (folder / "labels.csv").open(encoding="utf-8", newline="") as lines:
+    with (folder / labels).open(encoding="utf-8", newline="") as lines:
         for row in csv.DictReader(lines):
             if Path(row["file"]).name[0] not in "0123":
                 continue
