@@ -2,22 +2,14 @@
 
 import logging
 import os
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from edged.domain.plate import GRAMMAR, PlateKind, mask
+from edged.domain.masking import mask_in
 
-_EIGHT_CHARACTERS = (PlateKind.SMALL_NEW_ENERGY, PlateKind.LARGE_NEW_ENERGY, PlateKind.ARMED_POLICE)
-# Longer kinds first, or the first seven characters of a long plate would be masked as a short one.
-_PLATE = re.compile(
-    "|".join(
-        f"(?:{GRAMMAR[kind].pattern})" for kind in sorted(GRAMMAR, key=lambda k: k not in _EIGHT_CHARACTERS)
-    )
-)
 # sd-daemon(3): a line's level, where the journal reads our standard error
 _JOURNAL_LEVELS = {"critical": "<2>", "error": "<3>", "warning": "<4>", "info": "<6>", "debug": "<7>"}
 
@@ -54,7 +46,7 @@ def configure(*, verbose: bool = False) -> None:
 def _mask_plates(_logger: Any, _method: str, event: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     for key, value in event.items():
         if isinstance(value, str):
-            event[key] = _PLATE.sub(lambda found: mask(found.group()), value)
+            event[key] = mask_in(value)
     return event
 
 

@@ -1,20 +1,14 @@
 """Logs as one JSON object a line, each with the id of its request; plates are masked wherever they stand."""
 
 import logging
-import re
 import sys
 from collections.abc import MutableMapping
 from typing import Any
 
 import structlog
 
-from edged.domain.plate import PROVINCES, mask
+from edged.domain.masking import mask_in
 
-# Any plate, as typed or as read: ordinary, police, trailer, embassy, armed police.
-_PLATE = re.compile(
-    rf"[{PROVINCES}][A-Z][ ·•.-]?[A-Z0-9]{{4,6}}[学警挂领港澳]?|使[0-9]{{6}}|[0-9]{{6}}使|"
-    rf"[{PROVINCES}][0-9]{{5}}领|WJ[{PROVINCES}]?[0-9]{{4}}[0-9A-Z]"
-)
 # Their own lines are ours, or too many.
 _QUIET = {"uvicorn.access": logging.WARNING, "alembic": logging.WARNING}
 
@@ -49,15 +43,10 @@ def configure(level: str = "INFO") -> None:
 
 def mask_plates(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Return the entry with every plate in its texts masked."""
-    return {key: masked(value) if isinstance(value, str) else value for key, value in entry.items()}
+    return {key: mask_in(value) if isinstance(value, str) else value for key, value in entry.items()}
 
 
 def _without_colours(_logger: Any, _method: str, entry: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
     """Drop uvicorn's second copy of its messages."""
     entry.pop("color_message", None)
     return entry
-
-
-def masked(text: str) -> str:
-    """Return a text with every plate in it masked."""
-    return _PLATE.sub(lambda found: mask(found[0]), text)

@@ -55,6 +55,7 @@ from cloud_endpoint.poles import enrolment
 from cloud_endpoint.street import registry
 from cloud_endpoint.web.app import serve as run_server
 from cloud_endpoint.web.calls.operators import pull_snapshot
+from edged.domain.masking import mask_in
 
 app = typer.Typer(no_args_is_help=True, pretty_exceptions_enable=False, help="The parking cloud endpoint.")
 app.add_typer(terminal, name="terminal")
@@ -69,7 +70,7 @@ def main() -> None:
     try:
         app()
     except (CloudError, Problem) as exc:
-        print(f"error: {exc}", file=sys.stderr)
+        print(f"error: {mask_in(str(exc))}", file=sys.stderr)
         sys.exit(1)
 
 

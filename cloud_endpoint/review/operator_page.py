@@ -11,7 +11,7 @@ from cloud_endpoint.ordering.messages import ReviewView
 from cloud_endpoint.poles.berth_sight import latest_visit
 from cloud_endpoint.review import decisions
 from cloud_endpoint.street.outages import SILENT_MS
-from edged.domain.plate import mask
+from edged.domain.masking import mask
 
 MOST_BERTHS = 500
 MOST_ORDERS = 50

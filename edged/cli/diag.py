@@ -9,6 +9,7 @@ import typer
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile
 from edged.domain.health import Finding, HealthStatus
+from edged.domain.masking import mask_in
 
 
 def diag(
@@ -23,7 +24,7 @@ def diag(
 def _as_json(config: Path) -> list[Finding]:
     findings = []
     for finding in _found(config):
-        row = {"part": finding.where, "light": finding.light, "cause": finding.cause}
+        row = {"part": finding.where, "light": finding.light, "cause": mask_in(finding.cause)}
         typer.echo(json.dumps({**row, "next_action": finding.remedy}, ensure_ascii=False))
         findings.append(finding)
     return findings
@@ -42,7 +43,7 @@ def _as_table(config: Path) -> list[Finding]:
     with Live(table, console=Console(), refresh_per_second=8, vertical_overflow="visible"):
         for finding in _found(config):
             light = f"[{finding.light}]● {finding.light}[/]"
-            cells = (finding.where, finding.cause, finding.remedy)
+            cells = (finding.where, mask_in(finding.cause), finding.remedy)
             table.add_row(light, *(escape(cell) for cell in cells))
             findings.append(finding)
     return findings

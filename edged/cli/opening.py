@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from edged.domain.masking import mask_in
+
 if TYPE_CHECKING:  # imported late at run time: `edged --help` is quick on a slow box
     from edged.settings import Settings
 
@@ -27,10 +29,10 @@ def plainly() -> Iterator[None]:
     try:
         yield
     except SettingsError as error:
-        typer.echo(str(error), err=True)
+        typer.echo(mask_in(str(error)), err=True)
         raise typer.Exit(EX_CONFIG) from None
     except (StoreError, UplinkError) as error:
-        typer.echo(str(error), err=True)
+        typer.echo(mask_in(str(error)), err=True)
         raise typer.Exit(1) from None
 
 

@@ -1,22 +1,18 @@
 """`edged outbox`: what the cloud does not know yet, and what it refused."""
 
 import json
-import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
-from edged.domain.plate import PROVINCES, mask
+from edged.domain.masking import mask_in
 
 if TYPE_CHECKING:
     from edged.store import OutboxCounts, RejectedEvent
 
 outbox_app = typer.Typer(help="What the cloud does not know yet, and what it refused.")
-
-# A refusal may quote the event, and with it a plate.
-_PLATE_LIKE = re.compile(f"[{PROVINCES}][A-Z][·• ]?[A-Z0-9]{{4,6}}[警学挂港澳领]?")
 
 
 @outbox_app.callback(invoke_without_command=True)
@@ -73,7 +69,7 @@ def _as_json(counts: "OutboxCounts", refused: list["RejectedEvent"]) -> dict[str
                 "kind": event.kind,
                 "berth_no": event.berth_no,
                 "at": event.stamp.utc.isoformat(),
-                "reason": _masked(event.reason),
+                "reason": mask_in(event.reason),
             }
             for event in refused
         ],
@@ -101,12 +97,8 @@ def _print(counts: "OutboxCounts", refused: list["RejectedEvent"]) -> None:
         table.add_column(heading, overflow="fold")
     for event in refused:
         at = f"{event.stamp.utc:%Y-%m-%d %H:%M:%S}"
-        table.add_row(event.event_id, event.kind, event.berth_no, at, Text(_masked(event.reason)))
+        table.add_row(event.event_id, event.kind, event.berth_no, at, Text(mask_in(event.reason)))
     console.print(table)
-
-
-def _masked(reason: str) -> str:
-    return _PLATE_LIKE.sub(lambda match: mask(match.group()), reason)
 
 
 def _duration(seconds: float) -> str:

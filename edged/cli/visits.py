@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
-from edged.domain.plate import mask
+from edged.domain.masking import mask
 from edged.domain.timekeeping import Stamp
 
 if TYPE_CHECKING:

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 
 from edged.demo.photographs import Photograph
-from edged.domain.plate import PROVINCES, PlateKind, mask
+from edged.domain.masking import mask
+from edged.domain.plate import PROVINCES, PlateKind
 from edged.picture import PictureError, decode_picture
 
 _LETTERS = "ABCDEFGHJKLMNPQRSTUVWXYZ"

@@ -1,4 +1,4 @@
-"""Chinese licence plates: the GA 36-2018 grammar, normalisation and masking.
+"""Chinese licence plates: the GA 36-2018 grammar and normalisation.
 
 Two plates are the same when their normalised texts are equal, and by no other rule:
 fuzzy matching would one day confirm a stranger's order.
@@ -58,7 +58,7 @@ GRAMMAR: dict[PlateKind, re.Pattern[str]] = {
 }
 
 _SEPARATORS = re.compile(r"[\s·•・.\-_]+")
-_HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # Ａ -> A, as phones type it
+HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # Ａ -> A, as phones type it
 
 
 class PlateError(ValueError):
@@ -67,7 +67,7 @@ class PlateError(ValueError):
 
 def normalise(text: str) -> str:
     """Return the plate as compared: half-width, upper case, without dots, dashes and spaces."""
-    return _SEPARATORS.sub("", text.translate(_HALF_WIDTH).upper())
+    return _SEPARATORS.sub("", text.translate(HALF_WIDTH).upper())
 
 
 def kinds_of(text: str) -> tuple[PlateKind, ...]:
@@ -84,14 +84,6 @@ def parse_plate(text: str) -> str:
     if kinds_of(plate):
         return plate
     raise PlateError(_what_is_wrong(plate))
-
-
-def mask(text: str) -> str:
-    """Return `京A·**345` for 京A12345: enough to find a record, too little to find a person."""
-    plate = normalise(text)
-    if len(plate) < 6:
-        return "*" * len(plate)
-    return f"{plate[:2]}·{'*' * (len(plate) - 5)}{plate[-3:]}"
 
 
 def differing_positions(left: str, right: str) -> tuple[int, ...] | None:

@@ -13,7 +13,7 @@ from edged import metrics
 from edged.camera import Frame, annotate, compress
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
-from edged.domain.plate import mask
+from edged.domain.masking import mask
 from edged.domain.reading import PlateRead, Reading, fuse_burst
 from edged.domain.second_look import Look, look
 from edged.domain.timekeeping import Stamp

@@ -8,7 +8,6 @@ from edged.domain.plate import (
     PlateKind,
     differing_positions,
     kinds_of,
-    mask,
     normalise,
     parse_plate,
     surely_another_car,
@@ -71,19 +70,10 @@ def test_an_impossible_plate_is_refused_with_what_is_wrong(text: str, says: str)
         parse_plate(text)
 
 
-@pytest.mark.parametrize(
-    ("text", "masked"),
-    [("京A12345", "京A·**345"), ("浙AD12345", "浙A·***345"), ("京A1", "***"), ("", "")],
-)
-def test_a_masked_plate_hides_the_middle(text: str, masked: str) -> None:
-    assert mask(text) == masked
-
-
 @given(st.sampled_from(list(GRAMMAR)).flatmap(lambda kind: st.from_regex(GRAMMAR[kind], fullmatch=True)))
 def test_plates_of_the_grammar_are_fixed_points_of_normalisation(plate: str) -> None:
     assert normalise(plate) == plate
     assert parse_plate(plate) == plate
-    assert mask(plate) != plate
 
 
 @given(st.text(max_size=12))

@@ -12,14 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-import pytest
 import requests
 from cloud_street import POLE_CODE, SITE, registry_of
 from sqlalchemy import text
 
 from cloud_endpoint.access.credentials import Role, add_credential
 from cloud_endpoint.base.clock import system_clock
-from cloud_endpoint.base.logs import masked
 from cloud_endpoint.database.engine import open_engine, writing
 from cloud_endpoint.database.schema import migrate
 from cloud_endpoint.street.registry import RegistryFile, load_registry
@@ -143,17 +141,3 @@ def test_an_address_that_no_trusted_proxy_reports_is_not_believed(tmp_path: Path
         refused = requests.get(f"{cloud.url}/readyz", timeout=20)
         assert (refused.status_code, refused.json()["remedy"]) == (503, "run: edged-cloud migrate")
         assert requests.get(f"{cloud.url}/healthz", timeout=20).status_code == 200
-
-
-@pytest.mark.parametrize(
-    ("text_", "shown"),
-    [
-        ("order 京A12345 refused", "order 京A·**345 refused"),
-        ("plate='京A·D12345'", "plate='京A·***345'"),
-        ("粤Z1234港 and 沪A1234挂", "粤Z·**34港 and 沪A·**34挂"),
-        ("使123456, WJ京12345", "使1·**456, WJ·***345"),
-        ("berth 1001 of pole-1", "berth 1001 of pole-1"),
-    ],
-)
-def test_a_plate_in_a_log_line_is_masked_wherever_it_stands(text_: str, shown: str) -> None:
-    assert masked(text_) == shown
