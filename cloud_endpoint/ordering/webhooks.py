@@ -4,7 +4,6 @@ import json
 import logging
 from typing import Any
 
-import requests
 from sqlalchemy import Connection, Engine, literal, select, update
 
 from cloud_endpoint.access.signatures import sign
@@ -15,10 +14,14 @@ from cloud_endpoint.database.engine import writing
 from cloud_endpoint.database.tables import WEBHOOK_WAITING, credentials, webhooks
 from cloud_endpoint.ordering.orders import Order, answer
 from cloud_endpoint.ordering.states import INSTRUCTIONS
+from edged import __version__
+from edged.exchange import Bounds, ExchangeError, HttpClient
 
 log = logging.getLogger(__name__)
 
+# A receiver's answer is read for its status only: one that is slow or large is a failed delivery.
 TIMEOUT_S = 5
+BOUNDS = Bounds(deadline_s=TIMEOUT_S, max_bytes=1024 * 1024)
 MOST_ATTEMPTS = 12  # the last after about 2 h
 LONGEST_WAIT_MS = 30 * 60_000
 
@@ -82,25 +85,21 @@ def claim(connection: Connection, most: int, now_ms: int) -> list[Any]:
     return list(due)
 
 
-def deliver(engine: Engine, clock: Clock, row: Any) -> bool:
+def deliver(engine: Engine, clock: Clock, row: Any, bounds: Bounds = BOUNDS) -> bool:
     """Send one webhook; any 2xx ends it."""
     body = json.dumps(row.body, ensure_ascii=False).encode()
+    headers = {
+        "Content-Type": "application/json",
+        "Edged-Signature": sign(body, row.signing_secret, clock() // 1000),
+    }
     try:
-        response = requests.post(
-            row.webhook_url,
-            data=body,
-            headers={
-                "Content-Type": "application/json",
-                "Edged-Signature": sign(body, row.signing_secret, clock() // 1000),
-            },
-            timeout=TIMEOUT_S,
-            allow_redirects=False,
-        )
-    except requests.RequestException as exc:
-        log.warning("webhook %s of order %s: %s", row.webhook_id, row.order_id, type(exc).__name__)
+        with HttpClient(f"edged-cloud/{__version__}") as client:
+            answered = client.ask("POST", row.webhook_url, bounds=bounds, body=body, headers=headers)
+    except ExchangeError as exc:
+        log.warning("webhook %s of order %s: %s", row.webhook_id, row.order_id, exc.cause)
         return False
-    if not 200 <= response.status_code < 300:
-        log.warning("webhook %s of order %s: HTTP %s", row.webhook_id, row.order_id, response.status_code)
+    if not 200 <= answered.status < 300:
+        log.warning("webhook %s of order %s: HTTP %s", row.webhook_id, row.order_id, answered.status)
         return False
     with writing(engine) as connection:
         connection.execute(

@@ -1,25 +1,19 @@
 """Snapshots pulled from reachable poles over HTTP; every failure is a `PullFailed` with its cause."""
 
-import requests
+import json
+from http import HTTPStatus
+from urllib.parse import urlencode
+
 from pydantic import ValidationError
-from requests.auth import AuthBase
 
 from cloud_endpoint.base.errors import CloudError
+from edged import __version__
+from edged.exchange import Bounds, ExchangeError, HttpClient
 from edged.wire import Snapshot
 
+USER_AGENT = f"edged-cloud/{__version__}"
 LARGEST_ANSWER_BYTES = 64 * 1024
 LARGEST_PICTURE_BYTES = 4 * 1024 * 1024
-
-
-class _Bearer(AuthBase):
-    """As `auth`, not as a header: requests would let a ~/.netrc overrule the header."""
-
-    def __init__(self, token: str) -> None:
-        self._token = token
-
-    def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
 
 
 class PullFailed(CloudError):
@@ -28,44 +22,45 @@ class PullFailed(CloudError):
 
 def capture(url: str, token: str, berth_no: str, nonce: str, timeout_s: float) -> Snapshot:
     """Have the pole take a new picture of a berth (POST .../captures); raises PullFailed."""
-    return _snapshot("POST", f"{url}/v1/berths/{berth_no}/captures", token, nonce, timeout_s)
+    url = f"{url}/v1/berths/{berth_no}/captures"
+    content = json.dumps({"nonce": nonce}).encode()
+    return _parsed(url, _fetch("POST", url, token, timeout_s, LARGEST_ANSWER_BYTES, content))
 
 
 def latest(url: str, token: str, berth_no: str, nonce: str, timeout_s: float) -> Snapshot:
     """Return the pole's latest snapshot of a berth (GET .../snapshot); raises PullFailed."""
-    return _snapshot("GET", f"{url}/v1/berths/{berth_no}/snapshot", token, nonce, timeout_s)
+    url = f"{url}/v1/berths/{berth_no}/snapshot?{urlencode({'nonce': nonce})}"
+    return _parsed(url, _fetch("GET", url, token, timeout_s, LARGEST_ANSWER_BYTES))
 
 
 def picture(url: str, token: str, sha256: str, timeout_s: float) -> bytes:
     """Return an evidence picture; raises PullFailed. The caller checks the hash."""
-    return _fetch("GET", f"{url}/v1/evidence/{sha256}.jpg", token, None, timeout_s, LARGEST_PICTURE_BYTES)
+    return _fetch("GET", f"{url}/v1/evidence/{sha256}.jpg", token, timeout_s, LARGEST_PICTURE_BYTES)
 
 
-def _snapshot(method: str, url: str, token: str, nonce: str, timeout_s: float) -> Snapshot:
-    body = _fetch(method, url, token, nonce, timeout_s, LARGEST_ANSWER_BYTES)
+def _parsed(url: str, body: bytes) -> Snapshot:
     try:
         return Snapshot.model_validate_json(body)
     except ValidationError as exc:
         raise PullFailed(f"{url}: not a snapshot: {exc.errors()[0]['msg']}") from exc
 
 
-def _fetch(method: str, url: str, token: str, nonce: str | None, timeout_s: float, most_bytes: int) -> bytes:
+def _fetch(
+    method: str, url: str, token: str, timeout_s: float, max_bytes: int, content: bytes | None = None
+) -> bytes:
+    """Return the body of a 200 answer. Redirects are refused: the token is this pole's alone."""
     try:
-        with requests.request(
-            method,
-            url,
-            params={"nonce": nonce} if nonce and method == "GET" else None,
-            json={"nonce": nonce} if nonce and method == "POST" else None,
-            auth=_Bearer(token),
-            timeout=timeout_s,
-            allow_redirects=False,  # the token is this pole's alone
-            stream=True,
-        ) as response:
-            body: bytes = response.raw.read(most_bytes + 1, decode_content=True)
-            if response.status_code != 200:
-                raise PullFailed(f"{url}: HTTP {response.status_code}")
-    except (requests.RequestException, OSError) as exc:
-        raise PullFailed(f"{url}: {exc}") from exc
-    if len(body) > most_bytes:
-        raise PullFailed(f"{url}: answer larger than {most_bytes} bytes")
-    return body
+        with HttpClient(USER_AGENT) as client:
+            answer = client.ask(
+                method,
+                url,
+                bounds=Bounds(deadline_s=timeout_s, max_bytes=max_bytes),
+                token=token,
+                body=content,
+                headers=None if content is None else {"Content-Type": "application/json"},
+            )
+    except ExchangeError as exc:
+        raise PullFailed(f"{url}: {exc.cause}") from exc
+    if answer.status != HTTPStatus.OK:
+        raise PullFailed(f"{url}: HTTP {answer.status}")
+    return answer.body

@@ -5,9 +5,9 @@ from typing import Any
 
 import requests
 from requests.auth import HTTPBasicAuth, HTTPDigestAuth
+from requests.utils import parse_dict_header
 
 _SCHEME = re.compile(r"(?:^|,)\s*(Digest|Basic)\s+", re.IGNORECASE)
-_ALGORITHM = re.compile(r'algorithm\s*=\s*"?([\w-]+)', re.IGNORECASE)
 
 # What requests can compute, best first. Hikvision firmware since 5.6 offers SHA-256 beside MD5.
 _ALGORITHMS = ("SHA-512", "SHA-256", "SHA", "MD5", "MD5-SESS")
@@ -20,6 +20,11 @@ class ChallengeAuth(HTTPDigestAuth):
     challenge is used again, so that later requests need no 401 first.
     """
 
+    def __init__(self, username: str, password: str) -> None:
+        super().__init__(username, password)
+        # as UTF-8 (RFC 7617): requests itself encodes text in latin-1, and fails on other letters
+        self._login = (username.encode(), password.encode())
+
     def handle_401(self, r: requests.Response, **kwargs: Any) -> requests.Response:
         challenge = choose_challenge(_challenges(r))
         if challenge is None:
@@ -31,9 +36,7 @@ class ChallengeAuth(HTTPDigestAuth):
             return answer
         if "Authorization" in r.request.headers:
             return r  # refused once: a second try with the same password only feeds the lockout
-        _ = r.content  # drained, so that the connection can be used again
-        r.close()
-        again = HTTPBasicAuth(self.username, self.password)(r.request.copy())
+        again = HTTPBasicAuth(self._login[0], self._login[1])(r.request.copy())
         answer = r.connection.send(again, **kwargs)
         answer.history.append(r)
         answer.request = again
@@ -47,14 +50,20 @@ def choose_challenge(challenges: list[str]) -> tuple[str, str] | None:
         if text.lower().startswith("basic"):
             offers.append((len(_ALGORITHMS), "basic", text))
             continue
-        found = _ALGORITHM.search(text)
-        algorithm = found.group(1).upper() if found else "MD5"
-        if algorithm in _ALGORITHMS:
+        fields: dict[str, str | None] = parse_dict_header(text.partition(" ")[2])  # type: ignore[no-untyped-call]
+        algorithm = str(fields.get("algorithm") or "MD5").upper()
+        if algorithm in _ALGORITHMS and _is_whole(fields):
             offers.append((_ALGORITHMS.index(algorithm), "digest", text))
     if not offers:
         return None
     _, scheme, text = min(offers)
     return scheme, text
+
+
+def _is_whole(fields: dict[str, str | None]) -> bool:
+    """Tell whether requests can compute an answer; it fails on a challenge without realm, nonce or `auth`."""
+    qop = fields.get("qop")
+    return "realm" in fields and "nonce" in fields and (not qop or "auth" in qop.split(","))
 
 
 def _challenges(response: requests.Response) -> list[str]:

@@ -2,15 +2,12 @@
 
 import threading
 import time
-from urllib.parse import quote, unquote, urljoin, urlsplit, urlunsplit
+from urllib.parse import quote, unquote, urlsplit, urlunsplit
 
-import requests
-import urllib3.exceptions as urllib3_errors
-
+from edged import __version__
 from edged.camera.challenge import ChallengeAuth
-from edged.camera.http_faults import fault_of
 from edged.camera.port import CameraError, CameraFault
-from edged.http_deadline import DeadlineAdapter
+from edged.exchange import Answer, Bounds, ExchangeError, ExchangeFault, HttpClient
 from edged.picture import what_it_begins_with
 from edged.settings.model import CameraSettings
 
@@ -21,6 +18,24 @@ _BUSY_PAUSE_S = 0.5  # Hikvision answers 503 while another client's picture is b
 _LOCKOUT_PAUSE_S = 30.0  # a wrong password is not repeated faster than this
 _MAX_REDIRECTS = 3
 
+# A camera that is busy, or whose connection was in disorder, gives a picture on the next one.
+_PASSING = (CameraFault.BUSY, CameraFault.BROKEN_OFF, CameraFault.BAD_ANSWER)
+
+_FAULTS: dict[ExchangeFault, CameraFault] = {
+    ExchangeFault.BAD_ADDRESS: CameraFault.NOT_FOUND,
+    ExchangeFault.UNSENDABLE: CameraFault.UNAUTHORIZED,
+    ExchangeFault.UNKNOWN_HOST: CameraFault.UNKNOWN_HOST,
+    ExchangeFault.REFUSED: CameraFault.REFUSED,
+    ExchangeFault.UNREACHABLE: CameraFault.BROKEN_OFF,
+    ExchangeFault.TLS: CameraFault.TLS,
+    ExchangeFault.TIMEOUT: CameraFault.TIMEOUT,
+    ExchangeFault.BROKEN_OFF: CameraFault.BROKEN_OFF,
+    ExchangeFault.CUT_OFF: CameraFault.CUT_OFF,
+    ExchangeFault.BAD_ANSWER: CameraFault.BAD_ANSWER,
+    ExchangeFault.TOO_LARGE: CameraFault.TOO_LARGE,
+    ExchangeFault.REDIRECTED: CameraFault.REDIRECTED,
+}
+
 
 class HttpAccess:
     """Requests to one camera with its credentials, its pace and its errors. Not for several threads."""
@@ -28,8 +43,12 @@ class HttpAccess:
     def __init__(self, settings: CameraSettings, stop: threading.Event) -> None:
         self._settings = settings
         self._stop = stop
-        self._session: requests.Session | None = None
-        self._deadline = DeadlineAdapter()
+        self._client: HttpClient | None = None
+        self._bounds = Bounds(
+            deadline_s=_WHOLE_IN_TIMEOUTS * settings.timeout_s,
+            wait_s=settings.timeout_s,
+            max_bytes=MAX_BODY_BYTES,
+        )
         self._password: str | None = None
         self._not_before_s = 0.0
         self._refused_until_s = 0.0
@@ -45,7 +64,7 @@ class HttpAccess:
                 asked_s = time.monotonic()
                 return self._fetch_once(method, url), asked_s
             except CameraError as exc:
-                if not tries_left or exc.fault not in (CameraFault.BUSY, CameraFault.BROKEN_OFF):
+                if not tries_left or exc.fault not in _PASSING:
                     raise
                 self._not_before_s = max(self._not_before_s, time.monotonic() + _BUSY_PAUSE_S)
         raise AssertionError("the last try returns or raises")
@@ -61,10 +80,10 @@ class HttpAccess:
         return urlunsplit(parts._replace(netloc=f"{userinfo}@{host}"))
 
     def close(self) -> None:
-        """Drop the connection; the next request opens a new one."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
+        """Drop the connection and what the camera wanted to be remembered (cookies, nonces)."""
+        if self._client is not None:
+            self._client.close()
+            self._client = None
 
     def _keep_pace(self, url: str) -> None:
         if self._stop.wait(max(0.0, self._not_before_s - time.monotonic())):
@@ -72,64 +91,32 @@ class HttpAccess:
         self._not_before_s = time.monotonic() + self._settings.min_interval_s
 
     def _fetch_once(self, method: str, url: str) -> bytes:
-        timeout_s = self._settings.timeout_s
-        deadline_s = time.monotonic() + timeout_s
-        # connecting, each challenge and the head are timed byte by byte only: the whole must end as well
-        self._open(url)
-        with self._deadline.within(_WHOLE_IN_TIMEOUTS * timeout_s) as is_late:
-            try:
-                with self._ask(method, url) as response:
-                    body = self._body(response, url, deadline_s)
-                    self._refuse_late(is_late.is_set(), url)
-                    self._check_status(response, url, body)
-                    return body
-            except (requests.RequestException, urllib3_errors.HTTPError, OSError) as exc:
-                self.close()
-                self._refuse_late(is_late.is_set(), url)
-                raise self._error(url, *fault_of(exc, timeout_s)) from exc
-
-    def _refuse_late(self, is_late: bool, url: str) -> None:
-        """A connection that was shut looks like one that the camera ended: the answer is not whole."""
-        if is_late:
-            what = f"did not end its answer in {_WHOLE_IN_TIMEOUTS * self._settings.timeout_s:g} s"
-            raise self._error(url, CameraFault.TIMEOUT, what)
-
-    def _ask(self, method: str, url: str) -> requests.Response:
-        session = self._open(url)
-        bare_url = _without_userinfo(url)
-        for _ in range(_MAX_REDIRECTS + 1):
-            response = session.request(
-                method, bare_url, timeout=self._settings.timeout_s, stream=True, allow_redirects=False
-            )
-            if not response.is_redirect:
-                return response
-            target = urljoin(bare_url, response.headers["location"])
-            response.close()
-            if urlsplit(target).hostname != urlsplit(bare_url).hostname:
-                host = urlsplit(target).hostname
-                raise self._error(url, CameraFault.REDIRECTED, f"redirects to another host, {host}")
-            bare_url = target
-        raise self._error(url, CameraFault.REDIRECTED, f"redirects more than {_MAX_REDIRECTS} times")
-
-    def _open(self, url: str) -> requests.Session:
-        """Return the session; a new one when the password on disk has changed."""
-        username, password = self._credentials(url)
-        if self._session is None or password != self._password:
+        client = self._open(url)
+        try:
+            answer = client.ask(method, _without_userinfo(url), bounds=self._bounds, redirects=_MAX_REDIRECTS)
+        except ExchangeError as exc:
             self.close()
-            self._session = requests.Session()
-            self._deadline = DeadlineAdapter()
-            for scheme in ("http://", "https://"):
-                self._session.mount(scheme, self._deadline)
-            self._session.trust_env = False  # no proxy and no .netrc on the way to a camera
-            if username is not None:
-                self._session.auth = ChallengeAuth(username, password or "")
+            raise self._error(url, _FAULTS[exc.fault], exc.cause) from exc
+        self._check_status(answer, url)
+        return answer.body
+
+    def _open(self, url: str) -> HttpClient:
+        """Return the client; a new one when the password on disk has changed."""
+        username, password = self._credentials(url)
+        if self._client is None or password != self._password:
+            self.close()
+            self._client = HttpClient(
+                f"edged/{__version__}",
+                authorize=None if username is None else ChallengeAuth(username, password or ""),
+                direct=True,  # no proxy on the way to a camera
+            )
             self._password = password
             self._refused_until_s = 0.0
         if time.monotonic() < self._refused_until_s:
             raise self._error(
                 url, CameraFault.UNAUTHORIZED, "refused the login a moment ago, not asked again yet"
             )
-        return self._session
+        return self._client
 
     def _credentials(self, url: str) -> tuple[str | None, str | None]:
         parts = urlsplit(url)
@@ -145,34 +132,21 @@ class HttpAccess:
         except (OSError, UnicodeDecodeError) as exc:
             raise self._error(url, CameraFault.PASSWORD_FILE, f"{path} cannot be read ({exc})") from exc
 
-    def _body(self, response: requests.Response, url: str, deadline_s: float) -> bytes:
-        """Read piece by piece: a timeout of the socket alone never ends a camera that drips bytes."""
-        if "multipart" in response.headers.get("content-type", ""):
-            raise self._error(url, CameraFault.TOO_LARGE, "sends an endless video stream, not a picture")
-        body = bytearray()
-        while piece := response.raw.read1(64 * 1024, decode_content=True):
-            body += piece
-            if len(body) > MAX_BODY_BYTES:
-                raise self._error(url, CameraFault.TOO_LARGE, f"sent more than {MAX_BODY_BYTES} bytes")
-            if time.monotonic() > deadline_s:
-                what = f"sent only {len(body)} bytes in {self._settings.timeout_s:g} s"
-                raise self._error(url, CameraFault.TIMEOUT, what)
-        return bytes(body)
-
-    def _check_status(self, response: requests.Response, url: str, body: bytes) -> None:
-        status = response.status_code
-        if 200 <= status < 300:
+    def _check_status(self, answer: Answer, url: str) -> None:
+        if 200 <= answer.status < 300:
             return
         fault = {
             401: CameraFault.UNAUTHORIZED,
             403: CameraFault.UNAUTHORIZED,
             404: CameraFault.NOT_FOUND,
             503: CameraFault.BUSY,
-        }.get(status, CameraFault.HTTP_STATUS)
+        }.get(answer.status, CameraFault.HTTP_STATUS)
         if fault is CameraFault.UNAUTHORIZED and self._password is not None:
             self._refused_until_s = time.monotonic() + _LOCKOUT_PAUSE_S
-        words = f", saying {what_it_begins_with(body)}" if body and fault is CameraFault.HTTP_STATUS else ""
-        raise self._error(url, fault, f"answered {status} {response.reason}{words}")
+        words = ""
+        if answer.body and fault is CameraFault.HTTP_STATUS:
+            words = f", saying {what_it_begins_with(answer.body)}"
+        raise self._error(url, fault, f"answered {answer.status} {answer.reason}{words}")
 
     def _error(self, url: str, fault: CameraFault, what: str) -> CameraError:
         return CameraError(self._settings.name, url, fault, what)

@@ -52,6 +52,7 @@ class CameraFault(StrEnum):
     REFUSED = "refused"
     UNKNOWN_HOST = "unknown_host"
     BROKEN_OFF = "broken_off"
+    BAD_ANSWER = "bad_answer"
     TLS = "tls"
     TIMEOUT = "timeout"
     NO_PICTURE = "no_picture"
@@ -74,6 +75,7 @@ REMEDIES: dict[CameraFault, str] = {
     CameraFault.REFUSED: "check that the camera is on and that the port in `source` is its HTTP or RTSP port",
     CameraFault.UNKNOWN_HOST: "check the host name in `source`, or use the camera's IP address",
     CameraFault.BROKEN_OFF: "check cable and power of the camera",
+    CameraFault.BAD_ANSWER: "check that the port in `source` is the camera's HTTP port",
     CameraFault.TLS: "use an http:// address on the pole's own network, or install the camera's certificate",
     CameraFault.TIMEOUT: "check cable, power and address of the camera; raise `timeout_s` for a slow one",
     CameraFault.NO_PICTURE: "let `source` name the camera's JPEG snapshot, not its web page",

@@ -85,7 +85,7 @@ class Uplink:
     ) -> None:
         self.credentials = credentials
         self.last_progress_s = time.monotonic()
-        # an exchange, and a name server that does not answer, which no timeout of ours bounds
+        # an exchange (4 timeouts at most), and a store that is slow
         self.deadline_s = 120.0 + 4 * settings.timeout_s
         self.last_success_s: float | None = None  # monotonic; None: never yet
         self.clock_offset_s: float | None = None  # the cloud's clock minus ours

@@ -6,6 +6,9 @@ from pydantic import Field
 
 from edged.wire.base import BerthNo, DeviceId, Payload
 
+# What a bearer token may hold: visible ASCII, as HTTP headers carry it.
+Token = Annotated[str, Field(pattern="^[!-~]{1,512}$")]
+
 
 class EnrolmentRequest(Payload):
     """Sent once by `edged enrol`.
@@ -19,7 +22,7 @@ class EnrolmentRequest(Payload):
     public_key: Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
     berths: tuple[BerthNo, ...]
     snapshot_url: str | None = None
-    snapshot_token: str | None = None
+    snapshot_token: Token | None = None
 
 
 class EnrolmentAnswer(Payload):
@@ -27,4 +30,4 @@ class EnrolmentAnswer(Payload):
 
     device_id: DeviceId
     site_id: str
-    token: str
+    token: Token

@@ -143,5 +143,5 @@ def test_a_wrong_config_is_explained(tmp_path: Path) -> None:
 def test_enrolling_without_a_cloud_says_what_to_check(config: Path) -> None:
     answer = edged("enrol", "--config", str(config), "--code", "CODE-1234")
     assert answer.exit_code == 1
-    assert "Connection refused; check SIM" in answer.stderr
+    assert "refused the connection; check SIM" in answer.stderr
     assert not (config.parent / "credentials.json").exists()
