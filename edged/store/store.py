@@ -1,6 +1,7 @@
 """The store as written: any thread may call, and a call that returns is durable."""
 
 import fcntl
+import threading
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from pathlib import Path
@@ -46,6 +47,7 @@ class Store(Archive):
         super().__init__(settings.directory, reader)
         self._retention = Retention(settings, self.evidence)
         self._writer = Writer(self.path, writer, self._retention.make_room)
+        self.grown = threading.Event()  # set when the outbox got an event; the uplink clears it
         self._lock = lock
         self._opening_problems = problems
         self._picture_problem: Finding | None = None
@@ -182,6 +184,7 @@ class Store(Archive):
             recording.clock_anchor(db, stamp)
 
         self._writer.write(whole)
+        self.grown.set()
 
     def _write_picture(self, jpeg: bytes) -> str | None:
         try:

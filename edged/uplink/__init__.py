@@ -1,7 +1,7 @@
 """Outbox -> cloud: at least once, deduplicated there by event id; requests come back on the answers."""
 
 from edged.uplink.cloud import Cloud
-from edged.uplink.credentials import Credentials, load_credentials, write_credentials
+from edged.uplink.credentials import Credentials, CredentialsFile, load_credentials, write_credentials
 from edged.uplink.enrolment import enrol
 from edged.uplink.errors import (
     CloudBusyError,
@@ -26,6 +26,7 @@ __all__ = [
     "CloudUnreachableError",
     "Credentials",
     "CredentialsError",
+    "CredentialsFile",
     "NotEnrolledError",
     "Outbox",
     "Uplink",

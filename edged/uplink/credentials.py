@@ -44,6 +44,23 @@ def load_credentials(path: Path) -> Credentials:
     return _checked(path, content)
 
 
+class CredentialsFile:
+    """The credentials as last read; read again by the uplink, so that enrolling needs no restart."""
+
+    def __init__(self, path: Path, current: Credentials | None = None) -> None:
+        self.current = current
+        self._path = path
+
+    def read(self) -> Credentials:
+        """Read the file again; what was read before stays when that fails. Raises CredentialsError."""
+        self.current = load_credentials(self._path)
+        return self.current
+
+    def snapshot_token(self) -> str | None:
+        """Return the token that opens the snapshot API, None before the enrolment."""
+        return self.current.snapshot_token if self.current else None
+
+
 def _checked(path: Path, content: object) -> Credentials:
     if not isinstance(content, dict):
         raise CredentialsError(str(path), "damaged, not a JSON object", _ENROL)

@@ -19,7 +19,7 @@ from edged.domain.trouble import Trouble
 from edged.settings import UplinkSettings
 from edged.uplink.cloud import Cloud, picture_bytes
 from edged.uplink.courier import Courier
-from edged.uplink.credentials import Credentials, load_credentials
+from edged.uplink.credentials import Credentials, CredentialsFile
 from edged.uplink.errors import (
     CloudDeniedError,
     CloudError,
@@ -51,7 +51,12 @@ log = structlog.get_logger(__name__)
 
 
 class Outbox(Protocol):
-    """What the uplink needs of the store. Each call may raise OutboxUnavailable."""
+    """What the uplink needs of the store. Each call may raise OutboxUnavailable.
+
+    `grown` is set when an event came in; a line that failed keeps its pause.
+    """
+
+    grown: threading.Event
 
     def pending(self, limit: int, now: Stamp, *, fresh_only: bool = False) -> list[PendingEvent]: ...
     def settle(self, verdicts: Sequence[EventVerdict]) -> None: ...
@@ -62,12 +67,19 @@ class Outbox(Protocol):
     def evidence_postponed(self, sha256: str) -> None: ...
 
 
+class Pole(Protocol):
+    """What the uplink needs of the berths behind it; nothing of it blocks."""
+
+    def health(self) -> DeviceHealth: ...
+    def berths(self) -> list[BerthStatus]: ...
+    def carry_out(self, request: CaptureRequest) -> None:
+        """Take the capture that the cloud asks for; each request comes once."""
+
+
 class Uplink:
     """A worker: run it in one thread; everything else may be called from any thread.
 
-    `status` is asked before each exchange. `on_capture_request` gets each request once and must not
-    block. `credentials` None: looked for in `settings.credentials` until they are there, so that a box
-    enrolled while the daemon runs needs no restart.
+    Without credentials it looks for them until they are there.
     """
 
     name = "uplink"
@@ -75,27 +87,23 @@ class Uplink:
     def __init__(
         self,
         settings: UplinkSettings,
-        credentials: Credentials | None,
+        credentials: CredentialsFile,
         outbox: Outbox,
+        pole: Pole,
         *,
         clock: Callable[[], Stamp],
-        status: Callable[[], tuple[DeviceHealth, list[BerthStatus]]],
-        on_capture_request: Callable[[CaptureRequest], None],
         rng: random.Random | None = None,
     ) -> None:
-        self.credentials = credentials
         self.last_progress_s = time.monotonic()
         # an exchange (4 timeouts at most), and a store that is slow
         self.deadline_s = 120.0 + 4 * settings.timeout_s
-        self.last_success_s: float | None = None  # monotonic; None: never yet
         self.clock_offset_s: float | None = None  # the cloud's clock minus ours
         self._settings = settings
+        self._credentials = credentials
         self._outbox = outbox
+        self._pole = pole
         self._clock = clock
-        self._status = status
-        self._on_capture_request = on_capture_request
         self._problems: dict[str, Finding] = {}
-        self._wake = threading.Event()
         self._stop = threading.Event()
         rng = rng or random.Random()
         self._line = Retry(rng)  # after a failed exchange
@@ -109,10 +117,6 @@ class Uplink:
         """What is wrong now between the box and the cloud."""
         return tuple(self._problems.copy().values())
 
-    def wake(self) -> None:
-        """Send at once what was just committed; a line that failed keeps its pause."""
-        self._wake.set()
-
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set; what is left waits in the outbox for the next start."""
         self._stop = stop
@@ -124,18 +128,18 @@ class Uplink:
                 self._pause(self._turn())
 
     def _pause(self, wait_s: float) -> None:
-        """Wait, in slices that show progress; `wake` ends it unless the line has failed."""
+        """Wait, in slices that show progress; a new event ends it unless the line has failed."""
         end_s = time.monotonic() + wait_s
         while not self._stop.is_set() and (left_s := end_s - time.monotonic()) > 0:
             self.last_progress_s = time.monotonic()
             if self._line.failures:
                 self._stop.wait(min(left_s, _SLICE_S))
-            elif self._wake.wait(min(left_s, _SLICE_S)):
+            elif self._outbox.grown.wait(min(left_s, _SLICE_S)):
                 break
 
     def _turn(self) -> float:
         """Do the next thing; return how long to wait after it."""
-        self._wake.clear()
+        self._outbox.grown.clear()
         try:
             if not self._enrolled():
                 return self._settings.poll_interval_s
@@ -152,12 +156,12 @@ class Uplink:
 
     def _enrolled(self) -> bool:
         """Tell whether there are credentials; look again when there are none or the cloud denied them."""
-        if self.credentials is None or "denied" in self._problems:
+        if self._credentials.current is None or "denied" in self._problems:
             try:
-                self.credentials = load_credentials(self._settings.credentials)
+                self._credentials.read()
             except CredentialsError as error:
                 self._report("credentials", error.trouble)
-        return self.credentials is not None
+        return self._credentials.current is not None
 
     def _next_step(self) -> float:
         """Send events or a heartbeat; if neither is due, a picture; return how long nothing is due."""
@@ -182,15 +186,14 @@ class Uplink:
             raise StoppingError("", "the daemon stops", "")
         self.last_progress_s = time.monotonic()
         credentials = self._known_credentials()
-        health, berths = self._status()
         sent = self._clock()
         request = SyncRequest(
             wire_version=WIRE_VERSION,
             sent_at=sent.utc,
             clock_synced=sent.clock_synced,
             software_version=__version__,
-            health=health,
-            berths=tuple(berths),
+            health=self._pole.health(),
+            berths=tuple(self._pole.berths()),
             events=tuple(event.body for event in events),
         )
         answer = self._cloud.sync(credentials.device_id, credentials.token, request)
@@ -203,9 +206,9 @@ class Uplink:
         return answer
 
     def _known_credentials(self) -> Credentials:
-        if self.credentials is None:
+        if self._credentials.current is None:
             raise CredentialsError("", "this box is not enrolled", "run `edged enrol`")
-        return self.credentials
+        return self._credentials.current
 
     def _pass_on(self, capture: CaptureRequest, answer: SyncAnswer) -> None:
         """Pass a request on once. Expiry is judged on the cloud's clock: ours may be wrong."""
@@ -214,7 +217,7 @@ class Uplink:
         self._requests_seen[capture.request_id] = None
         while len(self._requests_seen) > _REMEMBERED_REQUESTS:
             self._requests_seen.popitem(last=False)
-        self._on_capture_request(capture)
+        self._pole.carry_out(capture)
 
     def _upload(self, sha256: str) -> None:
         """Upload one picture; a failure pauses uploads only, events go on."""
@@ -244,7 +247,6 @@ class Uplink:
     def _succeeded(self, sent: Stamp, answer: SyncAnswer) -> None:
         SYNCS.labels("ok").inc()
         now_s = time.monotonic()
-        self.last_success_s = now_s
         self._line.succeeded()
         for key in ("credentials", "line", "denied"):
             self._problems.pop(key, None)

@@ -1,11 +1,9 @@
 """From what the sensors say to drive-in and drive-out instructions, committed before anything else."""
 
-import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from uuid import uuid4
 
 import structlog
@@ -27,30 +25,18 @@ from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings
 from edged.store import Store, StoreError
 from edged.workers.board import Board
-from edged.workers.captures import Reason
 from edged.workers.health_book import HealthBook
+from edged.workers.queues import BerthNews, CaptureJob, CaptureQueue, Reason, Swap
 from firmware_bridge import ChannelState, Observation
 
 log = structlog.get_logger()
 
-_QUEUE_LENGTH = 1024
 _TICK_S = 0.25
 _MOST_UNCOMMITTED = 10_000
 
-WantCapture = Callable[[BerthSettings, str, Reason], None]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Swap:
-    """The picture shows another car than the one that the visit began with."""
-
-    berth_no: str
-    visit_id: str
-    at_s: float
-
 
 class BerthWorker:
-    """Owns the berths' states. Buses and pictures tell it what they see; it tells store and cameras."""
+    """Owns the berths' states: from the news about them to committed instructions and capture jobs."""
 
     name = "berths"
     deadline_s = 30.0
@@ -62,8 +48,8 @@ class BerthWorker:
         clock: Clock,
         board: Board,
         health: HealthBook,
-        committed: Callable[[], None],
-        want_capture: WantCapture,
+        news: BerthNews,
+        captures: Mapping[str, CaptureQueue],
     ) -> None:
         self.last_progress_s = time.monotonic()
         self._settings = {berth.berth_no: berth for berth in berths if berth.in_service}
@@ -72,39 +58,22 @@ class BerthWorker:
         self._clock = clock
         self._board = board
         self._health = health
-        self._committed = committed
-        self._want_capture = want_capture
-        self._news: queue.Queue[Observation | _Swap] = queue.Queue(_QUEUE_LENGTH)
+        self._news = news
+        self._captures = captures
         self._uncommitted: deque[Instruction] = deque()
         self._berths: dict[str, Berth] = {}
-
-    def observe(self, observation: Observation) -> None:
-        """Take an observation, from a bus thread."""
-        self._tell(observation)
-
-    def swapped(self, berth_no: str, visit_id: str, at_s: float) -> None:
-        """Take the word of a picture, taken at `at_s`, that another car stands there than `visit_id`'s."""
-        self._tell(_Swap(berth_no=berth_no, visit_id=visit_id, at_s=at_s))
 
     def run(self, stop: threading.Event) -> None:
         self._recall()
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
-            try:
-                news = self._news.get(timeout=_TICK_S)
-            except queue.Empty:
-                pass
-            else:
-                self._learn(news)
+            news = self._news.get(_TICK_S)
+            if isinstance(news, Swap):
+                self._swap(news)
+            elif news is not None:
+                self._observe(news)
             self._settle(time.monotonic())
             self._commit()
-
-    def _tell(self, news: Observation | _Swap) -> None:
-        try:
-            self._news.put(news, timeout=1.0)
-        except queue.Full:
-            metrics.DROPS.labels("berths").inc()
-            log.error("observation dropped", news=repr(news))
 
     def _recall(self) -> None:
         """Continue the open visits; close those whose berth is gone, or that a newer one replaced."""
@@ -130,11 +99,12 @@ class BerthWorker:
             cause=DriveCause.RESTART,
         )
 
-    def _learn(self, news: Observation | _Swap) -> None:
-        if isinstance(news, _Swap):
-            if self._berths[news.berth_no].visit_id == news.visit_id:
-                self._step(news.berth_no, Signal.SWAPPED, news.at_s)
-            return
+    def _swap(self, swap: Swap) -> None:
+        """Believe a picture that another vehicle stands there, unless the visit that it knew has ended."""
+        if self._berths[swap.berth_no].visit_id == swap.visit_id:
+            self._step(swap.berth_no, Signal.SWAPPED, swap.at_s)
+
+    def _observe(self, news: Observation) -> None:
         berth_no = self._berth_of.get((news.sensor, news.channel))
         if berth_no is None:
             return  # a channel that watches no berth in service
@@ -201,7 +171,6 @@ class BerthWorker:
         stamp = self._clock.at(instruction.at_s)
         commit = self._store.drive_in if instruction.act is Act.DRIVE_IN else self._store.drive_out
         commit(instruction.berth_no, instruction.visit_id, stamp, instruction.cause.value)
-        self._committed()
 
     def _announce(self, instruction: Instruction) -> None:
         """Tell board, log and camera what is committed now."""
@@ -217,15 +186,19 @@ class BerthWorker:
             cause=instruction.cause.value,
             contact_to_commit_s=round(delay_s, 3),
         )
-        settings = self._settings[instruction.berth_no]
         if instruction.act is Act.DRIVE_OUT:
             metrics.DEPARTURES.labels(instruction.cause.value).inc()
         elif instruction.act is Act.DRIVE_IN:
             metrics.ARRIVALS.labels(instruction.cause.value).inc()
             metrics.CONTACT_TO_DRIVE_IN.observe(delay_s)
-            self._want_capture(settings, instruction.visit_id, Reason.ARRIVAL)
+            self._want_capture(instruction, Reason.ARRIVAL)
         else:
-            self._want_capture(settings, instruction.visit_id, Reason.LOOK_AGAIN)
+            self._want_capture(instruction, Reason.LOOK_AGAIN)
+
+    def _want_capture(self, instruction: Instruction, reason: Reason) -> None:
+        berth = self._settings[instruction.berth_no]
+        job = CaptureJob(berth=berth, visit_id=instruction.visit_id, reason=reason, asked_s=time.monotonic())
+        self._captures[berth.camera].put(job)
 
 
 def signal_of(observation: Observation, berth: Berth) -> Signal:

@@ -4,6 +4,7 @@ import threading
 from collections.abc import Iterable
 
 from edged.domain.berth import Berth, Phase
+from edged.settings import BerthSettings
 from edged.wire import BerthState, BerthStatus
 
 _STATES = {
@@ -24,11 +25,15 @@ def state_of(berth: Berth) -> BerthState:
 class Board:
     """Thread-safe; written by the berths' worker only."""
 
-    def __init__(self, berth_nos: Iterable[str], out_of_service: Iterable[str] = ()) -> None:
+    def __init__(self, berths: Iterable[BerthSettings]) -> None:
         self._lock = threading.Lock()
-        self._statuses = {no: BerthStatus(berth_no=no, state=BerthState.UNKNOWN) for no in berth_nos}
-        for no in out_of_service:
-            self._statuses[no] = BerthStatus(berth_no=no, state=BerthState.OUT_OF_SERVICE)
+        self._statuses = {
+            berth.berth_no: BerthStatus(
+                berth_no=berth.berth_no,
+                state=BerthState.UNKNOWN if berth.in_service else BerthState.OUT_OF_SERVICE,
+            )
+            for berth in berths
+        }
 
     def put(self, berth: Berth) -> None:
         status = BerthStatus(berth_no=berth.berth_no, state=state_of(berth), visit_id=berth.visit_id)
@@ -38,6 +43,10 @@ class Board:
     def get(self, berth_no: str) -> BerthStatus | None:
         with self._lock:
             return self._statuses.get(berth_no)
+
+    def has_visit(self, visit_id: str) -> bool:
+        """Tell whether the vehicle of that visit is still here."""
+        return any(status.visit_id == visit_id for status in self.all())
 
     def all(self) -> list[BerthStatus]:
         with self._lock:

@@ -23,8 +23,12 @@ class BusWorker:
     def run(self, stop: threading.Event) -> None:
         self.bus.run(stop)
 
-    def problems(self) -> Iterator[Finding]:
-        """Yield why there is no port, or which sensors do not answer."""
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """Why there is no port, or which sensors do not answer."""
+        return tuple(self._findings())
+
+    def _findings(self) -> Iterator[Finding]:
         snapshot = self.bus.snapshot()
         if snapshot.port_error is not None:
             remedy = snapshot.port_remedy or "look at the adapter"

@@ -1,7 +1,8 @@
-"""What is wrong at this moment: entered by the workers, or asked of those who keep it themselves."""
+"""What is wrong at this moment: entered by the workers, or asked of the parts that keep it themselves."""
 
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Sequence
+from typing import Protocol
 
 import structlog
 
@@ -10,17 +11,24 @@ from edged.domain.health import Finding, HealthStatus, overall
 log = structlog.get_logger()
 
 
+class Source(Protocol):
+    """A part that keeps its own findings; read from any thread."""
+
+    @property
+    def problems(self) -> Sequence[Finding]: ...
+
+
 class HealthBook:
     """Thread-safe. An entered problem stays until its component says that it is over."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._entered: dict[str, Finding] = {}
-        self._sources: list[Callable[[], Iterable[Finding]]] = []
+        self._sources: list[Source] = []
 
-    def ask(self, source: Callable[[], Iterable[Finding]]) -> None:
-        """Ask `source` for its problems whenever somebody looks; before the workers start."""
-        self._sources.append(source)
+    def add_sources(self, *sources: Source) -> None:
+        """Ask `sources` for their findings whenever somebody looks. Call it before the workers start."""
+        self._sources += sources
 
     def report(self, where: str, status: HealthStatus, cause: str, remedy: str) -> None:
         """Enter a finding made of its parts. The log gets a line only when it is new or different."""
@@ -45,10 +53,14 @@ class HealthBook:
         with self._lock:
             found = list(self._entered.values())
         for source in self._sources:
-            found += source()
+            found += source.problems
         return tuple(
             sorted(found, key=lambda problem: list(HealthStatus).index(problem.status), reverse=True)
         )
 
     def status(self) -> HealthStatus:
         return overall(self.problems())
+
+    def level(self) -> int:
+        """Return the status as a number: 0 ok, 1 degraded, 2 failed."""
+        return list(HealthStatus).index(self.status())

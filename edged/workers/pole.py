@@ -10,13 +10,15 @@ import structlog
 
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
-from edged.settings import BerthSettings
+from edged.settings import Settings
 from edged.snapshot_api import CaptureFailedError, UnknownBerthError
 from edged.store import Store, StoredReading, StoreError
+from edged.uplink import CredentialsFile
 from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
+from edged.wire.signing import signed
 from edged.workers.board import Board
-from edged.workers.captures import Captured, CaptureJob, CaptureWorker, Reason
 from edged.workers.health_book import HealthBook
+from edged.workers.queues import Captured, CaptureJob, CaptureQueue, Reason
 
 log = structlog.get_logger()
 
@@ -28,25 +30,22 @@ class Pole:
 
     def __init__(
         self,
-        device_id: str,
-        berths: Mapping[str, BerthSettings],
-        cameras: Mapping[str, CaptureWorker],
-        board: Board,
+        settings: Settings,
         store: Store,
         clock: Clock,
+        board: Board,
         health: HealthBook,
-        committed: Callable[[], None],
-        sign: Callable[[Snapshot], Snapshot],
+        captures: Mapping[str, CaptureQueue],
+        credentials: CredentialsFile,
     ) -> None:
-        self._device_id = device_id
-        self._berths = berths
-        self._cameras = cameras
-        self._board = board
+        self._device_id = settings.site.device_id
+        self._berths = {berth.berth_no: berth for berth in settings.berth}
         self._store = store
         self._clock = clock
+        self._board = board
         self._health = health
-        self._committed = committed
-        self._sign = sign
+        self._captures = captures
+        self._credentials = credentials
 
     def berths(self) -> list[BerthStatus]:
         return self._board.all()
@@ -111,7 +110,7 @@ class Pole:
             asked_s=time.monotonic(),
             answer=answer,
         )
-        self._cameras[berth.camera].submit(job)
+        self._captures[berth.camera].put(job)
 
     def _report(self, request: CaptureRequest, captured: Captured) -> None:
         snapshot = None
@@ -128,23 +127,21 @@ class Pole:
             )
         except StoreError as error:  # the cloud asks again
             log.error("snapshot not stored", request_id=request.request_id, reason=str(error))
-        else:
-            self._committed()
 
     def _signed(self, berth_no: str, nonce: str, seen: Captured) -> Snapshot:
-        return self._sign(
-            Snapshot(
-                device_id=self._device_id,
-                berth_no=berth_no,
-                state=self._status(berth_no).state.value,
-                visit_id=seen.visit_id,
-                reading=seen.reading,
-                evidence_sha256=seen.evidence_sha256,
-                captured_at=seen.captured_at,
-                signed_at=self._clock.now().utc,
-                nonce=nonce,
-            )
+        snapshot = Snapshot(
+            device_id=self._device_id,
+            berth_no=berth_no,
+            state=self._status(berth_no).state.value,
+            visit_id=seen.visit_id,
+            reading=seen.reading,
+            evidence_sha256=seen.evidence_sha256,
+            captured_at=seen.captured_at,
+            signed_at=self._clock.now().utc,
+            nonce=nonce,
         )
+        credentials = self._credentials.current  # before the enrolment nobody has a token to ask with
+        return signed(snapshot, credentials.private_key) if credentials else snapshot
 
     def _status(self, berth_no: str) -> BerthStatus:
         status = self._board.get(berth_no)

@@ -1,10 +1,9 @@
 """From a burst to the first plate 第一车牌: read, fused, weighed against what was read before, committed."""
 
-import queue
 import threading
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import replace
 from zoneinfo import ZoneInfo
 
 import structlog
@@ -23,26 +22,27 @@ from edged.store import NewReading, Store, StoreError
 from edged.vision.errors import BadFrame
 from edged.vision.pipeline import PlateVision
 from edged.wire import ReadingView
-from edged.workers.captures import Captured, CaptureJob, Reason
 from edged.workers.health_book import HealthBook
+from edged.workers.queues import (
+    BerthNews,
+    Burst,
+    BurstQueue,
+    Captured,
+    CaptureJob,
+    CaptureQueue,
+    Reason,
+    Swap,
+)
 
 log = structlog.get_logger()
 
-_BURSTS_WAITING = 2  # five full frames are 30 MB
-_TICK_S = 0.5
 _POLYGON_REMEDY = "compare it with the picture size that `edged diag` shows"
 _CUT_OFF = "the plate stands at the picture's edge, so that a character may be missing: it is not accepted"
 _CUT_OFF_REMEDY = "turn the camera or correct its preset, so that plates in this berth have room on all sides"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Burst:
-    job: CaptureJob
-    frames: tuple[Frame, ...]
-
-
 class ReadingWorker:
-    """The only one that runs the models. `retry` queues a burst's job again, for a plate not read yet.
+    """The only worker that runs the models. The job of a plate that is not read yet goes back to its camera.
 
     `vision` None: the models cannot be used (health says why); arrivals keep their pictures all the same.
     """
@@ -57,9 +57,9 @@ class ReadingWorker:
         store: Store,
         clock: Clock,
         health: HealthBook,
-        committed: Callable[[], None],
-        retry: Callable[[CaptureJob], None],
-        swapped: Callable[[str, str, float], None],
+        bursts: BurstQueue,
+        captures: Mapping[str, CaptureQueue],
+        news: BerthNews,
     ) -> None:
         self.last_progress_s = time.monotonic()
         self._device = f"{site.site_id} {site.device_id}"
@@ -68,33 +68,18 @@ class ReadingWorker:
         self._store = store
         self._clock = clock
         self._health = health
-        self._committed = committed
-        self._retry = retry
-        self._swapped = swapped
-        self._bursts: queue.Queue[_Burst] = queue.Queue(_BURSTS_WAITING)
-        self._stopping = threading.Event()
-
-    def take(self, job: CaptureJob, frames: tuple[Frame, ...]) -> None:
-        """Take a burst from a camera's thread, which waits while two others are in line."""
-        while not self._stopping.is_set():
-            try:
-                self._bursts.put(_Burst(job=job, frames=frames), timeout=_TICK_S)
-            except queue.Full:
-                continue
-            return
-        job.fail("the daemon is stopping")
+        self._bursts = bursts
+        self._captures = captures
+        self._news = news
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
-            try:
-                burst = self._bursts.get(timeout=_TICK_S)
-            except queue.Empty:
-                continue
-            self._read(burst)
-        self._stopping.set()
+            burst = self._bursts.get()
+            if burst is not None:
+                self._read(burst)
 
-    def _read(self, burst: _Burst) -> None:
+    def _read(self, burst: Burst) -> None:
         job, frames = burst.job, burst.frames
         plates = self._plates(job, frames)
         captured = self._clock.at(frames[-1].taken_monotonic_s)
@@ -153,7 +138,8 @@ class ReadingWorker:
             asked_to_read_s=round(time.monotonic() - job.asked_s, 3),
         )
         if means is Look.ANOTHER_CAR:
-            self._swapped(new.berth_no, new.visit_id, new.captured.monotonic_s)
+            seen_s = new.captured.monotonic_s
+            self._news.put(Swap(berth_no=new.berth_no, visit_id=new.visit_id, at_s=seen_s))
             job.fail("another vehicle stands there now; its visit begins")
             return
         if means is Look.CONTRADICTS:
@@ -161,19 +147,18 @@ class ReadingWorker:
         sha256 = known.evidence_sha256 if known else None
         if means in (Look.REPLACES, Look.CONTRADICTS):
             sha256 = self._store.commit_reading(new)
-            self._committed()
             if known is None:
                 metrics.DRIVE_IN_TO_READING.observe(time.monotonic() - job.asked_s)
         self._answer(job, new, sha256)
         is_doubtful = not new.accepted and not (known and known.accepted)
         if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
-            self._retry(job)
+            self._captures[job.berth.camera].put_again(job)
 
     def _again(self, job: CaptureJob) -> None:
         if job.reason is Reason.REQUEST:
             job.fail("the reading could not be stored")
         else:
-            self._retry(job)
+            self._captures[job.berth.camera].put_again(job)
 
     def _answer(self, job: CaptureJob, new: NewReading, sha256: str | None) -> None:
         if job.answer is None:

@@ -16,8 +16,8 @@ from edged.store import Store, StoreError, Visit
 from edged.wire import BerthState, DriveCause
 from edged.workers.berths import BerthWorker
 from edged.workers.board import Board
-from edged.workers.captures import Reason
 from edged.workers.health_book import HealthBook
+from edged.workers.queues import BerthNews, CaptureQueue, Reason, Swap
 from firmware_bridge import ChannelState, Observation
 from tests.waiting import running as workers_running
 from tests.waiting import until
@@ -44,21 +44,22 @@ class Kerb:
 
     def __init__(self, directory: Path, berths: tuple[BerthSettings, ...] = BERTHS) -> None:
         self.store = StubbornStore.open(StoreSettings(directory=directory))
-        self.board = Board(berth.berth_no for berth in berths)
+        self.board = Board(berths)
         self.health = HealthBook()
-        self.captures: list[tuple[str, Reason]] = []
+        self.news = BerthNews()
+        self.jobs = CaptureQueue("high")
         self.worker = BerthWorker(
-            berths,
-            self.store,
-            Clock(),
-            self.board,
-            self.health,
-            committed=lambda: None,
-            want_capture=lambda berth, _visit, reason: self.captures.append((berth.berth_no, reason)),
+            berths, self.store, Clock(), self.board, self.health, self.news, {"high": self.jobs}
         )
 
+    def capture(self) -> tuple[str, Reason]:
+        """Return the berth of the next job that the camera gets, and why."""
+        job = until(lambda: self.jobs.get(0.1))
+        assert job is not None
+        return job.berth.berth_no, job.reason
+
     def sees(self, berth_no: str, state: ChannelState, counter_delta: int | None = None) -> None:
-        self.worker.observe(
+        self.news.put(
             Observation(
                 bus="kerb",
                 sensor=f"loop-{berth_no}",
@@ -100,7 +101,7 @@ def test_an_arrival_is_committed_then_photographed(tmp_path: Path) -> None:
         arrive(kerb)
         (visit,) = kerb.visits()
         assert (visit.berth_no, visit.arrived_cause, visit.left) == ("1001", DriveCause.SENSOR, None)
-        assert until(lambda: kerb.captures) == [("1001", Reason.ARRIVAL)]
+        assert kerb.capture() == ("1001", Reason.ARRIVAL)
         assert kerb.state("1002") is BerthState.UNKNOWN
 
 
@@ -119,7 +120,7 @@ def test_a_restart_with_a_car_parked_continues_its_visit(tmp_path: Path) -> None
         (before,) = kerb.visits()
     with running(Kerb(tmp_path)) as kerb:
         kerb.sees("1001", ChannelState.OCCUPIED)
-        assert until(lambda: kerb.captures) == [("1001", Reason.LOOK_AGAIN)]
+        assert kerb.capture() == ("1001", Reason.LOOK_AGAIN)
         (after,) = kerb.visits()
     assert after.visit_id == before.visit_id
     assert after.left is None
@@ -148,11 +149,13 @@ def test_a_picture_of_another_car_ends_the_visit_and_begins_the_next(tmp_path: P
     with running(Kerb(tmp_path)) as kerb:
         arrive(kerb)
         (first,) = kerb.visits()
-        kerb.worker.swapped("1001", first.visit_id, time.monotonic())
+        kerb.news.put(Swap(berth_no="1001", visit_id=first.visit_id, at_s=time.monotonic()))
         until(lambda: len(kerb.visits()) == 2)
         second, first = kerb.visits()
         assert first.left_cause is second.arrived_cause is DriveCause.SWAP
-        kerb.worker.swapped("1001", first.visit_id, time.monotonic())  # too late: that visit has ended
+        kerb.news.put(
+            Swap(berth_no="1001", visit_id=first.visit_id, at_s=time.monotonic())
+        )  # too late: that visit has ended
         kerb.sees("1002", ChannelState.VACANT)
         until(lambda: kerb.state("1002") is BerthState.VACANT)
         assert len(kerb.visits()) == 2
@@ -166,7 +169,7 @@ def test_what_a_full_disk_refuses_waits_and_is_committed_in_order(tmp_path: Path
         until(lambda: kerb.health.status() is HealthStatus.FAILED)
         kerb.sees("1002", ChannelState.OCCUPIED)
         assert kerb.state("1001") is not BerthState.OCCUPIED
-        assert kerb.captures == []
+        assert kerb.jobs.get(0) is None
         kerb.store.full = False
         until(lambda: len(kerb.visits()) == 2)
         assert [visit.berth_no for visit in reversed(kerb.visits())] == ["1001", "1002"]

@@ -1,6 +1,7 @@
 """The reading worker over a real store and the committed models; what the models see is scripted where a
 test is about what follows from a reading."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,17 @@ from edged.settings import BerthSettings, SiteSettings, StoreSettings
 from edged.store import Store, StoredReading
 from edged.vision.manifest import find_models, load_manifest
 from edged.vision.pipeline import PlateVision
-from edged.workers.captures import Captured, CaptureJob, Reason
 from edged.workers.health_book import HealthBook
+from edged.workers.queues import (
+    BerthNews,
+    Burst,
+    BurstQueue,
+    Captured,
+    CaptureJob,
+    CaptureQueue,
+    Reason,
+    Swap,
+)
 from edged.workers.readings import ReadingWorker
 from tests.waiting import running, until
 
@@ -64,18 +74,19 @@ class Box:
     def __init__(self, directory: Path, vision: PlateVision | None) -> None:
         self.store = Store.open(StoreSettings(directory=directory))
         self.health = HealthBook()
-        self.retried: list[CaptureJob] = []
         self.answers = 0
-        self.swaps: list[tuple[str, str]] = []
+        self.bursts = BurstQueue()
+        self.jobs = CaptureQueue("high", retry_after_s=(0.0,))
+        self.news = BerthNews()
         self.worker = ReadingWorker(
             SITE,
             vision,
             self.store,
             Clock(),
             self.health,
-            committed=lambda: None,
-            retry=self.retried.append,
-            swapped=lambda berth_no, visit_id, _at_s: self.swaps.append((berth_no, visit_id)),
+            self.bursts,
+            {"high": self.jobs},
+            self.news,
         )
 
     def shows(
@@ -96,8 +107,17 @@ class Box:
         job = CaptureJob(
             berth=berth, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), answer=answer
         )
-        self.worker.take(job, (frame, frame))
+        self.bursts.put(Burst(job=job, frames=(frame, frame)), threading.Event())
         return until(lambda: answers)[0]
+
+    def retried(self) -> CaptureJob | None:
+        """Return the job that went back to its camera, if one did."""
+        return self.jobs.get(0)
+
+    def swap(self) -> tuple[str, str] | None:
+        """Return the berth and the visit in which another vehicle was seen, if one was."""
+        news = self.news.get(0)
+        return (news.berth_no, news.visit_id) if isinstance(news, Swap) else None
 
     @property
     def reading(self) -> StoredReading | None:
@@ -137,7 +157,7 @@ def test_a_sure_reading_is_committed_with_its_picture(box: Box, vision: Scripted
     height, width = cv2.imread(str(picture)).shape[:2]
     assert width == 320
     assert height > 240  # the band with time, berth and device
-    assert box.retried == []
+    assert box.retried() is None
 
 
 def test_an_unsure_reading_is_kept_and_tried_again(box: Box, vision: ScriptedVision) -> None:
@@ -145,7 +165,7 @@ def test_an_unsure_reading_is_kept_and_tried_again(box: Box, vision: ScriptedVis
     box.shows()
     assert box.reading is not None
     assert not box.reading.accepted
-    assert until(lambda: box.retried)
+    assert until(box.retried)
 
 
 def test_no_plate_in_the_picture_is_a_reading_without_one(box: Box) -> None:
@@ -153,7 +173,7 @@ def test_no_plate_in_the_picture_is_a_reading_without_one(box: Box) -> None:
     assert box.reading is not None
     assert box.reading.plate is None
     assert box.reading.evidence_sha256 is not None
-    assert until(lambda: box.retried)
+    assert until(box.retried)
 
 
 def test_two_plates_in_one_berth_decide_nothing(box: Box, vision: ScriptedVision) -> None:
@@ -171,7 +191,7 @@ def test_a_worse_look_never_replaces_a_sure_reading(box: Box, vision: ScriptedVi
         box.shows(Reason.LOOK_AGAIN)
     assert box.reading is not None
     assert (box.reading.plate, box.reading.accepted) == ("京A12345", True)
-    assert box.retried == []
+    assert box.retried() is None
 
 
 def test_another_plate_is_another_car(box: Box, vision: ScriptedVision) -> None:
@@ -179,7 +199,7 @@ def test_another_plate_is_another_car(box: Box, vision: ScriptedVision) -> None:
     box.shows()
     vision.plates = [("沪B67890", True, QUAD)]
     captured = box.shows(Reason.LOOK_AGAIN)
-    assert box.swaps == [("1001", "visit-0001")]
+    assert box.swap() == ("1001", "visit-0001")
     assert "another vehicle" in (captured.error or "")
     assert box.reading is not None
     assert box.reading.plate == "京A12345"
@@ -192,7 +212,7 @@ def test_two_sure_readings_that_differ_in_one_character_decide_nothing(
     box.shows()
     vision.plates = [("京A12346", True, QUAD)]
     box.shows(Reason.LOOK_AGAIN)
-    assert box.swaps == []
+    assert box.swap() is None
     assert box.reading is not None
     assert not box.reading.accepted
 
@@ -205,7 +225,7 @@ def test_who_asks_about_a_doubtful_plate_is_answered_once(box: Box, vision: Scri
     vision.plates = [("京A12345", True, QUAD)]
     box.shows(Reason.REQUEST)  # the worker has done with the first by now
     assert box.answers == 2
-    assert box.retried == []
+    assert box.retried() is None
 
 
 def test_an_empty_berth_is_answered_and_not_kept(box: Box) -> None:

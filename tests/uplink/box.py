@@ -10,8 +10,8 @@ from random import Random
 
 from edged.domain.timekeeping import Stamp
 from edged.store import Store
-from edged.uplink import Uplink
-from edged.wire import CaptureRequest
+from edged.uplink import CredentialsFile, Uplink
+from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth
 
 
 def now() -> Stamp:
@@ -25,12 +25,29 @@ class Unhurried(Random):
         return 0.0
 
 
+class QuietPole:
+    """A pole with one vacant berth that keeps what the cloud asks for."""
+
+    def __init__(self) -> None:
+        self.captures: list[CaptureRequest] = []
+
+    def health(self) -> DeviceHealth:
+        return DeviceHealth(status="ok")
+
+    def berths(self) -> list[BerthStatus]:
+        return [BerthStatus(berth_no="1001", state=BerthState.VACANT)]
+
+    def carry_out(self, request: CaptureRequest) -> None:
+        self.captures.append(request)
+
+
 @dataclass
 class Box:
     """A pole without sensors: a real store and a real uplink, run in a thread."""
 
     store: Store
     uplink: Uplink
+    credentials: CredentialsFile
     captures: list[CaptureRequest] = field(default_factory=list)
 
     def arrive(self, count: int, first: int = 0) -> list[str]:
@@ -38,7 +55,6 @@ class Box:
         visit_ids = [f"visit-{number:06}" for number in range(first, first + count)]
         for visit_id in visit_ids:
             self.store.drive_in("1001", visit_id, now(), "sensor")
-        self.uplink.wake()
         return visit_ids
 
     @contextmanager
@@ -50,7 +66,7 @@ class Box:
             yield
         finally:
             stop.set()
-            self.uplink.wake()
+            self.store.grown.set()  # a new event ends the uplink's pause
             thread.join(10)
             assert not thread.is_alive(), "the uplink did not stop"
 

@@ -2,14 +2,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from box import Box, Unhurried, now
+from box import Box, QuietPole, Unhurried, now
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fault_cloud import TOKEN, FaultCloud
 
 from edged.settings import StoreSettings, UplinkSettings
 from edged.store import Store
-from edged.uplink import Credentials, Uplink
-from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth
+from edged.uplink import Credentials, CredentialsFile, Uplink
 
 
 @pytest.fixture
@@ -48,18 +47,15 @@ def uplink_settings(url: str, tmp_path: Path) -> UplinkSettings:
 
 @pytest.fixture
 def box(uplink_settings: UplinkSettings, credentials: Credentials, tmp_path: Path) -> Iterator[Box]:
-    captures: list[CaptureRequest] = []
+    pole = QuietPole()
+    file = CredentialsFile(uplink_settings.credentials, credentials)
     with Store.open(StoreSettings(directory=tmp_path / "store")) as store:
         uplink = Uplink(
             uplink_settings,
-            credentials,
+            file,
             store,
+            pole,
             clock=now,
-            status=lambda: (
-                DeviceHealth(status="ok"),
-                [BerthStatus(berth_no="1001", state=BerthState.VACANT)],
-            ),
-            on_capture_request=captures.append,
             rng=Unhurried(),
         )
-        yield Box(store=store, uplink=uplink, captures=captures)
+        yield Box(store=store, uplink=uplink, credentials=file, captures=pole.captures)

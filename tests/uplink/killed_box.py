@@ -8,14 +8,13 @@ import sys
 import threading
 from pathlib import Path
 
-from box import Unhurried, now
+from box import QuietPole, Unhurried, now
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from fault_cloud import TOKEN
 
 from edged.settings import StoreSettings, UplinkSettings
 from edged.store import Store
-from edged.uplink import Credentials, Uplink
-from edged.wire import DeviceHealth
+from edged.uplink import Credentials, CredentialsFile, Uplink
 
 
 def say(line: str) -> None:
@@ -36,11 +35,10 @@ def main() -> None:
     with Store.open(StoreSettings(directory=directory)) as store:
         uplink = Uplink(
             settings,
-            credentials,
+            CredentialsFile(settings.credentials, credentials),
             store,
+            QuietPole(),
             clock=now,
-            status=lambda: (DeviceHealth(status="ok"), []),
-            on_capture_request=lambda request: None,
             rng=Unhurried(),
         )
         stop = threading.Event()
@@ -50,12 +48,11 @@ def main() -> None:
             visit_id = f"visit-{round_no}-{number:06}"
             store.drive_in("1001", visit_id, now(), "sensor")
             say(f"arrived {visit_id}")
-            uplink.wake()
         pause = threading.Event()
         while store.counts().waiting:
             pause.wait(0.02)
         stop.set()
-        uplink.wake()
+        store.grown.set()
         thread.join()
     say("done")
 

@@ -48,7 +48,7 @@ def test_a_long_backlog_goes_in_batches_oldest_first(box: Box, cloud: FaultCloud
 
 
 def test_events_committed_while_running_go_at_once(box: Box, cloud: FaultCloud) -> None:
-    cloud.extra["poll_after_s"] = 3600  # idle for long, were it not for wake()
+    cloud.extra["poll_after_s"] = 3600  # idle for long, were it not for the new events
     with box.running():
         cloud.wait_for(lambda: len(cloud.requests) == 1)
         box.arrive(1)
@@ -125,7 +125,7 @@ def test_after_failures_the_box_waits_longer_and_longer(box: Box, cloud: FaultCl
     with box.running():
         cloud.wait_for(lambda: len(cloud.requests) == 2)
         for _ in range(50):
-            box.uplink.wake()  # new events do not undercut the pause
+            box.store.grown.set()  # new events do not undercut the pause
         first, second = (datetime.fromisoformat(request["sent_at"]) for request in cloud.requests)
         assert second - first >= timedelta(seconds=0.9)
         assert len(cloud.requests) == 2

@@ -98,7 +98,7 @@ def test_the_cloud_slows_an_idle_box_down_within_bounds(box: Box, cloud: FaultCl
 def test_a_box_is_enrolled_while_the_daemon_runs(
     box: Box, cloud: FaultCloud, credentials: Credentials, tmp_path: Path
 ) -> None:
-    box.uplink.credentials = None
+    box.credentials.current = None
     box.arrive(2)
     with box.running():
         box.until(lambda: any("not enrolled" in problem.cause for problem in box.uplink.problems))
@@ -115,7 +115,7 @@ def test_a_box_denied_looks_for_new_credentials(
     old = Credentials(
         device_id="pole-0001", token="revoked", private_key=credentials.private_key, snapshot_token="s"
     )
-    box.uplink.credentials = old
+    box.credentials.current = old
     box.arrive(1)
     with box.running():
         box.until(lambda: any("answered 401" in problem.cause for problem in box.uplink.problems))
@@ -135,5 +135,5 @@ def test_the_token_goes_to_the_cloud_only(box: Box, cloud: FaultCloud) -> None:
     cloud.plan.append(Fault.REDIRECT)
     with box.running():
         cloud.wait_for(lambda: len(cloud.requests) >= 2)
-    text = f"{box.uplink.credentials!r} {box.uplink.problems!r}"
+    text = f"{box.credentials.current!r} {box.uplink.problems!r}"
     assert TOKEN not in text
