@@ -28,7 +28,7 @@ def test_the_committed_manifest_is_whole(manifest: Manifest) -> None:
 
 
 def test_a_configured_folder_without_models_is_an_error_not_a_reason_to_look_on(tmp_path: Path) -> None:
-    with pytest.raises(ModelMissing, match=r"no manifest\.json in"):
+    with pytest.raises(ModelMissing, match=r"no manifest\.json there"):
         find_models(tmp_path)
 
 
