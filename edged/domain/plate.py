@@ -5,6 +5,7 @@ fuzzy matching would one day confirm a stranger's order.
 """
 
 import re
+from collections.abc import Mapping
 from enum import StrEnum
 
 PROVINCES = "京津冀晋蒙辽吉黑沪苏浙皖闽赣鲁豫鄂湘粤桂琼渝川贵云藏陕甘青宁新"
@@ -57,6 +58,20 @@ GRAMMAR: dict[PlateKind, re.Pattern[str]] = {
     }.items()
 }
 
+# GA 36-2018: in how many rows the plates of a kind are written, where it is not one.
+_ROWS = {
+    PlateKind.LARGE_CAR: (1, 2),
+    PlateKind.TRAILER: (2,),
+    PlateKind.POLICE: (1, 2),
+    PlateKind.MOTORCYCLE: (2,),
+    PlateKind.MILITARY: (1, 2),
+    PlateKind.ARMED_POLICE: (1, 2),
+}
+# Two-row plates of lorries are 440 x 220 mm, those of motorcycles 220 x 140. Seen from the side a plate looks
+# narrower, never wider: from this width / height on it is hardly a motorcycle's.
+_WIDER_THAN_MOTORCYCLES = 1.77
+_HARDLY = 0.02
+
 _SEPARATORS = re.compile(r"[\s·•・.\-_]+")
 HALF_WIDTH = {code: code - 0xFEE0 for code in range(0xFF01, 0xFF5F)}  # Ａ -> A, as phones type it
 
@@ -73,6 +88,18 @@ def normalise(text: str) -> str:
 def kinds_of(text: str) -> tuple[PlateKind, ...]:
     """Return every kind whose grammar the normalised `text` fits, in the order of `PlateKind`."""
     return tuple(kind for kind, pattern in GRAMMAR.items() if pattern.fullmatch(text))
+
+
+def likely_kinds(kinds: Mapping[PlateKind, float], *, rows: int, aspect: float) -> dict[PlateKind, float]:
+    """Return the probabilities of kinds, given in how many `rows` a plate is written and its width / height.
+
+    A reader sees each row in a window of one size: rows and proportions are lost to it. The sum stays.
+    """
+    likely = {kind: p for kind, p in kinds.items() if rows in _ROWS.get(kind, (1,))}
+    if rows == 2 and aspect >= _WIDER_THAN_MOTORCYCLES and PlateKind.MOTORCYCLE in likely:
+        likely[PlateKind.MOTORCYCLE] *= _HARDLY
+    total = sum(likely.values())
+    return {kind: p * sum(kinds.values()) / total for kind, p in likely.items()} if total > 0 else dict(kinds)
 
 
 def parse_plate(text: str) -> str:

@@ -10,9 +10,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from edged.domain.reading import Quad
 from edged.picture import Image
 from edged.vision.errors import INSTALL_ONE_RELEASE, ModelMismatch
 from edged.vision.manifest import DetectorSpec, RefinerSpec
+from edged.vision.ranking import same_place
 from edged.vision.rectifier import Corners, warped, widened
 from edged.vision.regions import Region
 from edged.vision.runtime import Int8, Model, Output
@@ -21,6 +23,8 @@ _MAX_CELLS = 200
 # Boxes that share more than this of the smaller one are one plate.
 _SAME_PLATE = 0.45
 _FARTHER_OFF = 1.12
+# Twice the area of a plate's smallest corner triangle, px: flatter ones hold no characters.
+_SMALLEST_PX2 = 20.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -161,6 +165,33 @@ def distinct(candidates: list[Candidate]) -> list[Candidate]:
         return []
     scores = np.asarray([(candidate.score, candidate.two_rows) for candidate in candidates], np.float32)
     return _first_of_each(np.stack([candidate.corners for candidate in candidates]), scores)
+
+
+def views_of_each(candidates: list[Candidate]) -> list[list[Candidate]]:
+    """Return the candidates by plate, the best views first: one lies on another or on a part of it."""
+    groups: list[list[Candidate]] = []
+    for candidate in sorted(candidates, key=lambda c: c.score, reverse=True):
+        for group in groups:
+            if same_place(points_of(candidate.corners), points_of(group[0].corners)):
+                group.append(candidate)
+                break
+        else:
+            groups.append([candidate])
+    return groups
+
+
+def is_sound(corners: Corners) -> bool:
+    """Tell whether the quad is convex, clockwise and large enough to hold characters."""
+    sides = np.roll(corners, -1, axis=0) - corners
+    after = np.roll(sides, -1, axis=0)
+    turns = sides[:, 0] * after[:, 1] - sides[:, 1] * after[:, 0]
+    return bool((turns >= _SMALLEST_PX2).all()) and float(np.linalg.norm(sides[0])) >= 12
+
+
+def points_of(corners: Corners) -> Quad:
+    """Return the corners as points."""
+    a, b, c, d = ((float(x), float(y)) for x, y in corners)
+    return a, b, c, d
 
 
 def _first_of_each(quads: NDArray[np.float32], scores: NDArray[np.float32]) -> list[Candidate]:

@@ -8,6 +8,7 @@ from edged.domain.plate import (
     PlateKind,
     differing_positions,
     kinds_of,
+    likely_kinds,
     normalise,
     parse_plate,
     surely_another_car,
@@ -101,3 +102,17 @@ def test_one_differing_character_is_a_misread_before_it_is_another_car() -> None
     assert not surely_another_car("京A12345", "京A12348")
     assert surely_another_car("京A12345", "京A12388")
     assert surely_another_car("京A12345", "京AD12345")
+
+
+def test_a_two_row_plate_of_a_lorrys_proportions_is_no_motorcycles() -> None:
+    kinds = {PlateKind.MOTORCYCLE: 0.7, PlateKind.LARGE_CAR: 0.2, PlateKind.SMALL_CAR: 0.05}
+    wide = likely_kinds(kinds, rows=2, aspect=2.0)
+    assert max(wide, key=wide.__getitem__) is PlateKind.LARGE_CAR
+    assert sum(wide.values()) == pytest.approx(0.95)
+    narrow = likely_kinds(kinds, rows=2, aspect=1.5)
+    assert max(narrow, key=narrow.__getitem__) is PlateKind.MOTORCYCLE
+
+
+def test_a_one_row_plate_is_never_a_motorcycles() -> None:
+    likely = likely_kinds({PlateKind.MOTORCYCLE: 0.9, PlateKind.SMALL_CAR: 0.1}, rows=1, aspect=3.1)
+    assert likely == {PlateKind.SMALL_CAR: pytest.approx(1.0)}

@@ -9,9 +9,9 @@ import pytest
 
 from edged.demo.plates import draw_plate, usual_kind
 from edged.picture import decode_picture
-from edged.vision.detector import Candidate
+from edged.vision.detector import Candidate, is_sound
 from edged.vision.errors import BadFrame
-from edged.vision.pipeline import PlateVision, _is_sound
+from edged.vision.pipeline import PlateVision
 from edged.vision.regions import stands_in, surroundings
 
 SQUARE = [(100, 100), (500, 100), (500, 400), (100, 400)]
@@ -152,16 +152,16 @@ def test_a_plate_may_hang_over_the_line_by_half_its_width(x: float, stands: bool
 
 def test_a_folded_quad_is_no_plate() -> None:
     good = np.asarray([[0, 0], [100, 0], [100, 30], [0, 30]], np.float32)
-    assert _is_sound(good)
-    assert not _is_sound(good[[0, 2, 1, 3]])
-    assert not _is_sound(good[::-1].copy())
-    assert not _is_sound(good * 0.1)
+    assert is_sound(good)
+    assert not is_sound(good[[0, 2, 1, 3]])
+    assert not is_sound(good[::-1].copy())
+    assert not is_sound(good * 0.1)
 
 
 @pytest.mark.parametrize("y", [[100, 100, 100, 100], [100, 100, 100.01, 100.01], [100, 100, 90, 90]])
 def test_corners_that_span_nothing_are_passed_over(vision: PlateVision, y: list[float]) -> None:
     corners = np.asarray([*zip([100, 200, 200, 100], y, strict=True)], np.float32)
-    assert not _is_sound(corners)
+    assert not is_sound(corners)
     assert vision._read_all(street(), [Candidate(corners=corners, score=0.9, two_rows=0.0)]) == []
 
 

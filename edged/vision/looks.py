@@ -1,0 +1,128 @@
+"""Reading one plate: quickly if that will do, carefully, and by further corners where it stays doubtful."""
+
+from collections.abc import Callable
+from functools import cache
+
+import numpy as np
+
+from edged.domain.plate import likely_kinds
+from edged.domain.reading import Evidence, PlateRead, decide, fuse
+from edged.picture import Image
+from edged.vision.detector import Candidate, Refiner, is_sound
+from edged.vision.manifest import Manifest, ReaderSpec
+from edged.vision.ranking import legibility, sureness
+from edged.vision.reader import Reader, sharpness
+from edged.vision.rectifier import Corners, unstacked, widened, window
+
+# By how much (parts of the plate's width and height) a doubtful plate is framed wider and tighter.
+_SECOND_LOOKS = ((0.02, 0.06), (-0.02, -0.06))
+# A cut-out may end at its plate's characters: its edge is repeated, so that they stand free.
+_CUT_OUT_LOOKS = ((0.03, 0.14), (0.02, 0.06), (-0.02, -0.06))
+# Below this a second look has never made a reading of it.
+_WORTH_ANOTHER_LOOK = 0.45
+# Rows that are at least this likely are tried; the surer reading is taken.
+_UNSURE_ROWS = 0.1
+
+
+class Looks:
+    """Reads plates whose corners are known. One instance for one thread."""
+
+    def __init__(self, manifest: Manifest, refiner: Refiner, quick_reader: Reader, reader: Reader) -> None:
+        self._manifest = manifest
+        self._refiner = refiner
+        self._quick_reader = quick_reader
+        self._reader = reader
+
+    def read_plate(self, image: Image, plate: Candidate) -> PlateRead:
+        """Return what stands on a refined plate, its rows read as they seem, both ways where unsure."""
+        reads = []
+        further = cache(lambda: self._surer_corners(image, plate))
+        for rows, share in ((1, 1 - plate.two_rows), (2, plate.two_rows)):
+            if share < _UNSURE_ROWS:
+                continue
+            cut = self._cut(image, plate.corners, rows)
+            reads.append(self._read_cut(image, cut, plate, rows, further))
+        return max(reads, key=sureness)
+
+    def read_cut_out(self, image: Image) -> PlateRead:
+        """Return what stands on a cut-out plate; its corners are the picture's.
+
+        Seen from the side a plate stands aslant in its cut-out: a doubtful one is read by its corners too.
+        """
+        height, width = image.shape[:2]
+        corners = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
+        framing = self._manifest.reader.framing
+        whole = Candidate(corners=corners, score=1.0, two_rows=0.0)
+        reads = []
+        further = cache(lambda: self._own_corners(image, whole))
+        for rows in (1, 2) if width < framing.two_rows_below * height else (1,):
+            cut = unstacked(image, framing, rows=rows, **self._window_size())
+            reads.append(self._read_cut(image, cut, whole, rows, further))
+        return max(reads, key=sureness)
+
+    def _read_cut(
+        self,
+        image: Image,
+        cut: Image,
+        plate: Candidate,
+        rows: int,
+        further: Callable[[], list[Corners]],
+    ) -> PlateRead:
+        """Read a window, quickly if that will do.
+
+        A doubtful plate is read carefully, a still doubtful one by `further` corners too, all looks together.
+        """
+        sharp = sharpness(cut)
+        quick = self._decided(self._quick_reader.read(cut), plate, rows, sharp, self._manifest.quick_reader)
+        if quick.reading.accepted or legibility(quick) < _WORTH_ANOTHER_LOOK:
+            return quick
+        spec = self._manifest.reader
+        looks = [self._reader.read(cut)]
+        read = self._decided(looks[0], plate, rows, sharp, spec)
+        if self._is_plain(read) or legibility(read) < _WORTH_ANOTHER_LOOK:
+            return read
+        for corners in further():
+            looks.append(self._reader.read(self._cut(image, corners, rows)))
+        # Looks at one picture are one witness: averaged, not multiplied.
+        evidence = fuse(looks, [1.0] * len(looks), dependence=1.0)
+        together = self._decided(evidence, plate, rows, sharp, spec)
+        confirmed = read.reading.accepted and read.reading.text == together.reading.text
+        return read if confirmed else together
+
+    def _is_plain(self, read: PlateRead) -> bool:
+        """Whether one look was enough: it leaves a third of the doubt that an accepted reading may have."""
+        doubt = (1 - self._manifest.reader.accept_from) / 3
+        return read.reading.accepted and read.reading.confidence >= 1 - doubt
+
+    def _own_corners(self, image: Image, cut_out: Candidate) -> list[Corners]:
+        """The corners of the plate in its cut-out and the same framed wider and tighter."""
+        refined = self._refiner.refine(image, cut_out)
+        if refined.score < self._manifest.refiner.plate_from or not is_sound(refined.corners):
+            return [widened(cut_out.corners, *margins) for margins in _CUT_OUT_LOOKS]
+        return self._surer_corners(image, refined)
+
+    def _surer_corners(self, image: Image, plate: Candidate) -> list[Corners]:
+        """The plate's corners as a second refining leaves them, and the same framed wider and tighter."""
+        corners = self._refiner.refine_again(image, plate).corners
+        return [corners, *(widened(corners, *margins) for margins in _SECOND_LOOKS)]
+
+    def _cut(self, image: Image, corners: Corners, rows: int) -> Image:
+        return window(image, corners, self._manifest.reader.framing, rows=rows, **self._window_size())
+
+    def _decided(
+        self, evidence: Evidence, plate: Candidate, rows: int, sharp: float, spec: ReaderSpec
+    ) -> PlateRead:
+        across, down = plate.corners[1] - plate.corners[0], plate.corners[3] - plate.corners[0]
+        aspect = float(np.linalg.norm(across) / max(1.0, float(np.linalg.norm(down))))
+        likely = likely_kinds(evidence.kinds, rows=rows, aspect=aspect)
+        evidence = Evidence(slots=evidence.slots, kinds={kind: p * plate.score for kind, p in likely.items()})
+        points = tuple((float(x), float(y)) for x, y in plate.corners)
+        return PlateRead(
+            reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from),
+            corners=(points[0], points[1], points[2], points[3]),
+            evidence=evidence,
+            sharpness=sharp,
+        )
+
+    def _window_size(self) -> dict[str, int]:
+        return {"width_px": self._reader.width_px, "height_px": self._reader.height_px}
