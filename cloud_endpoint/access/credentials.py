@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
@@ -92,6 +93,8 @@ def add_credential(
     taken = select(credentials.c.credential_id).where(credentials.c.credential_id == name)
     if connection.execute(taken).first() is not None:
         raise ConfigError(f"the name {name!r} is taken; choose another, or revoke it first")
+    if webhook_url is not None and not _is_http_url(webhook_url):
+        raise ConfigError(f"webhook URL {webhook_url!r}: give a whole one, such as https://app.example/hooks")
     token = f"{name}.{new_token()}"
     secret = new_token()
     connection.execute(
@@ -109,6 +112,14 @@ def add_credential(
         connection, site_id, actor="cli", action="credential_added", subject=name, now_ms=now_ms, role=role
     )
     return token, secret
+
+
+def _is_http_url(text: str) -> bool:
+    try:
+        parts = urlsplit(text)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # a port or an IPv6 address that is none
+        return False
 
 
 def revoke_credential(connection: Connection, name: str, now_ms: int) -> None:

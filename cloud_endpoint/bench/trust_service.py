@@ -13,9 +13,9 @@ from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
-from cloud_endpoint.clockwork.loop import look_at_due_orders
 from cloud_endpoint.database.engine import open_engine, writing
 from cloud_endpoint.database.schema import migrate
+from cloud_endpoint.ordering import due_orders
 from cloud_endpoint.ordering.messages import BerthNumberAcquisition, OrderAnswer, PrePaymentOrder
 from cloud_endpoint.ordering.states import OrderState
 from cloud_endpoint.poles.enrolment import issue_code
@@ -116,7 +116,7 @@ class ServiceWorld:
 
     def _look(self, order_id: str, berth_no: str, visit_id: str, seen: Seen) -> OrderAnswer:
         """The pole answers what it is asked, with this reading; returns where the order stands then."""
-        look_at_due_orders(self._cloud)
+        due_orders.look(self._cloud)
         self._answer_requests(berth_no, visit_id, seen)
         return terminals.view(self._cloud, self._terminal, order_id)
 

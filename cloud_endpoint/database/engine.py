@@ -98,6 +98,13 @@ def reading(engine: Engine) -> Iterator[Connection]:
 
 
 @contextmanager
+def savepoint(connection: Connection) -> Iterator[None]:
+    """Run a part of a transaction that can fail alone; its error is translated and raised."""
+    with _translated(), connection.begin_nested():
+        yield
+
+
+@contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield

@@ -5,36 +5,56 @@ from typing import Any
 
 from sqlalchemy import Connection, bindparam, exists, select, update
 
+from cloud_endpoint.base.errors import DatabaseUnavailable
+from cloud_endpoint.base.failures import contained
+from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.engine import savepoint, writing
 from cloud_endpoint.database.tables import CAPTURE_ASKED, ORDER_OPEN, berths, captures, visits
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import apply, orders
 from cloud_endpoint.ordering.orders import Order
 from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, latest_visit, scene_in
 
+DUTY = "due orders"
 AT_ONCE = 200
+AFTER_FAILURE_MS = 60_000
 
 
-def look(connection: Connection, settings: CloudSettings, now_ms: int) -> int:
-    """Do what the clock demands of orders: expiry, the next look; returns how many were due."""
-    due = connection.execute(_due(), {"now_ms": now_ms}).all()
-    later, news = [], []
-    for row in due:
-        values = row._mapping
-        order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
-        until_ms = None
-        if order.state in apply.WATCHED:
-            scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
-            until_ms = apply.quiet_until(order, scene, settings, now_ms, on_its_way=row.on_its_way)
-        if until_ms is None:
-            news.append(order)
-        else:
-            later.append({"of_site": order.site_id, "of_order": order.order_id, "until_ms": until_ms})
-    if later:
-        connection.execute(_POSTPONE, later)
-    for order in news:
-        apply.expire(connection, order, settings, now_ms)
+def look(cloud: Cloud) -> int:
+    """Do what the clock demands of orders: expiry, the next look; returns how many were due.
+
+    An order that fails unexpectedly is looked at again later, and the others are done.
+    """
+    now_ms = cloud.clock()
+    later = []
+    with writing(cloud.engine) as connection:
+        due = connection.execute(_due(), {"now_ms": now_ms}).all()
+        for row in due:
+            values = row._mapping
+            site_id, order_id = values[orders_table.c.site_id], values[orders_table.c.order_id]
+            until_ms: int | None = now_ms + AFTER_FAILURE_MS
+            with contained(DUTY, f"order {order_id}", passing=(DatabaseUnavailable,)):
+                until_ms = _look_at(connection, row, cloud.settings, now_ms)
+            if until_ms is not None:
+                later.append({"of_site": site_id, "of_order": order_id, "until_ms": until_ms})
+        if later:
+            connection.execute(_POSTPONE, later)
     return len(due)
+
+
+def _look_at(connection: Connection, row: Any, settings: CloudSettings, now_ms: int) -> int | None:
+    """Return when the order is looked at next; None if there was news and it is stored."""
+    values = row._mapping
+    order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
+    if order.state in apply.WATCHED:
+        scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
+        until_ms = apply.quiet_until(order, scene, settings, now_ms, on_its_way=row.on_its_way)
+        if until_ms is not None:
+            return until_ms
+    with savepoint(connection):
+        apply.expire(connection, order, settings, now_ms)
+    return None
 
 
 @cache

@@ -2,15 +2,17 @@
 
 import json
 import logging
+from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, Engine, literal, select, update
+from sqlalchemy import Connection, literal, select, update
 
 from cloud_endpoint.access.signatures import sign
-from cloud_endpoint.base.clock import Clock, from_ms
+from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.ids import new_id
+from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import CloudSettings
-from cloud_endpoint.database.engine import writing
+from cloud_endpoint.database.engine import padded, writing
 from cloud_endpoint.database.tables import WEBHOOK_WAITING, credentials, webhooks
 from cloud_endpoint.ordering.orders import Order, answer
 from cloud_endpoint.ordering.states import INSTRUCTIONS
@@ -59,38 +61,42 @@ def queue(connection: Connection, before: Order, after: Order, settings: CloudSe
     )
 
 
-def claim(connection: Connection, most: int, now_ms: int) -> list[Any]:
-    """Return webhooks to deliver now; each comes back by itself after a while."""
+def due(connection: Connection, now_ms: int, most: int, passed_over: Collection[str]) -> Sequence[Any]:
+    """Return webhooks to deliver now, locked, without those of credentials that are passed over."""
     w, c = webhooks.c, credentials.c
-    due = connection.execute(
+    return connection.execute(
         select(webhooks, c.webhook_url, c.signing_secret)
         .join(credentials, c.credential_id == w.credential_id)
-        .where(WEBHOOK_WAITING, w.due_ms <= now_ms)
+        .where(WEBHOOK_WAITING, w.due_ms <= now_ms, w.credential_id.not_in(padded(passed_over)))
         .order_by(w.due_ms)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)
     ).all()
-    for row in due:
-        wait_ms = min(LONGEST_WAIT_MS, 2000 * 2**row.attempts)
-        last = row.attempts + 1 >= MOST_ATTEMPTS
-        connection.execute(
-            update(webhooks)
-            .where(w.site_id == row.site_id, w.webhook_id == row.webhook_id)
-            .values(
-                attempts=row.attempts + 1,
-                due_ms=now_ms + TIMEOUT_S * 1000 + wait_ms,
-                state="given_up" if last else "waiting",
-            )
+
+
+def lease(connection: Connection, _cloud: Cloud, row: Any, now_ms: int) -> bool:
+    """Have the webhook come due again, the later the more often it failed; the last time it does not."""
+    w = webhooks.c
+    wait_ms = min(LONGEST_WAIT_MS, 2000 * 2**row.attempts)
+    last = row.attempts + 1 >= MOST_ATTEMPTS
+    connection.execute(
+        update(webhooks)
+        .where(w.site_id == row.site_id, w.webhook_id == row.webhook_id)
+        .values(
+            attempts=row.attempts + 1,
+            due_ms=now_ms + TIMEOUT_S * 1000 + wait_ms,
+            state="given_up" if last else "waiting",
         )
-    return list(due)
+    )
+    return True
 
 
-def deliver(engine: Engine, clock: Clock, row: Any, bounds: Bounds = BOUNDS) -> bool:
-    """Send one webhook; any 2xx ends it."""
+def deliver(cloud: Cloud, row: Any, bounds: Bounds = BOUNDS) -> bool:
+    """Send one webhook; any 2xx ends it. Returns whether it was delivered."""
     body = json.dumps(row.body, ensure_ascii=False).encode()
     headers = {
         "Content-Type": "application/json",
-        "Edged-Signature": sign(body, row.signing_secret, clock() // 1000),
+        "Edged-Signature": sign(body, row.signing_secret, cloud.clock() // 1000),
     }
     try:
         with HttpClient(f"edged-cloud/{__version__}") as client:
@@ -101,7 +107,7 @@ def deliver(engine: Engine, clock: Clock, row: Any, bounds: Bounds = BOUNDS) -> 
     if not 200 <= answered.status < 300:
         log.warning("webhook %s of order %s: HTTP %s", row.webhook_id, row.order_id, answered.status)
         return False
-    with writing(engine) as connection:
+    with writing(cloud.engine) as connection:
         connection.execute(
             update(webhooks)
             .where(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)

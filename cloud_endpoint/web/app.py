@@ -26,6 +26,7 @@ from cloud_endpoint.web.routes import curb_data, operators, poles, terminals
 from cloud_endpoint.web.watch import RouteNote, Watch
 
 KEEP_ALIVE_S = 75  # longer than a proxy in front keeps an idle connection: only it may close one
+GRACE_S = 10  # after SIGTERM, for requests under way; the clockwork has its own STOP_S after it
 CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 
 
@@ -98,5 +99,6 @@ def serve(settings: CloudSettings, config: Path | None) -> None:
             forwarded_allow_ips=",".join(server.trusted_proxies),
             server_header=False,
             timeout_worker_healthcheck=60,  # a busy host takes more than the default 5 s to start one
-            timeout_keep_alive=75,  # longer than the proxy's, which then never meets a closed connection
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=GRACE_S,
         )

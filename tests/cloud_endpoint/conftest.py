@@ -14,8 +14,10 @@ from fastapi import FastAPI
 from sqlalchemy import delete
 
 from cloud_endpoint.access.credentials import Role, add_credential
+from cloud_endpoint.base.failures import FAILURES
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.bench.postgres import PostgresMissing, private_cluster
+from cloud_endpoint.clockwork.duties import DUTIES
 from cloud_endpoint.database.engine import open_engine, writing
 from cloud_endpoint.database.schema import migrate
 from cloud_endpoint.database.tables import metadata
@@ -66,7 +68,26 @@ def served(app: FastAPI) -> Iterator[str]:
     finally:
         server.should_exit = True
         thread.join()
-    assert app.state.clockwork.failed is None
+
+
+def failures(duty: str | None = None) -> float:
+    """Return how many pieces of work ended in an unexpected error so far, of one duty or of all."""
+    samples = [sample for metric in FAILURES.collect() for sample in metric.samples]
+    return sum(s.value for s in samples if s.name.endswith("_total") and duty in (None, s.labels["duty"]))
+
+
+@pytest.fixture
+def failures_of() -> Callable[[str], float]:
+    """Let a test provoke unexpected errors, and count those of a duty since its beginning."""
+    before = {duty.name: failures(duty.name) for duty in DUTIES}
+    return lambda duty: failures(duty) - before[duty]
+
+
+@pytest.fixture(autouse=True)
+def _no_work_fails(request: pytest.FixtureRequest) -> Iterator[None]:
+    before = failures()
+    yield
+    assert "failures_of" in request.fixturenames or failures() == before
 
 
 @pytest.fixture(scope="session")

@@ -61,13 +61,13 @@ async def healthz() -> dict[str, str]:
 
 @router.get("/readyz", tags=["operation"], responses=documented())
 def readyz(request: Request, cloud: Service) -> dict[str, str]:
-    """The database answers and is migrated, and the clockwork runs: send requests here."""
+    """The database answers and is migrated, and the clockwork's loop turns: send requests here."""
     with reading(cloud.engine) as connection:
         version = schema.version_of(connection)
     if version != schema.head():
         raise NotReady(f"the database's schema is {version}, not {schema.head()}", "run: edged-cloud migrate")
-    if not request.app.state.clockwork.alive or request.app.state.clockwork.failed is not None:
-        raise NotReady("the clockwork has stopped", "restart the service; its log says why")
+    if not request.app.state.clockwork.turns:
+        raise NotReady("the clockwork does not turn", "restart the service; its log says why")
     return {"status": "ready"}
 
 

@@ -139,6 +139,9 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     assert "signing secret" in shown.err
     with pytest.raises(ConfigError, match="taken"):
         edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "app")
+    for url in ("app.example/hooks", "ftp://app.example", "http://[half/hooks"):
+        with pytest.raises(ConfigError, match="such as https://"):
+            edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "two", "--webhook-url", url)
     edged_cloud(tmp_path, "audit", "verify", "--site", "demo")
     assert capsys.readouterr().out.startswith("demo: 3 lines hold")
     edged_cloud(tmp_path, "audit", "show", "--site", "demo")

@@ -7,13 +7,15 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import requests
 from cloud_street import POLE_CODE, SITE, registry_of
+from hostile_receiver import queue_webhooks, slow_receiver
 from sqlalchemy import text
 
 from cloud_endpoint.access.credentials import Role, add_credential
@@ -84,8 +86,29 @@ def serving(tmp_path: Path, **server: object) -> Iterator[Served]:
         yield Served(url=url, database_url=database_url, terminal=token, log=log)
     finally:
         process.send_signal(signal.SIGTERM)
-        process.wait(30)
+        process.wait(40)
     assert process.returncode in (0, -signal.SIGTERM), log.read_text()
+
+
+@pytest.mark.long
+def test_sigterm_ends_within_the_units_limit_whatever_peers_do(tmp_path: Path) -> None:
+    """A receiver answers a byte every 2 s; a phone sends the head of its request and nothing more."""
+    unit = Path(__file__).parents[3] / "systemd" / "edged-cloud.service"
+    limit = re.search(r"^TimeoutStopSec=(\d+)$", unit.read_text(), re.M)
+    assert limit is not None
+    with slow_receiver() as receiver, ExitStack() as stack:
+        with serving(tmp_path, workers=2) as cloud:
+            engine = open_engine(cloud.database_url)
+            stack.callback(engine.dispose)
+            with writing(engine) as connection:
+                queue_webhooks(connection, receiver.url, 200, system_clock())
+            until(lambda: receiver.held, "the receiver holds the service up")
+            host, port = cloud.url.removeprefix("http://").split(":")
+            for _ in range(8):
+                phone = stack.enter_context(socket.create_connection((host, int(port)), timeout=10))
+                phone.sendall(b"POST /v1/orders HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{")
+            stopped_s = time.monotonic()
+        assert time.monotonic() - stopped_s < int(limit[1]) - 5
 
 
 def _ready(url: str) -> bool:
