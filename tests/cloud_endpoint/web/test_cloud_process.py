@@ -13,6 +13,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
 import requests
 from cloud_street import POLE_CODE, SITE, registry_of
 from hostile_receiver import queue_webhooks, slow_receiver
