@@ -32,7 +32,7 @@ class Duty:
     slots_per_peer: int
     every_s: float
     claim: Callable[[Cloud, Slots], list[Work]]
-    act: Callable[[Cloud, Any], None]
+    act: Callable[[Cloud, Any], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

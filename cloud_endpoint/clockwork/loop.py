@@ -40,8 +40,8 @@ class _Post:
             claimed = self._duty.claim(self._cloud, self.slots)
             self.next_s = time.monotonic() + self._duty.every_s
             for work in claimed:
-                # A daemon: what no deadline ends, such as a name server that does not answer, must not keep
-                # the process from ending. The work is leased, and due again in the next process.
+                # A daemon: a database that went away without a word has no deadline, and must not keep the
+                # process from ending. The work is leased, and due again in the next process.
                 threading.Thread(target=self._act, args=(work,), name=self._duty.name, daemon=True).start()
 
     def _act(self, work: Work) -> None:

@@ -8,6 +8,8 @@ from types import SimpleNamespace
 
 from sqlalchemy import create_engine
 
+from cloud_endpoint.base.service import Cloud as Service
+from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.ordering import webhooks
 from cloud_endpoint.poles import pulls
 from edged.camera import CameraError, open_camera
@@ -95,7 +97,8 @@ def _push(url: str, token: str, folder: Path) -> object:
         body={"order": "1"},
     )
     bounds = Bounds(deadline_s=4 * WAIT_S, max_bytes=webhooks.BOUNDS.max_bytes)
-    if not webhooks.deliver(create_engine("sqlite://"), lambda: 0, row, bounds):
+    service = Service(engine=create_engine("sqlite://"), settings=CloudSettings())
+    if not webhooks.deliver(service, row, bounds):
         raise NotDelivered
     return True
 

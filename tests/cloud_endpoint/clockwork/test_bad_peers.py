@@ -11,7 +11,7 @@ from sqlalchemy import insert, update
 
 from cloud_endpoint.clockwork.duties import DUTIES
 from cloud_endpoint.database.engine import writing
-from cloud_endpoint.database.tables import captures, credentials, orders
+from cloud_endpoint.database.tables import captures, credentials, orders, webhooks
 from tests.waiting import until
 
 SHARE = {duty.name: duty.slots_per_peer for duty in DUTIES}
@@ -41,17 +41,20 @@ def test_a_receiver_that_sends_a_byte_every_two_seconds_takes_its_share_and_plat
         assert street.view(order_id, wait=20)["instruction"] == "plate_modification"
         assert receiver.held <= SHARE["webhooks"]
         assert ready(street) == 200
-        assert receiver.most_held == SHARE["webhooks"]
+        # An exchange has one deadline, however slowly its bytes come: then the next one is tried.
+        until(lambda: attempted(street) > SHARE["webhooks"], "the slots are free again", within_s=30)
 
 
-def test_a_pole_whose_answer_breaks_off_fails_its_pull_and_nothing_else(
-    street: Street, failures_of: Callable[[str], float]
-) -> None:
+def attempted(street: Street) -> int:
+    return sum(row["attempts"] > 0 for row in rows(street, webhooks))
+
+
+def test_a_pole_whose_answer_breaks_off_fails_its_pull_and_nothing_else(street: Street) -> None:
     pole = street.enrol()
     pole.arrive("1003", RIGHT)
     pole.fault = Fault.CUT
     order_id, _ = street.order("1003", WRONG)
-    until(lambda: failed_pulls(street) or failures_of("pulls"), "the pull has failed")
+    until(lambda: failed_pulls(street), "the pull has failed")
     assert ready(street) == 200
     pole.fault = None
     street.clock.advance(20)
