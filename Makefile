@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 PHOTOS ?=
 OUT ?= demo-output
 
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
@@ -13,7 +13,7 @@ help:
 	@echo "make test          all tests except the long ones"
 	@echo "make test-long     the tests that take longer: marked 'long'"
 	@echo "make check         lint, types, import contracts"
-	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust"
+	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust bench-view"
 	@echo "make gate-plates   refuse changed models that read any validation set worse than the committed ones"
 	@echo "make train         train the plate models anew, in .venv-train"
 	@echo "make clean         remove what these commands made"
@@ -53,7 +53,7 @@ check: setup-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 
-bench: bench-plates bench-bus bench-cloud bench-trust
+bench: bench-plates bench-bus bench-cloud bench-trust bench-view
 
 bench-plates: setup-test
 	$(BIN)/python models/training/bench
@@ -69,6 +69,9 @@ bench-cloud: setup-test
 
 bench-trust: setup-test
 	$(BIN)/python -m cloud_endpoint.bench trust --reader models/reader_rates.json
+
+bench-view: setup-test
+	$(BIN)/python -m edged.demo.bench_view
 
 train:
 	test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from edged.demo.car import Car, Patch, build_car, with_lights_off
 from edged.demo.ground import BERTH_WIDTH_M, berth_outline, draw_street
-from edged.demo.light import daylight, lamplight
+from edged.demo.light import Light, daylight, lamplight
 from edged.demo.plates import FlatPlate, draw_plate, usual_kind
 from edged.demo.view import Points, View
 from edged.picture import Image
@@ -32,7 +32,11 @@ class Rendered:
 
 
 class Scene:
-    """One camera's view of a row of berths; `watched` are those that it is there for."""
+    """One camera's view of a row of berths; `watched` are those that it is there for.
+
+    `light`: another hour of the same street, None: drawn from the seed. `turned_m`: how far to the right and
+    up the camera looks of where it was aimed, in metres at the berths.
+    """
 
     def __init__(
         self,
@@ -41,6 +45,8 @@ class Scene:
         *,
         seed: int,
         is_day: bool,
+        light: Light | None = None,
+        turned_m: tuple[float, float] = (0.0, 0.0),
         width_px: int = WIDTH_PX,
         height_px: int = HEIGHT_PX,
     ) -> None:
@@ -52,8 +58,8 @@ class Scene:
         centre_x = float(np.mean([self._line_x[berth_no] for berth_no in watched])) + BERTH_WIDTH_M / 2
         seen_m = BERTH_WIDTH_M * len(watched) + 1.5
         place = (centre_x + float(rng.uniform(-1.5, 1.5)), -7.4, float(rng.uniform(5.2, 6.0)))
-        target = (centre_x, 1.35, 0.5)
-        far_m = float(np.linalg.norm(np.subtract(place, target)))
+        target = (centre_x + turned_m[0], 1.35, 0.5 + turned_m[1])
+        far_m = float(np.linalg.norm(np.subtract(place, (centre_x, 1.35, 0.5))))
         self._view = View(
             position=place,
             target=target,
@@ -61,9 +67,10 @@ class Scene:
             width_px=width_px,
             height_px=height_px,
         )
-        self._light = daylight(rng) if is_day else lamplight(rng, centre_x)
+        self._light = light or (daylight(rng) if is_day else lamplight(rng, centre_x))
         self._fine = self._view.scaled(_SUPERSAMPLING)
-        self._street = draw_street(self._view, list(self._line_x.items()), self._light, rng)
+        ground = rng if light is None else np.random.default_rng((seed, 1))
+        self._street = draw_street(self._view, list(self._line_x.items()), self._light, ground)
 
     def polygon(self, berth_no: str) -> tuple[tuple[int, int], ...]:
         """Return the berth's outline in px, cut off at the picture's edges, as a technician draws it."""

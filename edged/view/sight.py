@@ -1,0 +1,84 @@
+"""A picture reduced to what later pictures are compared with."""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from edged.picture import Image
+
+Grey = NDArray[np.uint8]  # height x WIDTH_PX
+
+WIDTH_PX = 480
+# Each sampled pixel is one of the picture's own, so that sensor noise stays in it: averaged pixels of two
+# live pictures are often equal.
+_SAMPLES_ACROSS = 480
+# A frozen encoder may still draw its clock: about 20 digits of 24 x 40 px are 1% of a 1920 x 1080 picture.
+_EQUAL_SHARE = 0.985
+# Of two live pictures of one scene at most some 70% of the pixels are equal (strong denoising, coarse JPEG).
+_FLAT_BELOW = 4.0  # standard deviation in grey levels: a picture of one colour proves nothing by being equal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Sight:
+    """What is kept of one picture.
+
+    `grey` is the whole picture, WIDTH_PX wide; `sample` holds single pixels of it; `size_px` is width,
+    height.
+    `sharpness` is 1 without any fine detail and up to 3 with it. `taken_s` is monotonic.
+    """
+
+    size_px: tuple[int, int]
+    taken_s: float
+    grey: Grey
+    sample: Grey
+    sharpness: float
+
+    @property
+    def is_flat(self) -> bool:
+        return float(self.grey.std()) < _FLAT_BELOW
+
+
+def look_at(image: Image, *, taken_s: float) -> Sight:
+    """Return the sight of a picture, height x width x 3, BGR."""
+    height, width = image.shape[:2]
+    # tens: a Fourier transform of a prime number of rows takes ten times as long
+    small_height = max(20, round(WIDTH_PX * height / width / 10) * 10)
+    step = max(1, width // _SAMPLES_ACROSS)
+    # green alone stands for grey: it is 59% of it, and copying one channel is cheaper than a conversion
+    green = np.ascontiguousarray(image[..., 1])
+    grey = cv2.resize(green, (WIDTH_PX, small_height), interpolation=cv2.INTER_AREA)
+    return Sight(
+        size_px=(width, height),
+        taken_s=taken_s,
+        grey=np.asarray(grey, np.uint8),
+        sample=np.ascontiguousarray(green[::step, ::step]),
+        sharpness=_sharpness(green),
+    )
+
+
+def same_pixels(one: Sight, other: Sight) -> bool:
+    """Tell whether two pictures are one and the same, but for a clock drawn into it."""
+    if one.size_px != other.size_px or one.is_flat:
+        return False
+    return float((one.sample == other.sample).mean()) >= _EQUAL_SHARE
+
+
+def _sharpness(green: Grey) -> float:
+    """Return how much steeper the steepest edges are than after a blur of 2.5 px; contrast has no influence.
+
+    A blur of 0.7 px comes first, so that noise does not pass for detail. Four bands of 64 rows are enough.
+    """
+    height = green.shape[0]
+    rows = [max(0, min(height - 64, round(height * share) - 32)) for share in (0.2, 0.4, 0.6, 0.8)]
+    bands = np.concatenate([green[row : row + 64] for row in rows]).astype(np.float32)
+    fine = _steepest(cv2.GaussianBlur(bands, (0, 0), 0.7))
+    coarse = _steepest(cv2.GaussianBlur(bands, (0, 0), 2.5))
+    return fine / max(coarse, 1e-3) if fine > 0.5 else 1.0
+
+
+def _steepest(bands: NDArray[np.float32]) -> float:
+    steps = np.abs(np.diff(bands, axis=1))[:, ::2]
+    place = steps.size * 995 // 1000
+    return float(np.partition(steps, place, axis=None)[place])
