@@ -14,7 +14,7 @@ from edged.clock import Clock
 from edged.control import ControlWorker
 from edged.domain.health import Finding, HealthStatus
 from edged.sensor_buses import sensor_buses
-from edged.settings import ModelSettings, Settings
+from edged.settings import ModelSettings, Settings, needs_of
 from edged.snapshot_api import create_app
 from edged.store import Store, StoreError
 from edged.supervisor import Supervisor, Worker
@@ -57,7 +57,7 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     site, directory = settings.site, settings.store.directory
     log.info("edged starts", site_id=site.site_id, device_id=site.device_id, berths=len(settings.berth))
     clock = Clock()
-    health = HealthBook()
+    health = HealthBook(needs_of(settings))
     board = Board(settings.berth)
     credentials = CredentialsFile(settings.uplink.credentials)
 

@@ -1,27 +1,23 @@
-"""The other parts of a box, each checked by using it."""
+"""What may keep a check waiting: cameras, models, the cloud; each is checked by using it."""
 
-import os
-import shutil
 import time
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 
 from edged.camera import CameraError, open_camera
-from edged.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.settings import BerthSettings, CameraSettings, Settings
-from edged.store import Archive, NoRecordsError, StoreError
-from edged.uplink import Cloud, UplinkError, load_credentials
+from edged.uplink import Cloud, UplinkError
 from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.vision.regions import surroundings
 
-_LOW_SPACE_MIB = 256
-_OLD_EVENT_S = 3600.0
 
-
-def check_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> Finding:
+def check_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> list[Finding]:
     """Take a picture; see whether it is one, and whether the berths lie in it."""
+    return [_of_camera(settings, berths)]
+
+
+def _of_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> Finding:
     part = f"camera {settings.name}"
     camera = open_camera(settings)
     began_s = time.monotonic()
@@ -66,8 +62,12 @@ def _outline_fault(berth: BerthSettings, width: int, height: int) -> tuple[Healt
     return None
 
 
-def check_model(settings: Settings) -> Finding:
+def check_model(settings: Settings) -> list[Finding]:
     """Load the models and let them read their own test picture."""
+    return [_of_model(settings)]
+
+
+def _of_model(settings: Settings) -> Finding:
     try:
         vision = PlateVision.load(settings.model.directory, threads=settings.model.threads)
         vision.self_test()
@@ -79,84 +79,13 @@ def check_model(settings: Settings) -> Finding:
     return Finding.sound("model", f"version {vision.manifest.version}, all models in {took_ms:.0f} ms")
 
 
-def check_store(settings: Settings) -> Iterator[Finding]:
-    """Open the records; see what waits and what was dropped."""
-    directory = settings.store.directory
-    place = next(place for place in (directory, *directory.parents) if place.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        why = "cannot be written" if place.is_dir() else "is no folder"
-        action = "mount it read-write and give it to the user edged, or correct store.directory"
-        yield Finding(where="store", status=HealthStatus.FAILED, cause=f"{place} {why}", remedy=action)
-        return
-    try:
-        with Archive.open_existing(directory) as archive:
-            counts = archive.counts()
-    except NoRecordsError as error:
-        yield Finding.of("store", HealthStatus.DEGRADED, error.trouble)
-        return
-    except StoreError as error:
-        yield Finding.of("store", HealthStatus.FAILED, error.trouble)
-        return
-    dropped = ", ".join(f"{count} x {cause}" for cause, count in counts.dropped.items())
-    yield Finding(
-        where="store",
-        status=HealthStatus.DEGRADED if dropped else HealthStatus.OK,
-        cause=f"readable{'; dropped so far: ' + dropped if dropped else ''}",
-        remedy="raise max_size_mib, or mend the uplink" if dropped else "",
-    )
-    age_s = 0.0
-    if counts.oldest is not None:
-        age_s = (Clock().now().utc - counts.oldest.utc).total_seconds()
-    late = age_s > _OLD_EVENT_S or counts.rejected
-    yield Finding(
-        where="outbox",
-        status=HealthStatus.DEGRADED if late else HealthStatus.OK,
-        cause=f"{counts.waiting} waiting, {counts.rejected} rejected"
-        + (f", the oldest for {age_s / 60:.0f} min" if counts.waiting else ""),
-        remedy="edged outbox" if late else "",
-    )
-
-
-def check_disk(directory: Path) -> Finding:
-    """See how much room the records have."""
-    existing = next(place for place in (directory, *directory.parents) if place.exists())
-    free_mib = shutil.disk_usage(existing).free >> 20
-    if free_mib < _LOW_SPACE_MIB:
-        action = "remove what does not belong there, or lower store.max_size_mib"
-        return Finding(
-            where="disk", status=HealthStatus.FAILED, cause=f"only {free_mib} MiB free", remedy=action
-        )
-    return Finding.sound("disk", f"{free_mib} MiB free at {existing}")
-
-
-def check_clock() -> Finding:
-    """Ask the kernel whether the time can be believed."""
-    now = Clock().now()
-    shown = now.utc.isoformat(sep=" ", timespec="seconds")
-    if now.clock_synced:
-        return Finding.sound("clock", f"synchronised, {shown}")
-    return Finding(
-        where="clock",
-        status=HealthStatus.DEGRADED,
-        cause=f"not synchronised, {shown}; records are corrected later",
-        remedy="check NTP: timedatectl",
-    )
-
-
-def check_cloud(settings: Settings) -> Iterator[Finding]:
-    """Read the credentials and reach the cloud."""
-    try:
-        credentials = load_credentials(settings.uplink.credentials)
-    except UplinkError as error:
-        yield Finding.of("enrolment", HealthStatus.FAILED, error.trouble)
-    else:
-        yield Finding.sound("enrolment", f"enrolled as {credentials.device_id}")
+def check_cloud(settings: Settings) -> list[Finding]:
+    """Reach the cloud; no credentials are needed for it."""
     began_s = time.monotonic()
     try:
         with Cloud(settings.uplink) as cloud:
             cloud.reach()
     except UplinkError as error:
-        yield Finding.of("cloud", HealthStatus.FAILED, error.trouble)
-        return
+        return [Finding.of("cloud", HealthStatus.FAILED, error.trouble)]
     took_ms = (time.monotonic() - began_s) * 1000
-    yield Finding.sound("cloud", f"{settings.uplink.cloud_url} answers in {took_ms:.0f} ms")
+    return [Finding.sound("cloud", f"{settings.uplink.cloud_url} answers in {took_ms:.0f} ms")]

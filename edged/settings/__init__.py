@@ -17,6 +17,7 @@ from edged.settings.model import (
     StoreSettings,
     UplinkSettings,
 )
+from edged.settings.parts import needs_of
 
 __all__ = [
     "BerthSettings",
@@ -34,5 +35,6 @@ __all__ = [
     "StoreSettings",
     "UplinkSettings",
     "load_settings",
+    "needs_of",
     "refused",
 ]

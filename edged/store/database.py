@@ -1,6 +1,7 @@
 """Opening the database: pragmas, migrations, and a damaged file set aside and salvaged."""
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterator
 from contextlib import closing
@@ -38,8 +39,8 @@ class Opened:
 
 def connect(path: Path, *, read_only: bool = False) -> Database:
     """Return a connection with the store's pragmas; the caller serialises its use."""
-    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rwc'}"
-    connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
+    mode = _reading_mode(path) if read_only else "mode=rwc"
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?{mode}", uri=True, check_same_thread=False)
     try:
         connection.execute(f"PRAGMA busy_timeout = {BUSY_TIMEOUT_MS}")
         if not read_only:
@@ -53,6 +54,16 @@ def connect(path: Path, *, read_only: bool = False) -> Database:
     except BaseException:
         connection.close()
         raise
+
+
+def _reading_mode(path: Path) -> str:
+    """Return how to open a database for reading.
+
+    SQLite makes `-wal` and `-shm` even for a reader, and members of the group `edged` may not write the
+    folder. Once the daemon has stopped and its `-wal` is gone, nothing changes the file: they read that.
+    """
+    at_rest = not path.with_name(f"{path.name}-wal").exists()
+    return "mode=ro&immutable=1" if at_rest and not os.access(path.parent, os.W_OK) else "mode=ro"
 
 
 def changed(cursor: sqlite3.Cursor) -> int:

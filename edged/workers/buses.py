@@ -1,9 +1,9 @@
 """The bus room's threads, and what they say of their health."""
 
 import threading
-from collections.abc import Iterator
 
 from edged.domain.health import Finding, HealthStatus
+from edged.workers.bus_findings import findings_of
 from firmware_bridge import SensorBus
 
 
@@ -25,19 +25,5 @@ class BusWorker:
 
     @property
     def problems(self) -> tuple[Finding, ...]:
-        """Why there is no port, or which sensors do not answer."""
-        return tuple(self._findings())
-
-    def _findings(self) -> Iterator[Finding]:
-        snapshot = self.bus.snapshot()
-        if snapshot.port_error is not None:
-            remedy = snapshot.port_remedy or "look at the adapter"
-            yield Finding(
-                where=self.name, status=HealthStatus.FAILED, cause=snapshot.port_error, remedy=remedy
-            )
-            return
-        for sensor in snapshot.sensors:
-            if sensor.quality in ("quarantined", "failing"):
-                cause = f"sensor {sensor.sensor} (id {sensor.device_id}) does not answer"
-                remedy = "check its power, cable and id: `edged bus watch`, `edged bus scan`"
-                yield Finding(where=self.name, status=HealthStatus.DEGRADED, cause=cause, remedy=remedy)
+        """Why there is no port, or which sensors do not work."""
+        return tuple(f for f in findings_of(self.bus.snapshot()) if f.status is not HealthStatus.OK)

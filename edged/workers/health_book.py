@@ -6,7 +6,9 @@ from typing import Protocol
 
 import structlog
 
+from edged.domain.causes import Cause, Needs, arrange
 from edged.domain.health import Finding, HealthStatus, overall
+from edged.settings.parts import ONCE
 
 log = structlog.get_logger()
 
@@ -19,9 +21,13 @@ class Source(Protocol):
 
 
 class HealthBook:
-    """Thread-safe. An entered problem stays until its component says that it is over."""
+    """Thread-safe. An entered problem stays until its component says that it is over.
 
-    def __init__(self) -> None:
+    `needs` says which part needs which, so that a cause is told from what follows from it.
+    """
+
+    def __init__(self, needs: Needs = ONCE) -> None:
+        self._needs = needs
         self._lock = threading.Lock()
         self._entered: dict[str, Finding] = {}
         self._sources: list[Source] = []
@@ -48,15 +54,17 @@ class HealthBook:
         if known is not None:
             log.info("problem over", component=where)
 
-    def problems(self) -> tuple[Finding, ...]:
-        """Return all problems, the worst first."""
+    def causes(self) -> tuple[Cause, ...]:
+        """Return all problems by cause, the most severe cause first."""
         with self._lock:
             found = list(self._entered.values())
         for source in self._sources:
             found += source.problems
-        return tuple(
-            sorted(found, key=lambda problem: list(HealthStatus).index(problem.status), reverse=True)
-        )
+        return arrange(found, self._needs)
+
+    def problems(self) -> tuple[Finding, ...]:
+        """Return all problems: each cause, then what follows from it; the most severe cause first."""
+        return tuple(finding for cause in self.causes() for finding in (cause.finding, *cause.consequences))
 
     def status(self) -> HealthStatus:
         return overall(self.problems())

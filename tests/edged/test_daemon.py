@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -166,7 +167,7 @@ def test_metrics_tell_what_waits_for_a_cloud_that_cannot_be_reached(box: Box, bu
 
 def lights(result: subprocess.CompletedProcess[str]) -> dict[str, tuple[str, str]]:
     findings = [json.loads(line) for line in result.stdout.splitlines()]
-    return {finding["part"]: (finding["light"], finding["next_action"]) for finding in findings}
+    return {f["part"]: (f["light"], f["next_action"]) for f in findings}
 
 
 @pytest.mark.usefixtures("bus")
@@ -175,7 +176,7 @@ def test_diag_opens_what_the_daemon_would_and_gives_each_part_a_light(box: Box) 
     found = lights(result)
     for part in ("config", "bus kerb", "sensor loop-1", "camera high", "model", "disk"):
         assert found[part][0] == "green", (part, result.stdout)
-    assert found["daemon"][0] == "yellow"
+    assert found["daemon"][0] == "red"
     assert found["enrolment"] == ("red", found["enrolment"][1])
     assert "edged enrol" in found["enrolment"][1]
     assert found["cloud"][0] == "red"
@@ -193,6 +194,27 @@ def test_diag_asks_the_running_daemon_for_its_bus(box: Box) -> None:
         assert found["sensor loop-1"][0] == "green"
 
 
+@pytest.mark.usefixtures("bus")
+def test_diag_shows_every_trouble_that_the_running_daemon_knows(box: Box) -> None:
+    with socket.create_server(("127.0.0.1", box.http_port)), box.running():
+        until(lambda: "snapshot api" in box.problems(), within_s=30)
+        found = lights(box.run("diag", "--json"))
+        assert found["snapshot api"][0] == "yellow"
+        assert {part for part, (light, _) in found.items() if light != "green"} >= box.problems().keys()
+
+
+def test_diag_shows_the_cause_first_and_what_follows_from_it_under_it(box: Box) -> None:
+    with box.running():
+        until(lambda: {"bus kerb", "uplink"} <= box.problems().keys(), within_s=30)
+        result = box.run("diag")
+    first, *lines, last = result.stdout.strip().splitlines()
+    assert first.startswith("enrolment: ")
+    assert last.startswith("enrolment: ")
+    assert "edged enrol" in last
+    (cause,) = (number for number, line in enumerate(lines) if "red    enrolment" in line)
+    assert "└ ● yellow uplink" in lines[cause + 2]
+
+
 def test_diag_names_what_is_missing_and_what_to_do(box: Box) -> None:
     shutil.rmtree(box.folder / "pictures")
     shutil.rmtree(box.folder / "models")
@@ -206,7 +228,7 @@ def test_diag_names_what_is_missing_and_what_to_do(box: Box) -> None:
 def test_diag_is_red_where_nothing_can_be_recorded(box: Box) -> None:
     (box.folder / "store").touch()
     found = lights(box.run("diag", "--json"))
-    assert found["daemon"][0] == "yellow"
+    assert found["daemon"][0] == "red"
     assert found["store"] == ("red", found["store"][1])
     assert "correct store.directory" in found["store"][1]
     (box.folder / "store").unlink()
