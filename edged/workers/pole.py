@@ -9,7 +9,7 @@ from pathlib import Path
 import structlog
 
 from edged.clock import Clock
-from edged.domain.health import HealthStatus
+from edged.domain.health import overall
 from edged.settings import Settings
 from edged.snapshot_api import CaptureFailedError, UnknownBerthError
 from edged.store import Store, StoredReading, StoreError
@@ -88,18 +88,20 @@ class Pole:
         return self._store.evidence_path(sha256)
 
     def health(self) -> DeviceHealth:
-        problems = tuple(str(problem) for problem in self._health.problems())
-        return DeviceHealth(status=self._health.status().value, problems=problems)
+        problems = self._health.problems()
+        return DeviceHealth(
+            status=overall(problems).value, problems=tuple(str(problem) for problem in problems)
+        )
 
     def status_line(self) -> str:
         """Return one line for `systemctl status`."""
         statuses = self._board.all()
         occupied = sum(status.state is BerthState.OCCUPIED for status in statuses)
         line = f"{occupied} of {len(statuses)} berths occupied"
-        problems = self._health.problems()
-        if self._health.status() is HealthStatus.OK:
+        problems = self._health.problems()  # once: a problem may end between two looks
+        if not problems:
             return f"{line}, all well"
-        return f"{line}, {self._health.status().value}: {problems[0]}"
+        return f"{line}, {overall(problems).value}: {problems[0]}"
 
     def _ask(self, berth_no: str, answer: Callable[[Captured], None]) -> None:
         berth = self._berths[berth_no]

@@ -38,3 +38,24 @@ def test_no_log_line_holds_a_whole_plate_whoever_wrote_it() -> None:
 def test_in_the_journal_each_line_begins_with_its_level() -> None:
     levels = [line[:3] for line in logged(JOURNAL_STREAM="8:1").splitlines()]
     assert levels == ["<6>", "<4>", "<3>"]
+
+
+MANY = """
+import sys, structlog
+from edged import logs
+logs.configure()
+for number in range(20_000):
+    structlog.get_logger().info("line", number=number, text="x" * 200)
+print("done", flush=True)
+"""
+
+
+def test_a_journal_that_takes_nothing_holds_up_nobody() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", MANY], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline() == "done\n"  # nobody has read standard error
+        assert process.wait(30) == 0
+        assert "number=0 " in process.stderr.readline()

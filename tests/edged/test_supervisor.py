@@ -3,11 +3,22 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
-from edged.supervisor import Supervisor
+from edged.clock import Clock
+from edged.domain.health import Finding, HealthStatus
+from edged.settings import StoreSettings, load_settings
+from edged.store import Store
+from edged.supervisor import Patience, Supervisor
 from edged.systemd_notify import SystemdNotifier
+from edged.uplink import CredentialsFile
+from edged.workers.board import Board
+from edged.workers.health_book import HealthBook
+from edged.workers.pole import Pole
+
+CONFIG = Path(__file__).parents[2] / "config" / "edged.toml"
 
 
 class LoopWorker:
@@ -26,8 +37,10 @@ class LoopWorker:
         self.stopped = True
 
 
-def supervise(*workers: LoopWorker, stop: threading.Event | None = None) -> int:
-    return Supervisor(workers, SystemdNotifier(), lambda: "").run(stop or threading.Event())
+def supervise(
+    *workers: LoopWorker, stop: threading.Event | None = None, status_line: Callable[[], str] = lambda: ""
+) -> int:
+    return Supervisor(workers, SystemdNotifier(), status_line).run(stop or threading.Event())
 
 
 def broken() -> bool:
@@ -60,6 +73,54 @@ def test_a_worker_without_progress_takes_the_process_down() -> None:
     stuck = LoopWorker(lambda: release.wait(60), deadline_s=0.2)
     threading.Timer(1.0, release.set).start()
     assert supervise(LoopWorker(), stuck) == 1
+
+
+def test_an_exception_in_the_supervisor_itself_stops_every_worker_and_is_a_failure() -> None:
+    looks = iter(["sound"])
+    workers = LoopWorker(), LoopWorker()
+    assert supervise(*workers, status_line=lambda: next(looks)) == 1
+    assert all(worker.stopped for worker in workers)
+
+
+def test_a_worker_that_fails_while_it_is_stopped_is_a_failure() -> None:
+    stop = threading.Event()
+
+    class LosesAtTheEnd(LoopWorker):
+        def run(self, stop: threading.Event) -> None:
+            super().run(stop)
+            raise RuntimeError("what waited in memory is lost")
+
+    threading.Timer(0.2, stop.set).start()
+    assert supervise(LosesAtTheEnd(), stop=stop) == 1
+
+
+def test_time_in_which_the_process_could_not_run_counts_for_no_deadline() -> None:
+    worker = LoopWorker(deadline_s=5.0)
+    patience = Patience([worker], now_s=0.0)
+    assert patience.late(0.5) == []
+    assert patience.late(20.5) == []  # SIGSTOP for 20 s
+    assert patience.late(600.5) == []  # a suspended machine
+    assert next(second for second in range(601, 610) if patience.late(second)) <= 603
+    worker.last_progress_s += 1
+    assert patience.late(611) == []
+
+
+def test_a_problem_that_ends_while_the_status_line_is_made_ends_nothing(tmp_path: Path) -> None:
+    class Flapping:
+        looks = iter([(Finding(where="bus", status=HealthStatus.FAILED, cause="no port", remedy="look"),)])
+
+        @property
+        def problems(self) -> tuple[Finding, ...]:
+            return next(self.looks, ())
+
+    settings = load_settings(CONFIG)
+    health = HealthBook()
+    health.add_sources(Flapping())
+    with Store.open(StoreSettings(directory=tmp_path)) as store:
+        credentials = CredentialsFile(tmp_path / "none.json")
+        pole = Pole(settings, store, Clock(), Board(settings.berth), health, {}, credentials)
+        assert "failed: bus: no port; look" in pole.status_line()
+        assert pole.status_line().endswith("all well")
 
 
 HANGING = """
