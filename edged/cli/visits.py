@@ -9,6 +9,7 @@ import typer
 from edged.cli.opening import DEFAULT_CONFIG, ConfigFile, opened_settings, plainly
 from edged.domain.masking import mask
 from edged.domain.timekeeping import Stamp
+from edged.wire import ReadingView
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -42,14 +43,15 @@ def visits(
         Console().print("no visits yet")
 
 
-def _plate(reading: "StoredReading | None", show: bool) -> str | None:
-    if reading is None or reading.plate is None:
+def _plate(stored: "StoredReading | None", show: bool) -> str | None:
+    if stored is None or stored.reading is None:
         return None
-    return reading.plate if show else mask(reading.plate)
+    return stored.reading.text if show else mask(stored.reading.text)
 
 
 def _as_json(visit: "Visit", show_plates: bool) -> dict[str, Any]:
-    reading = visit.reading
+    stored = visit.reading
+    view = ReadingView.of(stored.reading) if stored else None
     return {
         "visit_id": visit.visit_id,
         "berth_no": visit.berth_no,
@@ -58,11 +60,11 @@ def _as_json(visit: "Visit", show_plates: bool) -> dict[str, Any]:
         "arrived_cause": visit.arrived_cause,
         "left": visit.left.utc.isoformat() if visit.left else None,
         "left_cause": visit.left_cause,
-        "plate": _plate(reading, show_plates),
-        "plate_kind": reading.plate_kind if reading else None,
-        "confidence": reading.confidence if reading else None,
-        "accepted": reading.accepted if reading else None,
-        "evidence_sha256": reading.evidence_sha256 if reading else None,
+        "plate": _plate(stored, show_plates),
+        "plate_kind": view.plate_kind if view else None,
+        "confidence": view.confidence if view else None,
+        "accepted": view.accepted if view else None,
+        "evidence_sha256": stored.evidence_sha256 if stored else None,
         "delivered": visit.delivered,
     }
 
@@ -75,14 +77,15 @@ def _as_table(found: list["Visit"], zone: ZoneInfo, show_plates: bool) -> "Table
     for heading in ("berth", "arrived", "left", "plate", "weakest", "accepted", "sent"):
         table.add_column(heading, justify="right" if heading == "weakest" else "left", no_wrap=True)
     for visit in found:
-        reading = visit.reading
+        stored = visit.reading
+        view = ReadingView.of(stored.reading) if stored else None
         table.add_row(
             visit.berth_no,
             _time(visit.arrived, zone) if visit.arrived else "lost",
             _time(visit.left, zone) if visit.left else "still there",
-            _plate(reading, show_plates) or ("none seen" if reading else "not read"),
-            f"{reading.confidence:.3f}" if reading else "",
-            ("yes" if reading.accepted else "no") if reading else "",
+            _plate(stored, show_plates) or ("none seen" if stored else "not read"),
+            f"{view.confidence:.3f}" if view else "",
+            ("yes" if view.accepted else "no") if view else "",
             "yes" if visit.delivered else "no",
         )
     if any(visit.arrived and not visit.arrived.clock_synced for visit in found):

@@ -24,8 +24,8 @@ _LOOKS_AGREE_FROM = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
-    """What the reader said of one plate in one frame, calibrated.
+class SlotProbabilities:
+    """What the reading network gives for one plate in one frame, calibrated.
 
     `slots`: a distribution over the labels for each slot. `kinds`: probability of each kind; what is
     missing to 1 is the probability that this is no plate at all.
@@ -36,11 +36,12 @@ class Evidence:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
-    """The best text with its confidence. `characters` has one confidence for each character of `text`.
+class PlateReading:
+    """A plate as it was read: the best text with its confidence.
 
-    `confidence` is that of the weakest slot, empty ones included: a plate with a character too few is as
-    wrong as one with a character mistaken. Only an `accepted` reading may decide an order.
+    `characters` has one confidence for each character of `text`. `confidence` is that of the weakest slot,
+    empty ones included: a plate with a character too few is as wrong as one with a character mistaken. Only
+    an `accepted` reading may decide an order.
     """
 
     text: str
@@ -59,32 +60,38 @@ class PlateRead:
     accepted.
     """
 
-    reading: Reading
+    reading: PlateReading
     corners: Quad
-    evidence: Evidence
+    probabilities: SlotProbabilities
     sharpness: float
     cut_off: bool = False
 
 
 def decide(
-    evidence: Evidence, *, labels: Sequence[str], accept_from: float, no_plate_below: float = 0.5
-) -> Reading:
+    probabilities: SlotProbabilities,
+    *,
+    labels: Sequence[str],
+    accept_from: float,
+    no_plate_below: float = 0.5,
+) -> PlateReading:
     """Return the best reading. Accepted: the weakest slot reaches `accept_from` and the text fits its kind.
 
     A plate with the authority letter O is never accepted: people look at it. The grammar chooses among kinds
-    and refuses; it never changes a character. Evidence whose kinds add up to less than `no_plate_below` is of
-    something else than a plate and never accepted, nor is a text of kinds that the plate does not look like.
+    and refuses; it never changes a character. Kinds that add up to less than `no_plate_below` belong to
+    something else than a plate: never accepted, nor is a text of kinds that the plate does not look like.
     """
-    likeliest = [max(range(len(slot)), key=slot.__getitem__) for slot in evidence.slots]
-    tops = _without_gaps(likeliest, evidence.slots, labels)
+    likeliest = [max(range(len(slot)), key=slot.__getitem__) for slot in probabilities.slots]
+    tops = _without_gaps(likeliest, probabilities.slots, labels)
     text = "".join(labels[top] for top in tops)
-    confidences = [slot[top] for slot, top in zip(evidence.slots, tops, strict=True)]
+    confidences = [slot[top] for slot, top in zip(probabilities.slots, tops, strict=True)]
     confidence = min(confidences, default=0.0)
     fitting = kinds_of(text)
-    kind = max(fitting or tuple(PlateKind), key=lambda k: evidence.kinds.get(k, 0.0))
-    plate_probability = sum(evidence.kinds.values())
-    looks_like_it = sum(evidence.kinds.get(k, 0.0) for k in fitting) >= _LOOKS_AGREE_FROM * plate_probability
-    return Reading(
+    kind = max(fitting or tuple(PlateKind), key=lambda k: probabilities.kinds.get(k, 0.0))
+    plate_probability = sum(probabilities.kinds.values())
+    looks_like_it = (
+        sum(probabilities.kinds.get(k, 0.0) for k in fitting) >= _LOOKS_AGREE_FROM * plate_probability
+    )
+    return PlateReading(
         text=text,
         kind=kind,
         characters=tuple(c for c, top in zip(confidences, tops, strict=True) if labels[top]),
@@ -112,23 +119,26 @@ def _without_gaps(tops: list[int], slots: Sequence[Distribution], labels: Sequen
     ]
 
 
-def fuse(evidence: Sequence[Evidence], sharpness: Sequence[float], *, dependence: float = 0.8) -> Evidence:
-    """Return the evidence of several frames of one plate: the product of their distributions, weighted.
+def fuse(
+    probabilities: Sequence[SlotProbabilities], sharpness: Sequence[float], *, dependence: float = 0.8
+) -> SlotProbabilities:
+    """Return the probabilities of several frames of one plate: the product of their distributions, weighted.
 
     Each frame counts by its sharpness relative to the sharpest. Frames of one camera share their errors
     (shadow, dirt, angle): with `dependence` 0 they count as independent, with 1 as one frame.
 
     Raises ValueError when there is no frame, or not one sharpness for each frame.
     """
-    if not evidence:
+    if not probabilities:
         raise ValueError("no frames to fuse")
     weights = _weights(sharpness, dependence)
     slots = tuple(
-        _product([frame.slots[i] for frame in evidence], weights) for i in range(len(evidence[0].slots))
+        _product([frame.slots[i] for frame in probabilities], weights)
+        for i in range(len(probabilities[0].slots))
     )
     names = tuple(PlateKind)
-    rows = [_with_rest([frame.kinds.get(kind, 0.0) for kind in names]) for frame in evidence]
-    return Evidence(slots=slots, kinds=dict(zip(names, _product(rows, weights), strict=False)))
+    rows = [_with_rest([frame.kinds.get(kind, 0.0) for kind in names]) for frame in probabilities]
+    return SlotProbabilities(slots=slots, kinds=dict(zip(names, _product(rows, weights), strict=False)))
 
 
 def fuse_burst(
@@ -176,13 +186,13 @@ def _fused_read(
     group: Sequence[PlateRead], *, labels: Sequence[str], accept_from: float, no_plate_below: float
 ) -> PlateRead:
     sharpest = max(group, key=lambda read: read.sharpness)
-    evidence = fuse([read.evidence for read in group], [read.sharpness for read in group])
-    reading = decide(evidence, labels=labels, accept_from=accept_from, no_plate_below=no_plate_below)
+    probabilities = fuse([read.probabilities for read in group], [read.sharpness for read in group])
+    reading = decide(probabilities, labels=labels, accept_from=accept_from, no_plate_below=no_plate_below)
     cut_off = any(read.cut_off for read in group)
     return PlateRead(
         reading=replace(reading, accepted=reading.accepted and not cut_off),
         corners=sharpest.corners,
-        evidence=evidence,
+        probabilities=probabilities,
         sharpness=sharpest.sharpness,
         cut_off=cut_off,
     )

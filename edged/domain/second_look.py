@@ -1,20 +1,9 @@
 """What a further reading of a visit changes. An accepted plate stands until contradicted."""
 
 from enum import StrEnum
-from typing import Protocol
 
 from edged.domain.plate import surely_another_car
-
-
-class Read(Protocol):
-    """What is compared of a reading."""
-
-    @property
-    def plate(self) -> str | None: ...
-    @property
-    def accepted(self) -> bool: ...
-    @property
-    def confidence(self) -> float: ...
+from edged.domain.reading import PlateReading
 
 
 class Look(StrEnum):
@@ -24,14 +13,14 @@ class Look(StrEnum):
     ANOTHER_CAR = "another_car"
 
 
-def look(known: Read | None, new: Read) -> Look:
-    """Return what `new` means for a visit whose reading so far is `known`."""
-    if known is None or known.plate is None:
+def look(known: PlateReading | None, new: PlateReading | None) -> Look:
+    """Return what `new` means for a visit whose reading so far is `known`; None: no plate was found."""
+    if known is None:
         return Look.REPLACES
-    if new.plate is None or (known.accepted and not new.accepted):
+    if new is None or (known.accepted and not new.accepted):
         return Look.CONFIRMS
     if not known.accepted:
         return Look.REPLACES if new.accepted or new.confidence > known.confidence else Look.CONFIRMS
-    if new.plate == known.plate:
+    if new.text == known.text:
         return Look.CONFIRMS
-    return Look.ANOTHER_CAR if surely_another_car(known.plate, new.plate) else Look.CONTRADICTS
+    return Look.ANOTHER_CAR if surely_another_car(known.text, new.text) else Look.CONTRADICTS

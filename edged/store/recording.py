@@ -10,7 +10,7 @@ from edged.domain.timekeeping import Stamp
 from edged.store import outbox
 from edged.store.outbox import NewEvent
 from edged.store.records import NewReading, event_id_for, packed
-from edged.wire import DriveCause, Snapshot
+from edged.wire import DriveCause, ReadingView, Snapshot
 
 
 def drive_in(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: DriveCause) -> None:
@@ -39,20 +39,18 @@ def drive_out(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: D
 
 def reading(db: Database, new: NewReading, sha256: str | None) -> None:
     """Record a reading, its picture and its event; the same reading again changes nothing."""
+    text = new.reading.text if new.reading else ""
     event_id = event_id_for(
-        "reading", new.visit_id, new.captured.boot_id, repr(new.captured.monotonic_s), new.plate or ""
+        "reading", new.visit_id, new.captured.boot_id, repr(new.captured.monotonic_s), text
     )
-    characters = [float(confidence) for confidence in new.characters]
+    said = ReadingView.of(new.reading).model_dump(mode="json")
     row = {
         "event_id": event_id,
         "visit_id": new.visit_id,
         "stamp": packed(new.stamp),
         "captured_stamp": packed(new.captured),
-        "plate": new.plate,
-        "plate_kind": new.plate_kind,
-        "characters": json.dumps(characters, allow_nan=False),
-        "confidence": float(new.confidence),
-        "accepted": int(new.accepted),
+        **said,
+        "characters": json.dumps(said["characters"]),
         "model_version": new.model_version,
         "evidence_sha256": sha256,
     }
@@ -78,11 +76,7 @@ def reading(db: Database, new: NewReading, sha256: str | None) -> None:
             captured=new.captured,
             evidence_sha256=sha256,
             body={
-                "plate": new.plate,
-                "plate_kind": new.plate_kind,
-                "characters": characters,
-                "confidence": float(new.confidence),
-                "accepted": bool(new.accepted),
+                **said,
                 "evidence_sha256": sha256,
                 "model_version": new.model_version,
             },

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid5
 
-from edged.domain.plate import PlateKind
+from edged.domain.reading import PlateReading
 from edged.domain.timekeeping import Stamp
-from edged.wire import DriveCause
+from edged.wire import DriveCause, ReadingView
 
 _EVENTS = UUID("6b1f7f0e-8c0a-4a0e-9a55-6d6d3f5a2c11")  # any fixed value: the name space of event ids
 
@@ -36,7 +36,7 @@ def unpacked(column: str) -> Stamp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NewReading:
-    """A reading to be committed; see `edged.wire.Reading` for the fields.
+    """A reading to be committed, None where no plate was found.
 
     `stamp` is when it was decided, `captured` when its picture was taken. `evidence_jpeg` None: no
     picture could be kept.
@@ -45,11 +45,7 @@ class NewReading:
     visit_id: str
     berth_no: str
     stamp: Stamp
-    plate: str | None
-    plate_kind: PlateKind | None
-    characters: tuple[float, ...]
-    confidence: float
-    accepted: bool
+    reading: PlateReading | None
     captured: Stamp
     model_version: str
     evidence_jpeg: bytes | None
@@ -57,16 +53,12 @@ class NewReading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredReading:
-    """A committed reading."""
+    """A committed reading, None where no plate was found."""
 
     event_id: str
     visit_id: str
     stamp: Stamp
-    plate: str | None
-    plate_kind: PlateKind | None
-    characters: tuple[float, ...]
-    confidence: float
-    accepted: bool
+    reading: PlateReading | None
     captured: Stamp
     model_version: str
     evidence_sha256: str | None
@@ -111,15 +103,13 @@ class OutboxCounts:
 
 def reading_of(row: dict[str, Any]) -> StoredReading:
     """Return the reading of a `reading` row."""
+    columns = {name: row[name] for name in ReadingView.model_fields}
+    view = ReadingView.model_validate({**columns, "characters": json.loads(row["characters"])})
     return StoredReading(
         event_id=row["event_id"],
         visit_id=row["visit_id"],
         stamp=unpacked(row["stamp"]),
-        plate=row["plate"],
-        plate_kind=PlateKind(row["plate_kind"]) if row["plate_kind"] else None,
-        characters=tuple(json.loads(row["characters"])),
-        confidence=row["confidence"],
-        accepted=bool(row["accepted"]),
+        reading=view.reading(),
         captured=unpacked(row["captured_stamp"]),
         model_version=row["model_version"],
         evidence_sha256=row["evidence_sha256"],

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 
 from edged.domain.plate import likely_kinds
-from edged.domain.reading import Evidence, PlateRead, decide, fuse
+from edged.domain.reading import PlateRead, SlotProbabilities, decide, fuse
 from edged.picture import Image
 from edged.vision.detector import Candidate, Refiner, is_sound
 from edged.vision.manifest import Manifest, ReaderSpec
@@ -84,8 +84,8 @@ class Looks:
         for corners in further():
             looks.append(self._reader.read(self._cut(image, corners, rows)))
         # Looks at one picture are one witness: averaged, not multiplied.
-        evidence = fuse(looks, [1.0] * len(looks), dependence=1.0)
-        together = self._decided(evidence, plate, rows, sharp, spec)
+        probabilities = fuse(looks, [1.0] * len(looks), dependence=1.0)
+        together = self._decided(probabilities, plate, rows, sharp, spec)
         confirmed = read.reading.accepted and read.reading.text == together.reading.text
         return read if confirmed else together
 
@@ -110,17 +110,19 @@ class Looks:
         return window(image, corners, self._manifest.reader.framing, rows=rows, **self._window_size())
 
     def _decided(
-        self, evidence: Evidence, plate: Candidate, rows: int, sharp: float, spec: ReaderSpec
+        self, probabilities: SlotProbabilities, plate: Candidate, rows: int, sharp: float, spec: ReaderSpec
     ) -> PlateRead:
         across, down = plate.corners[1] - plate.corners[0], plate.corners[3] - plate.corners[0]
         aspect = float(np.linalg.norm(across) / max(1.0, float(np.linalg.norm(down))))
-        likely = likely_kinds(evidence.kinds, rows=rows, aspect=aspect)
-        evidence = Evidence(slots=evidence.slots, kinds={kind: p * plate.score for kind, p in likely.items()})
+        likely = likely_kinds(probabilities.kinds, rows=rows, aspect=aspect)
+        probabilities = SlotProbabilities(
+            slots=probabilities.slots, kinds={kind: p * plate.score for kind, p in likely.items()}
+        )
         points = tuple((float(x), float(y)) for x, y in plate.corners)
         return PlateRead(
-            reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from),
+            reading=decide(probabilities, labels=spec.labels, accept_from=spec.accept_from),
             corners=(points[0], points[1], points[2], points[3]),
-            evidence=evidence,
+            probabilities=probabilities,
             sharpness=sharp,
         )
 

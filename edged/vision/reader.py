@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from edged.domain.reading import Evidence
+from edged.domain.reading import SlotProbabilities
 from edged.picture import Image
 from edged.vision.errors import INSTALL_ONE_RELEASE, ModelMismatch
 from edged.vision.manifest import ReaderSpec
@@ -29,13 +29,13 @@ class Reader:
         self._model = model
         self._spec = spec
 
-    def read(self, window: Image) -> Evidence:
-        """Return the calibrated evidence of one window."""
+    def read(self, window: Image) -> SlotProbabilities:
+        """Return the calibrated probabilities of one window."""
         level = levelled(window, self._spec.framing.levels)
         values = self._model.run(np.ascontiguousarray(level[:, :, ::-1]))  # taught on RGB
         slots = self._calibrated(values, self._slots, self._spec.temperature)
         (kinds,) = self._calibrated(values, self._kinds, 1.0)
-        return Evidence(
+        return SlotProbabilities(
             slots=tuple(tuple(slot) for slot in slots.tolist()),
             kinds=dict(zip(self._spec.kinds, kinds.tolist(), strict=True)),
         )

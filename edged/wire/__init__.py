@@ -8,7 +8,8 @@ back, `snapshot` is what the cloud pulls, `enrolment` is how a box gets its cred
 from edged.domain.berth import DriveCause
 from edged.wire.enrolment import EnrolmentAnswer, EnrolmentRequest
 from edged.wire.events import BerthState, DriveIn, DriveOut, Event, Reading, SnapshotTaken
-from edged.wire.snapshot import ReadingView, Snapshot
+from edged.wire.reading import ReadingView
+from edged.wire.snapshot import Snapshot
 from edged.wire.sync import (
     BerthStatus,
     CaptureRequest,

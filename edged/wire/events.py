@@ -6,8 +6,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from edged.domain.berth import DriveCause
-from edged.domain.plate import PlateKind
 from edged.wire.base import BerthNo, Identifier, Payload, Sha256, UtcTime
+from edged.wire.reading import ReadingView
 from edged.wire.snapshot import Snapshot
 
 
@@ -44,19 +44,10 @@ class DriveOut(_Happened):
     cause: DriveCause
 
 
-class Reading(_Happened):
-    """第一车牌: what the pole read; the latest reading of a visit counts.
-
-    `plate` is None when no plate was found. `characters` are calibrated confidences, one a character;
-    `confidence` is the weakest of them. Only an `accepted` reading may decide an order.
-    """
+class Reading(_Happened, ReadingView):
+    """第一车牌: what the pole read; the latest reading of a visit counts."""
 
     kind: Literal["reading"] = "reading"
-    plate: Annotated[str, Field(max_length=8)] | None
-    plate_kind: PlateKind | None
-    characters: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    confidence: Annotated[float, Field(ge=0, le=1)]
-    accepted: bool
     evidence_sha256: Sha256 | None
     captured_at: UtcTime
     model_version: str

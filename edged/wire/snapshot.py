@@ -4,23 +4,14 @@ from typing import Annotated
 
 from pydantic import Field
 
-from edged.domain.plate import PlateKind
 from edged.wire.base import BerthNo, DeviceId, Identifier, Payload, Sha256, UtcTime
-
-
-class ReadingView(Payload):
-    """The visit's reading as it stands; see `events.Reading` for the fields."""
-
-    plate: str | None
-    plate_kind: PlateKind | None
-    characters: tuple[Annotated[float, Field(ge=0, le=1)], ...]
-    confidence: Annotated[float, Field(ge=0, le=1)]
-    accepted: bool
+from edged.wire.reading import ReadingView
 
 
 class Snapshot(Payload):
     """State and reading of one berth, bound to the asker's nonce and signed by the pole.
 
+    `reading` is None when the visit has not been read yet.
     `captured_at` is when the picture behind the reading was taken; `signed_at` when this answer was
     made. `signature` covers everything else (see `signing`).
     """

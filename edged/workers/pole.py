@@ -12,7 +12,7 @@ from edged.clock import Clock
 from edged.domain.health import overall
 from edged.settings import Settings
 from edged.snapshot_api import CaptureFailedError, UnknownBerthError
-from edged.store import Store, StoredReading, StoreError
+from edged.store import Store, StoreError
 from edged.uplink import CredentialsFile
 from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
 from edged.wire.signing import signed
@@ -58,7 +58,7 @@ class Pole:
         if stored is not None:
             seen = Captured(
                 visit_id=status.visit_id,
-                reading=view_of(stored),
+                reading=ReadingView.of(stored.reading),
                 evidence_sha256=stored.evidence_sha256,
                 captured_at=stored.captured.utc,
             )
@@ -150,14 +150,3 @@ class Pole:
         if status is None:
             raise UnknownBerthError(f"berth {berth_no} is not on this pole; see /v1/berths")
         return status
-
-
-def view_of(reading: StoredReading) -> ReadingView:
-    """Return what the wire shows of a stored reading."""
-    return ReadingView(
-        plate=reading.plate,
-        plate_kind=reading.plate_kind,
-        characters=reading.characters,
-        confidence=reading.confidence,
-        accepted=reading.accepted,
-    )

@@ -13,7 +13,7 @@ from edged.camera import Frame, annotate, compress
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.domain.masking import mask
-from edged.domain.reading import PlateRead, Reading, fuse_burst
+from edged.domain.reading import PlateRead, PlateReading, fuse_burst
 from edged.domain.second_look import Look, look
 from edged.domain.timekeeping import Stamp
 from edged.picture import PictureError
@@ -84,7 +84,7 @@ class ReadingWorker:
         plates = self._plates(job, frames)
         captured = self._clock.at(frames[-1].taken_monotonic_s)
         new = self._new_reading(job, _the_one_of(plates), captured)
-        metrics.READINGS.labels(_outcome(new)).inc()
+        metrics.READINGS.labels(_outcome(new.reading)).inc()
         if job.visit_id is None:
             self._answer(job, new, None)  # an empty berth: asked for, answered, not kept
             return
@@ -126,14 +126,15 @@ class ReadingWorker:
     def _weigh(self, job: CaptureJob, new: NewReading) -> None:
         """Commit what the burst adds to the visit's reading. Raises StoreError."""
         known = self._store.latest_reading(new.visit_id)
-        means = look(known, new)
+        known_reading, reading = known.reading if known else None, new.reading
+        means = look(known_reading, reading)
         log.info(
             "reading",
             berth_no=new.berth_no,
             visit_id=new.visit_id,
-            plate=mask(new.plate or ""),
-            confidence=round(new.confidence, 3),
-            accepted=new.accepted,
+            plate=mask(reading.text) if reading else "",
+            confidence=round(reading.confidence, 3) if reading else 0.0,
+            accepted=_is_accepted(reading),
             means=means.value,
             asked_to_read_s=round(time.monotonic() - job.asked_s, 3),
         )
@@ -142,15 +143,15 @@ class ReadingWorker:
             self._news.put(Swap(berth_no=new.berth_no, visit_id=new.visit_id, at_s=seen_s))
             job.fail("another vehicle stands there now; its visit begins")
             return
-        if means is Look.CONTRADICTS:
-            new = replace(new, accepted=False)
+        if means is Look.CONTRADICTS and reading is not None:
+            new = replace(new, reading=replace(reading, accepted=False))
         sha256 = known.evidence_sha256 if known else None
         if means in (Look.REPLACES, Look.CONTRADICTS):
             sha256 = self._store.commit_reading(new)
             if known is None:
                 metrics.DRIVE_IN_TO_READING.observe(time.monotonic() - job.asked_s)
         self._answer(job, new, sha256)
-        is_doubtful = not new.accepted and not (known and known.accepted)
+        is_doubtful = not _is_accepted(new.reading) and not _is_accepted(known_reading)
         if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
             self._captures[job.berth.camera].put_again(job)
 
@@ -163,29 +164,21 @@ class ReadingWorker:
     def _answer(self, job: CaptureJob, new: NewReading, sha256: str | None) -> None:
         if job.answer is None:
             return
-        view = ReadingView(
-            plate=new.plate,
-            plate_kind=new.plate_kind,
-            characters=new.characters,
-            confidence=new.confidence,
-            accepted=new.accepted,
-        )
         job.answer(
             Captured(
-                visit_id=job.visit_id, reading=view, evidence_sha256=sha256, captured_at=new.captured.utc
+                visit_id=job.visit_id,
+                reading=ReadingView.of(new.reading),
+                evidence_sha256=sha256,
+                captured_at=new.captured.utc,
             )
         )
 
-    def _new_reading(self, job: CaptureJob, reading: Reading | None, captured: Stamp) -> NewReading:
+    def _new_reading(self, job: CaptureJob, reading: PlateReading | None, captured: Stamp) -> NewReading:
         return NewReading(
             visit_id=job.visit_id or "",
             berth_no=job.berth.berth_no,
             stamp=self._clock.now(),
-            plate=reading.text if reading else None,
-            plate_kind=reading.kind if reading else None,
-            characters=reading.characters if reading else (),
-            confidence=reading.confidence if reading else 0.0,
-            accepted=reading.accepted if reading else False,
+            reading=reading,
             captured=captured,
             model_version=self._vision.manifest.version if self._vision else "none",
             evidence_jpeg=None,
@@ -206,7 +199,7 @@ class ReadingWorker:
             return None
 
 
-def _the_one_of(plates: list[PlateRead]) -> Reading | None:
+def _the_one_of(plates: list[PlateRead]) -> PlateReading | None:
     """Return the berth's plate. Two reliable plates in one berth are a straddling car: neither may decide."""
     if not plates:
         return None
@@ -216,7 +209,11 @@ def _the_one_of(plates: list[PlateRead]) -> Reading | None:
     return reading
 
 
-def _outcome(reading: NewReading) -> str:
-    if reading.plate is None:
+def _is_accepted(reading: PlateReading | None) -> bool:
+    return reading is not None and reading.accepted
+
+
+def _outcome(reading: PlateReading | None) -> str:
+    if reading is None:
         return "no_plate"
     return "accepted" if reading.accepted else "doubtful"

@@ -10,6 +10,7 @@ from typer.testing import CliRunner, Result
 
 from edged.cli import app
 from edged.domain.plate import PlateKind
+from edged.domain.reading import PlateReading
 from edged.domain.timekeeping import Stamp
 from edged.settings import load_settings
 from edged.store import NewReading, Store
@@ -74,11 +75,13 @@ def store(config: Path) -> Iterator[Store]:
                 visit_id="visit-0001",
                 berth_no="1001",
                 stamp=stamp(2),
-                plate="京A12345",
-                plate_kind=PlateKind.SMALL_CAR,
-                characters=(0.99,) * 7,
-                confidence=0.99,
-                accepted=True,
+                reading=PlateReading(
+                    text="京A12345",
+                    kind=PlateKind.SMALL_CAR,
+                    characters=(0.99,) * 7,
+                    confidence=0.99,
+                    accepted=True,
+                ),
                 captured=stamp(1),
                 model_version="reader-1",
                 evidence_jpeg=None,

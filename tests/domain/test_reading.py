@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.domain.plate import PlateKind
-from edged.domain.reading import Evidence, PlateRead, Quad, decide, fuse, fuse_burst
+from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide, fuse, fuse_burst
 
 LABELS = (*"京沪皖ABDO", *"0123456789", "警", "")
 KINDS = {PlateKind.SMALL_CAR: 0.9, PlateKind.POLICE: 0.05}
@@ -22,30 +22,32 @@ def sure_of(text: str, confidence: float = 0.99, slots: int = 8) -> tuple[tuple[
     return tuple(tuple(confidence if label == char else rest for label in LABELS) for char in wanted)
 
 
-def evidence(text: str, confidence: float = 0.99, kinds: dict[PlateKind, float] = KINDS) -> Evidence:
-    return Evidence(slots=sure_of(text, confidence), kinds=kinds)
+def probabilities(
+    text: str, confidence: float = 0.99, kinds: dict[PlateKind, float] = KINDS
+) -> SlotProbabilities:
+    return SlotProbabilities(slots=sure_of(text, confidence), kinds=kinds)
 
 
 def read_at(x: float, y: float, text: str, *, sharpness: float = 1.0, confidence: float = 0.99) -> PlateRead:
     corners: Quad = ((x, y), (x + 100, y), (x + 100, y + 32), (x, y + 32))
-    found = evidence(text, confidence)
+    found = probabilities(text, confidence)
     return PlateRead(
         reading=decide(found, labels=LABELS, accept_from=0.9),
         corners=corners,
-        evidence=found,
+        probabilities=found,
         sharpness=sharpness,
     )
 
 
 def test_an_authority_letter_o_is_read_but_left_to_people() -> None:
-    reading = decide(evidence("沪O71603"), labels=LABELS, accept_from=0.5)
+    reading = decide(probabilities("沪O71603"), labels=LABELS, accept_from=0.5)
     assert reading.text == "沪O71603"
     assert not reading.accepted
-    assert decide(evidence("沪D71603"), labels=LABELS, accept_from=0.5).accepted
+    assert decide(probabilities("沪D71603"), labels=LABELS, accept_from=0.5).accepted
 
 
 def test_the_text_is_the_likeliest_label_of_each_slot() -> None:
-    reading = decide(evidence("京A12345"), labels=LABELS, accept_from=0.9)
+    reading = decide(probabilities("京A12345"), labels=LABELS, accept_from=0.9)
     assert reading.text == "京A12345"
     assert reading.kind is PlateKind.SMALL_CAR
     assert reading.accepted
@@ -56,7 +58,7 @@ def test_the_text_is_the_likeliest_label_of_each_slot() -> None:
 def test_one_weak_character_decides_the_confidence() -> None:
     slots = list(sure_of("京A12345"))
     slots[3] = sure_of("2", 0.6, slots=1)[0]
-    reading = decide(Evidence(slots=tuple(slots), kinds=KINDS), labels=LABELS, accept_from=0.9)
+    reading = decide(SlotProbabilities(slots=tuple(slots), kinds=KINDS), labels=LABELS, accept_from=0.9)
     assert reading.text == "京A12345"
     assert reading.confidence == pytest.approx(0.6)
     assert not reading.accepted
@@ -65,13 +67,13 @@ def test_one_weak_character_decides_the_confidence() -> None:
 def test_an_unsure_empty_slot_counts_as_a_weak_character() -> None:
     slots = list(sure_of("京A12345"))
     slots[7] = sure_of("", 0.55, slots=1)[0]
-    reading = decide(Evidence(slots=tuple(slots), kinds=KINDS), labels=LABELS, accept_from=0.9)
+    reading = decide(SlotProbabilities(slots=tuple(slots), kinds=KINDS), labels=LABELS, accept_from=0.9)
     assert len(reading.characters) == 7
     assert reading.confidence == pytest.approx(0.55)
 
 
 def test_a_text_that_no_grammar_allows_is_never_accepted_and_never_changed() -> None:
-    reading = decide(evidence("A京12345"), labels=LABELS, accept_from=0.5)
+    reading = decide(probabilities("A京12345"), labels=LABELS, accept_from=0.5)
     assert reading.text == "A京12345"
     assert not reading.accepted
 
@@ -79,24 +81,26 @@ def test_a_text_that_no_grammar_allows_is_never_accepted_and_never_changed() -> 
 def test_a_character_that_is_not_to_be_seen_is_guessed_and_never_accepted() -> None:
     hidden = tuple({"": 0.6, "7": 0.3}.get(label, 0.1 / (len(LABELS) - 2)) for label in LABELS)
     slots = (*sure_of("京A12", slots=4), hidden, *sure_of("45", slots=2), *sure_of("", slots=1))
-    reading = decide(Evidence(slots=slots, kinds=KINDS), labels=LABELS, accept_from=0.2)
+    reading = decide(SlotProbabilities(slots=slots, kinds=KINDS), labels=LABELS, accept_from=0.2)
     assert reading.text == "京A12745"
     assert reading.characters[4] == reading.confidence == pytest.approx(0.3)
     assert not reading.accepted
 
 
 def test_the_grammar_chooses_among_kinds() -> None:
-    reading = decide(evidence("京A0123警"), labels=LABELS, accept_from=0.9)
+    reading = decide(probabilities("京A0123警"), labels=LABELS, accept_from=0.9)
     assert reading.kind is PlateKind.POLICE
 
 
 def test_what_is_probably_no_plate_is_not_accepted() -> None:
-    reading = decide(evidence("京A12345", kinds={PlateKind.SMALL_CAR: 0.3}), labels=LABELS, accept_from=0.5)
+    reading = decide(
+        probabilities("京A12345", kinds={PlateKind.SMALL_CAR: 0.3}), labels=LABELS, accept_from=0.5
+    )
     assert not reading.accepted
 
 
 def test_nothing_read_is_an_empty_text_not_accepted() -> None:
-    reading = decide(evidence(""), labels=LABELS, accept_from=0.1)
+    reading = decide(probabilities(""), labels=LABELS, accept_from=0.1)
     assert (reading.text, reading.characters, reading.accepted) == ("", (), False)
 
 
@@ -106,10 +110,10 @@ def distributions(size: int) -> st.SearchStrategy[tuple[float, ...]]:
 
 
 @st.composite
-def bursts(draw: st.DrawFn) -> tuple[list[Evidence], list[float]]:
+def bursts(draw: st.DrawFn) -> tuple[list[SlotProbabilities], list[float]]:
     count = draw(st.integers(1, 5))
     frames = [
-        Evidence(
+        SlotProbabilities(
             slots=tuple(draw(distributions(4)) for _ in range(3)),
             kinds={PlateKind.SMALL_CAR: draw(st.floats(0, 1))},
         )
@@ -119,7 +123,7 @@ def bursts(draw: st.DrawFn) -> tuple[list[Evidence], list[float]]:
 
 
 @given(bursts())
-def test_fused_slots_are_distributions(burst: tuple[list[Evidence], list[float]]) -> None:
+def test_fused_slots_are_distributions(burst: tuple[list[SlotProbabilities], list[float]]) -> None:
     fused = fuse(*burst)
     for slot in fused.slots:
         assert math.fsum(slot) == pytest.approx(1)
@@ -128,7 +132,9 @@ def test_fused_slots_are_distributions(burst: tuple[list[Evidence], list[float]]
 
 
 @given(bursts(), st.randoms())
-def test_the_order_of_frames_does_not_matter(burst: tuple[list[Evidence], list[float]], random: Any) -> None:
+def test_the_order_of_frames_does_not_matter(
+    burst: tuple[list[SlotProbabilities], list[float]], random: Any
+) -> None:
     frames, sharpness = burst
     order = list(range(len(frames)))
     random.shuffle(order)
@@ -139,24 +145,24 @@ def test_the_order_of_frames_does_not_matter(burst: tuple[list[Evidence], list[f
 
 @given(distributions(5), st.floats(0.01, 50))
 def test_one_frame_fuses_to_itself(slot: tuple[float, ...], sharpness: float) -> None:
-    frame = Evidence(slots=(slot,), kinds={})
+    frame = SlotProbabilities(slots=(slot,), kinds={})
     assert fuse([frame], [sharpness]).slots[0] == pytest.approx(slot)
 
 
 def test_agreeing_frames_are_surer_than_one() -> None:
-    frames = [evidence("京A12345", 0.8)] * 5
+    frames = [probabilities("京A12345", 0.8)] * 5
     reading = decide(fuse(frames, [1.0] * 5), labels=LABELS, accept_from=0.9)
     assert reading.confidence > 0.95
 
 
 def test_frames_that_are_wholly_dependent_count_as_one() -> None:
-    frames = [evidence("京A12345", 0.8)] * 5
+    frames = [probabilities("京A12345", 0.8)] * 5
     fused = fuse(frames, [1.0] * 5, dependence=1.0)
     assert decide(fused, labels=LABELS, accept_from=0.9).confidence == pytest.approx(0.8)
 
 
 def test_a_sharp_frame_outweighs_a_blurred_one() -> None:
-    frames = [evidence("京A12345", 0.7), evidence("京A12346", 0.7)]
+    frames = [probabilities("京A12345", 0.7), probabilities("京A12346", 0.7)]
     assert decide(fuse(frames, [5.0, 1.0]), labels=LABELS, accept_from=0.9).text == "京A12345"
     assert decide(fuse(frames, [1.0, 5.0]), labels=LABELS, accept_from=0.9).text == "京A12346"
 
@@ -209,7 +215,7 @@ def test_a_plate_that_one_frame_cuts_off_is_never_accepted() -> None:
 
 def test_seven_characters_of_a_green_plate_are_not_accepted_as_a_blue_ones_text() -> None:
     green = {PlateKind.SMALL_NEW_ENERGY: 0.95, PlateKind.SMALL_CAR: 0.04}
-    reading = decide(evidence("京AD1234", kinds=green), labels=LABELS, accept_from=0.9)
+    reading = decide(probabilities("京AD1234", kinds=green), labels=LABELS, accept_from=0.9)
     assert reading.text == "京AD1234"
     assert not reading.accepted
-    assert decide(evidence("京AD1234"), labels=LABELS, accept_from=0.9).accepted
+    assert decide(probabilities("京AD1234"), labels=LABELS, accept_from=0.9).accepted

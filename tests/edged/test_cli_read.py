@@ -15,7 +15,7 @@ from typer.testing import CliRunner, Result
 from edged.cli import app
 from edged.cli.annotated import write_annotated
 from edged.domain.plate import PlateKind
-from edged.domain.reading import Evidence, PlateRead, Reading
+from edged.domain.reading import PlateRead, PlateReading, SlotProbabilities
 
 EDGED = Path(sys.executable).parent / "edged"
 
@@ -200,12 +200,15 @@ def test_a_folder_that_cannot_be_made_is_told_with_status_2(tmp_path: Path, pict
 def test_annotated_pictures_show_the_province(tmp_path: Path, size: tuple[int, int]) -> None:
     shown = []
     for text in ("皖A12345", "京A12345", "沪A12345"):
-        reading = Reading(
+        reading = PlateReading(
             text=text, kind=PlateKind.SMALL_CAR, confidence=0.99, characters=(0.99,) * 7, accepted=True
         )
         corners = ((20.0, 10.0), (40.0, 10.0), (40.0, 20.0), (20.0, 20.0))
         plate = PlateRead(
-            reading=reading, corners=corners, evidence=Evidence(slots=(), kinds={}), sharpness=1.0
+            reading=reading,
+            corners=corners,
+            probabilities=SlotProbabilities(slots=(), kinds={}),
+            sharpness=1.0,
         )
         path = tmp_path / "one.jpg"
         write_annotated(path, np.full((*size, 3), 90, np.uint8), [plate])

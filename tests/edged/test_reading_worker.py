@@ -15,7 +15,7 @@ from edged.camera import Frame
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.domain.plate import PlateKind
-from edged.domain.reading import Evidence, PlateRead, Quad, decide
+from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide
 from edged.picture import Image
 from edged.settings import BerthSettings, SiteSettings, StoreSettings
 from edged.store import Store, StoredReading
@@ -57,10 +57,10 @@ class ScriptedVision(PlateVision):
     def _plate(self, text: str, sure: bool, corners: Quad) -> PlateRead:
         spec = self.manifest.reader
         slots = tuple(self._slot(character, sure) for character in text.ljust(8))
-        evidence = Evidence(slots=slots, kinds={PlateKind.SMALL_CAR: 1.0})
-        reading = decide(evidence, labels=spec.labels, accept_from=spec.accept_from)
+        probabilities = SlotProbabilities(slots=slots, kinds={PlateKind.SMALL_CAR: 1.0})
+        reading = decide(probabilities, labels=spec.labels, accept_from=spec.accept_from)
         return PlateRead(
-            reading=reading, corners=corners, evidence=evidence, sharpness=1.0, cut_off=self.cut_off
+            reading=reading, corners=corners, probabilities=probabilities, sharpness=1.0, cut_off=self.cut_off
         )
 
     def _slot(self, character: str, sure: bool) -> tuple[float, ...]:
@@ -123,6 +123,16 @@ class Box:
     def reading(self) -> StoredReading | None:
         return self.store.latest_reading("visit-0001")
 
+    @property
+    def plate(self) -> str | None:
+        """The text of the visit's reading."""
+        return self.reading.reading.text if self.reading and self.reading.reading else None
+
+    @property
+    def is_accepted(self) -> bool:
+        """Whether the visit's reading may decide an order."""
+        return bool(self.reading and self.reading.reading and self.reading.reading.accepted)
+
 
 @contextmanager
 def opened(directory: Path, vision: PlateVision | None) -> Iterator[Box]:
@@ -149,7 +159,7 @@ def test_a_sure_reading_is_committed_with_its_picture(box: Box, vision: Scripted
     assert captured.reading is not None
     assert captured.reading.plate == "京A12345"
     assert box.reading is not None
-    assert (box.reading.plate, box.reading.accepted) == ("京A12345", True)
+    assert (box.plate, box.is_accepted) == ("京A12345", True)
     assert box.reading.evidence_sha256 == captured.evidence_sha256
     picture = box.store.evidence_path(captured.evidence_sha256 or "")
     assert picture is not None
@@ -164,14 +174,14 @@ def test_an_unsure_reading_is_kept_and_tried_again(box: Box, vision: ScriptedVis
     vision.plates = [("京A12345", False, QUAD)]
     box.shows()
     assert box.reading is not None
-    assert not box.reading.accepted
+    assert not box.is_accepted
     assert until(box.retried)
 
 
 def test_no_plate_in_the_picture_is_a_reading_without_one(box: Box) -> None:
     box.shows()
     assert box.reading is not None
-    assert box.reading.plate is None
+    assert box.plate is None
     assert box.reading.evidence_sha256 is not None
     assert until(box.retried)
 
@@ -180,7 +190,7 @@ def test_two_plates_in_one_berth_decide_nothing(box: Box, vision: ScriptedVision
     vision.plates = [("京A12345", True, QUAD), ("沪B67890", True, FAR_QUAD)]
     box.shows()
     assert box.reading is not None
-    assert not box.reading.accepted
+    assert not box.is_accepted
 
 
 def test_a_worse_look_never_replaces_a_sure_reading(box: Box, vision: ScriptedVision) -> None:
@@ -190,7 +200,7 @@ def test_a_worse_look_never_replaces_a_sure_reading(box: Box, vision: ScriptedVi
         vision.plates = worse
         box.shows(Reason.LOOK_AGAIN)
     assert box.reading is not None
-    assert (box.reading.plate, box.reading.accepted) == ("京A12345", True)
+    assert (box.plate, box.is_accepted) == ("京A12345", True)
     assert box.retried() is None
 
 
@@ -202,7 +212,7 @@ def test_another_plate_is_another_car(box: Box, vision: ScriptedVision) -> None:
     assert box.swap() == ("1001", "visit-0001")
     assert "another vehicle" in (captured.error or "")
     assert box.reading is not None
-    assert box.reading.plate == "京A12345"
+    assert box.plate == "京A12345"
 
 
 def test_two_sure_readings_that_differ_in_one_character_decide_nothing(
@@ -214,7 +224,7 @@ def test_two_sure_readings_that_differ_in_one_character_decide_nothing(
     box.shows(Reason.LOOK_AGAIN)
     assert box.swap() is None
     assert box.reading is not None
-    assert not box.reading.accepted
+    assert not box.is_accepted
 
 
 def test_who_asks_about_a_doubtful_plate_is_answered_once(box: Box, vision: ScriptedVision) -> None:
@@ -253,7 +263,7 @@ def test_a_plate_at_the_pictures_edge_decides_nothing_and_shows_in_health(
     vision.plates, vision.cut_off = [("京A12345", True, QUAD)], True
     box.shows()
     assert box.reading is not None
-    assert not box.reading.accepted
+    assert not box.is_accepted
     (problem,) = box.health.problems()
     assert problem.where == "view of berth 1001"
     assert "picture's edge" in problem.cause
@@ -266,5 +276,5 @@ def test_without_models_arrivals_keep_their_pictures(tmp_path: Path) -> None:
     with opened(tmp_path, None) as box:
         box.shows()
         assert box.reading is not None
-        assert (box.reading.plate, box.reading.model_version) == (None, "none")
+        assert (box.plate, box.reading.model_version) == (None, "none")
         assert box.reading.evidence_sha256 is not None

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from edged.domain.plate import PlateKind
+from edged.domain.reading import PlateReading
 from edged.domain.timekeeping import Stamp
 from edged.settings import StoreSettings
 from edged.store import NewReading, Store
@@ -23,16 +24,17 @@ def days(count: float) -> Stamp:
     return at(count * 86400)
 
 
+def plate(text: str, characters: tuple[float, ...] = (0.99,) * 6 + (0.95,)) -> PlateReading:
+    kind = PlateKind.SMALL_CAR
+    return PlateReading(text=text, kind=kind, characters=characters, confidence=0.95, accepted=True)
+
+
 def reading(visit_id: str, seconds: float = 1.0, **changes: object) -> NewReading:
     values: dict[str, object] = {
         "visit_id": visit_id,
         "berth_no": "1001",
         "stamp": at(seconds + 1),
-        "plate": "京A12345",
-        "plate_kind": PlateKind.SMALL_CAR,
-        "characters": (0.99, 0.98, 0.97, 0.99, 0.99, 0.99, 0.95),
-        "confidence": 0.95,
-        "accepted": True,
+        "reading": plate("京A12345"),
         "captured": at(seconds),
         "model_version": "reader-1",
         "evidence_jpeg": f"picture of {visit_id} {seconds}".encode(),

@@ -7,7 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from store_parts import at, days, deliver_all, opened, reading
+from store_parts import at, days, deliver_all, opened, plate, reading
 
 from edged.store import Store, StoreError, StoreFullError, StoreReadOnlyError
 
@@ -135,7 +135,9 @@ def test_a_database_full_of_delivered_visits_makes_room_by_itself(tmp_path: Path
         for number in range(240):
             visit_id = f"visit-{number:06}"
             store.drive_in("1001", visit_id, at(number), "sensor")
-            store.commit_reading(reading(visit_id, number, characters=(0.5,) * 4000, evidence_jpeg=None))
+            store.commit_reading(
+                reading(visit_id, number, reading=plate("京A12345", (0.5,) * 4000), evidence_jpeg=None)
+            )
             store.drive_out("1001", visit_id, at(number + 1), "sensor")
             deliver_all(store)
         assert store.problems == ()

@@ -7,7 +7,7 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from store_parts import START, at, deliver_all, opened, reading
+from store_parts import START, at, deliver_all, opened, plate, reading
 
 from edged.store import Archive, Store, StoreError, requeue_rejected
 from edged.wire import EventVerdict, Reading, SnapshotTaken, Verdict
@@ -31,7 +31,7 @@ def test_a_visit_from_drive_in_to_drive_out(store: Store) -> None:
     assert visit.left_cause == "swap"
     assert not visit.delivered
     assert visit.reading is not None
-    assert (visit.reading.plate, visit.reading.evidence_sha256) == ("京A12345", digest)
+    assert (visit.reading.reading, visit.reading.evidence_sha256) == (plate("京A12345"), digest)
 
 
 def test_each_event_parses_as_the_wire_describes_it(store: Store) -> None:
@@ -65,11 +65,11 @@ def test_a_commit_tried_again_changes_nothing(store: Store) -> None:
 
 def test_the_latest_reading_of_a_visit_counts(store: Store) -> None:
     store.drive_in("1001", VISIT, at(0), "sensor")
-    store.commit_reading(reading(VISIT, 1, plate=None, plate_kind=None, accepted=False))
-    store.commit_reading(reading(VISIT, 9, plate="京A54321"))
+    store.commit_reading(reading(VISIT, 1, reading=None))
+    store.commit_reading(reading(VISIT, 9, reading=plate("京A54321")))
     latest = store.latest_reading(VISIT)
     assert latest is not None
-    assert latest.plate == "京A54321"
+    assert latest.reading == plate("京A54321")
     assert store.latest_reading("another-visit") is None
 
 

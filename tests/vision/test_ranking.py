@@ -3,7 +3,7 @@
 import numpy as np
 
 from edged.domain.plate import PlateKind
-from edged.domain.reading import Evidence, PlateRead, Reading
+from edged.domain.reading import PlateRead, PlateReading, SlotProbabilities
 from edged.vision.detector import Candidate, views_of_each
 from edged.vision.pipeline import _behind_whole_ones
 from edged.vision.ranking import once_each
@@ -11,7 +11,7 @@ from edged.vision.regions import Region
 
 
 def read(text: str, left: float, right: float, *, accepted: bool, confidence: float) -> PlateRead:
-    reading = Reading(
+    reading = PlateReading(
         text=text,
         kind=PlateKind.SMALL_CAR,
         characters=(confidence,) * len(text),
@@ -21,7 +21,7 @@ def read(text: str, left: float, right: float, *, accepted: bool, confidence: fl
     return PlateRead(
         reading=reading,
         corners=((left, 0), (right, 0), (right, 30), (left, 30)),
-        evidence=Evidence(slots=(), kinds={}),
+        probabilities=SlotProbabilities(slots=(), kinds={}),
         sharpness=1.0,
     )
 

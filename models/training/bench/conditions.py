@@ -55,10 +55,10 @@ def frames_of(
 
 def refused(seen: list[PlateRead], dependence: float, spec: ReaderSpec) -> PlateRead:
     """The reads of one plate fused anew with this `dependence`."""
-    evidence = fuse(
-        [read.evidence for read in seen], [read.sharpness for read in seen], dependence=dependence
+    probabilities = fuse(
+        [read.probabilities for read in seen], [read.sharpness for read in seen], dependence=dependence
     )
-    return replace(seen[0], reading=decide(evidence, labels=spec.labels, accept_from=spec.accept_from))
+    return replace(seen[0], reading=decide(probabilities, labels=spec.labels, accept_from=spec.accept_from))
 
 
 def burst_line(name: str, outcomes: list[tuple[PlateRead | None, Labelled]]) -> None:
