@@ -17,7 +17,7 @@ from cloud_endpoint.base.settings import PoleSettings
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.tables import CAPTURE_ASKED, berths, captures, devices, readings, visits
 from cloud_endpoint.poles.ingest import visit_of, write_visit
-from cloud_endpoint.poles.visits import Sight, Visit, with_reading
+from cloud_endpoint.poles.visits import Sight, Visit, columns_of, with_reading
 from edged.wire import BerthState, CaptureRequest, Snapshot
 from edged.wire.signing import verify
 
@@ -173,13 +173,6 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
         return None
     visit = visit_of(found) if found is not None else _first_seen(capture, snapshot.visit_id, now_ms)
     if reading is not None:
-        values: dict[str, Any] = {
-            "plate": reading.plate,
-            "plate_kind": reading.plate_kind.value if reading.plate_kind else None,
-            "accepted": reading.accepted,
-            "captured_ms": captured_ms,
-            "evidence_sha256": snapshot.evidence_sha256,
-        }
         connection.execute(
             insert(connection, readings)
             .values(
@@ -187,14 +180,15 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
                 visit_id=snapshot.visit_id,
                 reading_id=capture.request_id,
                 source="snapshot",
-                characters=list(reading.characters),
                 received_ms=now_ms,
-                **values,
+                captured_ms=captured_ms,
+                evidence_sha256=snapshot.evidence_sha256,
+                **columns_of(reading),
             )
             .on_conflict_do_nothing()
         )
         if reading.accepted or visit.captured_ms is None:
-            visit = with_reading(visit, characters=reading.characters, **values)
+            visit = with_reading(visit, reading, captured_ms, snapshot.evidence_sha256)
     write_visit(connection, capture.site_id, visit)
     if visit.ended_ms is not None:
         return None

@@ -16,7 +16,7 @@ from cloud_endpoint.database.engine import insert_all, padded
 from cloud_endpoint.database.tables import events, readings, visits
 from cloud_endpoint.poles.event_placement import Placed, PoleEvent, place
 from cloud_endpoint.poles.status import write_status
-from cloud_endpoint.poles.visits import Visit, fold
+from cloud_endpoint.poles.visits import Visit, columns_of, fold
 from edged.wire import (
     WIRE_VERSION,
     Event,
@@ -204,10 +204,7 @@ def _write_readings(connection: Connection, site_id: str, new: Iterable[Placed],
             "visit_id": event.visit_id,
             "reading_id": event.event_id,
             "source": "event",
-            "plate": event.plate,
-            "plate_kind": event.plate_kind.value if event.plate_kind else None,
-            "characters": list(event.characters),
-            "accepted": event.accepted,
+            **columns_of(event),
             "captured_ms": item.captured_ms,
             "received_ms": now_ms,
             "evidence_sha256": event.evidence_sha256,

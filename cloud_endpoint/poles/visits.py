@@ -5,8 +5,9 @@ when it ended, and the reading with the latest picture is the one that counts.
 """
 
 from dataclasses import dataclass, replace
+from typing import Any
 
-from edged.wire import DriveIn, DriveOut, Reading
+from edged.wire import DriveIn, DriveOut, Reading, ReadingView
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,42 +44,23 @@ def fold(visit: Visit, event: DriveIn | DriveOut | Reading, observed_ms: int, ca
                 return visit
             return replace(visit, ended_ms=observed_ms, end_cause=event.cause.value)
         case Reading():
-            return with_reading(
-                visit,
-                plate=event.plate,
-                plate_kind=event.plate_kind.value if event.plate_kind else None,
-                characters=event.characters,
-                accepted=event.accepted,
-                captured_ms=captured_ms,
-                evidence_sha256=event.evidence_sha256,
-            )
+            return with_reading(visit, event, captured_ms, event.evidence_sha256)
 
 
-def with_reading(
-    visit: Visit,
-    *,
-    plate: str | None,
-    plate_kind: str | None,
-    characters: tuple[float, ...],
-    accepted: bool,
-    captured_ms: int,
-    evidence_sha256: str | None,
-) -> Visit:
+def with_reading(visit: Visit, reading: ReadingView, captured_ms: int, evidence_sha256: str | None) -> Visit:
     """Return the visit with this reading, unless it already has one of a later picture."""
     if visit.captured_ms is not None:
         # Of two readings of one moment any fixed rule will do.
         old = (visit.captured_ms, visit.accepted, visit.plate or "")
-        if old > (captured_ms, accepted, plate or ""):
+        if old > (captured_ms, reading.accepted, reading.plate or ""):
             return visit
-    return replace(
-        visit,
-        plate=plate,
-        plate_kind=plate_kind,
-        characters=characters,
-        accepted=accepted,
-        captured_ms=captured_ms,
-        evidence_sha256=evidence_sha256,
-    )
+    return replace(visit, **columns_of(reading), captured_ms=captured_ms, evidence_sha256=evidence_sha256)
+
+
+def columns_of(reading: ReadingView) -> dict[str, Any]:
+    """Return a reading as the tables of visits and readings hold it."""
+    plate_kind = reading.plate_kind.value if reading.plate_kind else None
+    return {**reading.model_dump(include={"plate", "characters", "accepted"}), "plate_kind": plate_kind}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
