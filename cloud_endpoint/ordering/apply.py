@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import Connection, select
 
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.order_states import WATCHED
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import padded
 from cloud_endpoint.database.tables import ORDER_WATCHED
@@ -26,7 +27,6 @@ from cloud_endpoint.poles.visits import Sight
 
 # News of a berth decide its orders at once. These looks are for news that a dying worker left undecided.
 CONFIRMED_LOOK_MS = 5 * 60_000
-WATCHED = (OrderState.PENDING, OrderState.REVIEW, OrderState.CONFIRMED)
 
 
 def resolve(

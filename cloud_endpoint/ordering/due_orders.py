@@ -7,6 +7,7 @@ from sqlalchemy import Connection, bindparam, exists, select, update
 
 from cloud_endpoint.base.errors import DatabaseUnavailable
 from cloud_endpoint.base.failures import contained
+from cloud_endpoint.base.order_states import WATCHED
 from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import savepoint, writing
@@ -47,7 +48,7 @@ def _look_at(connection: Connection, row: Any, settings: CloudSettings, now_ms: 
     """Return when the order is looked at next; None if there was news and it is stored."""
     values = row._mapping
     order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
-    if order.state in apply.WATCHED:
+    if order.state in WATCHED:
         scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
         until_ms = apply.quiet_until(order, scene, settings, now_ms, on_its_way=row.on_its_way)
         if until_ms is not None:

@@ -8,21 +8,9 @@ that are missing on purpose: a submitted order cannot go to `plate_modification`
 from enum import StrEnum
 
 from cloud_endpoint.base.errors import CloudError
+from cloud_endpoint.base.order_states import OrderState
 
-
-class OrderState(StrEnum):
-    """Where an order stands."""
-
-    DRAFT = "draft"
-    OFFERED = "offered"
-    SUBMITTED = "submitted"
-    PENDING = "pending"
-    PLATE_MODIFICATION = "plate_modification"
-    REVIEW = "review"
-    CONFIRMED = "confirmed"
-    PAID = "paid"
-    EXPIRED = "expired"
-    CANCELLED = "cancelled"
+__all__ = ["INSTRUCTIONS", "TABLE", "IllegalEvent", "Instruction", "OrderEvent", "OrderState", "step"]
 
 
 class OrderEvent(StrEnum):
@@ -117,9 +105,6 @@ INSTRUCTIONS: dict[OrderState, Instruction | None] = {
     S.EXPIRED: Instruction.EXPIRED,
     S.CANCELLED: Instruction.CANCELLED,
 }
-
-UNDECIDED = frozenset({S.SUBMITTED, S.PENDING})
-CLOSED = frozenset({S.PAID, S.EXPIRED, S.CANCELLED})
 
 
 def step(state: OrderState, event: OrderEvent) -> tuple[OrderState, Instruction | None]:

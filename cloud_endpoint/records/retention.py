@@ -21,6 +21,7 @@ from sqlalchemy import (
 )
 
 from cloud_endpoint.base.clock import DAY_MS
+from cloud_endpoint.base.order_states import CLOSED
 from cloud_endpoint.base.settings import RetentionSettings
 from cloud_endpoint.database.engine import reading, writing
 from cloud_endpoint.database.tables import audit as audit_lines
@@ -46,7 +47,6 @@ from cloud_endpoint.records.deletion import Gone, delete_orders, wipe
 
 TECHNICAL_DAYS = 7  # captures, webhooks, counters, idempotency keys, codes
 STEP_ROWS = 2000
-CLOSED_STATES = ("paid", "expired", "cancelled")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,7 +97,7 @@ def rules(keep: RetentionSettings, now_ms: int) -> list[Rule]:
             over=and_(
                 orders.c.created_ms < plates_ms,
                 orders.c.plate.is_not(None),
-                orders.c.state.in_(CLOSED_STATES),
+                orders.c.state.in_(CLOSED),
             ),
             erased={"plate": None},
         ),
@@ -128,7 +128,7 @@ def rules(keep: RetentionSettings, now_ms: int) -> list[Rule]:
 
 def _old_orders(keep: RetentionSettings, now_ms: int) -> ColumnElement[bool]:
     before_ms = now_ms - keep.orders_days * DAY_MS
-    return (orders.c.created_ms < before_ms) & orders.c.state.in_(CLOSED_STATES)
+    return (orders.c.created_ms < before_ms) & orders.c.state.in_(CLOSED)
 
 
 def count(engine: Engine, keep: RetentionSettings, now_ms: int) -> Gone:

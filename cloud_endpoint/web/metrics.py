@@ -19,6 +19,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
+from cloud_endpoint.base.order_states import OPEN
 from cloud_endpoint.database.tables import captures, devices, orders, reviews, wanted_pictures, webhooks
 from cloud_endpoint.street.outages import SILENT_MS
 
@@ -30,7 +31,6 @@ REQUEST_S = Histogram(
     buckets=(0.005, 0.01, 0.02, 0.03, 0.06, 0.1, 0.25, 0.5, 1, 2.5, 10, 30),
 )
 ANSWERS = Counter("edged_cloud_answers", "Answers by route and status", ["method", "route", "status"])
-OPEN_STATES = ("draft", "offered", "pending", "plate_modification", "review", "confirmed")
 
 
 class _Waiting(Collector):
@@ -44,9 +44,9 @@ class _Waiting(Collector):
         """Return the gauges."""
         o, d = orders.c, devices.c
         by_state = GaugeMetricFamily("edged_cloud_open_orders", "Open orders by state", labels=["state"])
-        states = select(o.state, func.count()).where(o.state.in_(OPEN_STATES)).group_by(o.state)
+        states = select(o.state, func.count()).where(o.state.in_(OPEN)).group_by(o.state)
         counted: dict[str, int] = {state: count for state, count in self._connection.execute(states)}
-        for state in OPEN_STATES:
+        for state in OPEN:
             by_state.add_metric([state], counted.get(state, 0))
         yield by_state
         poles = GaugeMetricFamily(

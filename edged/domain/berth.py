@@ -10,6 +10,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+# A berth's number, as painted or as the operator's register has it.
+BERTH_NO_PATTERN = r"^[0-9A-Za-z-]{1,32}$"
+
 
 class Phase(StrEnum):
     """Where a berth stands between vacant and occupied."""

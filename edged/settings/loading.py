@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
+from edged.domain.berth import BERTH_NO_PATTERN
 from edged.domain.trouble import Trouble
 from edged.settings import model
 from edged.settings.errors import SettingsError, refused
@@ -29,7 +30,7 @@ _SECTIONS: Mapping[str, type] = {
 _LISTS = frozenset({"bus", "sensor", "camera", "berth"})
 _FORMS = {
     model.NAME_FORM: "1 to 32 of the letters A-Z and a-z, digits, _ . -",
-    model.BERTH_NO_FORM: "1 to 32 of the letters A-Z and a-z, digits, -, none of them full-width",
+    BERTH_NO_PATTERN: "1 to 32 of the letters A-Z and a-z, digits, -, none of them full-width",
     model.DEVICE_FORM: "the whole path of the device, such as /dev/serial/by-path/...",
     model.METHOD_FORM: "GET, PUT or POST",
     model.WEB_FORM: "http:// or https:// and a host",

@@ -12,10 +12,11 @@ from typing import Annotated
 from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict, ValidationInfo
 from pydantic.dataclasses import dataclass
 
+from edged.domain.berth import BERTH_NO_PATTERN
+
 _STRICT_KEYS = ConfigDict(extra="forbid")
 
 NAME_FORM = r"^[0-9A-Za-z_.-]{1,32}$"
-BERTH_NO_FORM = r"^[0-9A-Za-z-]{1,32}$"
 DEVICE_FORM = r"^/"
 METHOD_FORM = r"^(GET|PUT|POST)$"
 WEB_FORM = r"^https?://[^/\s]+"
@@ -27,7 +28,7 @@ Bool = Annotated[bool, Strict()]
 Point = tuple[Annotated[Int, Field(ge=0, le=20_000)], Annotated[Int, Field(ge=0, le=20_000)]]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]  # px of the full frame, in order around the berth
 Name = Annotated[str, Field(pattern=NAME_FORM)]
-BerthNo = Annotated[str, Field(pattern=BERTH_NO_FORM)]
+BerthNo = Annotated[str, Field(pattern=BERTH_NO_PATTERN)]
 Seconds = Annotated[Float, Field(ge=0, le=600)]
 Timeout = Annotated[Float, Field(gt=0, le=60)]
 Days = Annotated[Int, Field(ge=1, le=3650)]

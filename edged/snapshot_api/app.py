@@ -13,6 +13,7 @@ from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, 
 from pydantic import BaseModel, Field
 
 from edged import __version__
+from edged.domain.berth import BERTH_NO_PATTERN
 from edged.snapshot_api import problems
 from edged.snapshot_api.body_limit import BodyLimit
 from edged.snapshot_api.pole import CaptureFailedError, Pole, PoleError, UnknownBerthError
@@ -25,7 +26,7 @@ CAPTURE_RETRY_AFTER_S = 2
 
 SNAPSHOTS = Counter("edged_snapshots", "Snapshots asked of the local API", ["kind", "outcome"])
 
-BerthNoPath = Annotated[str, Path(pattern="^[0-9A-Za-z-]{1,32}$", examples=["1001"])]
+BerthNoPath = Annotated[str, Path(pattern=BERTH_NO_PATTERN, examples=["1001"])]
 Sha256Path = Annotated[str, Path(pattern="^[0-9a-f]{64}$")]
 _NONCE = {"min_length": 8, "max_length": 64, "pattern": "^[ -~]+$"}
 NonceQuery = Annotated[str, Query(description="chosen by the asker, comes back signed", **_NONCE)]

@@ -4,8 +4,10 @@ from typing import Annotated
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, StringConstraints
 
+from edged.domain.berth import BERTH_NO_PATTERN
+
 UtcTime = AwareDatetime
-BerthNo = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z-]{1,32}$")]
+BerthNo = Annotated[str, StringConstraints(pattern=BERTH_NO_PATTERN)]
 DeviceId = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 Identifier = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
 Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]

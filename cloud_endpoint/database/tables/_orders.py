@@ -1,9 +1,12 @@
 """Pre-payment orders, and what hangs on them."""
 
+from collections.abc import Iterable
+
 from sqlalchemy import (
     JSON,
     BigInteger,
     Column,
+    ColumnClause,
     Index,
     Integer,
     PrimaryKeyConstraint,
@@ -12,7 +15,13 @@ from sqlalchemy import (
     text,
 )
 
+from cloud_endpoint.base.order_states import CLOSED, WATCHED
 from cloud_endpoint.database.tables._base import Ms, by_site
+
+
+def _listed(states: Iterable[str]) -> str:
+    return ", ".join(f"'{state}'" for state in states)
+
 
 orders = by_site(
     "orders",
@@ -42,14 +51,14 @@ orders = by_site(
         "orders_berth",
         "site_id",
         "berth_id",
-        sqlite_where=text("state IN ('pending', 'review', 'confirmed')"),
-        postgresql_where=text("state IN ('pending', 'review', 'confirmed')"),
+        sqlite_where=text(f"state IN ({_listed(WATCHED)})"),
+        postgresql_where=text(f"state IN ({_listed(WATCHED)})"),
     ),
     Index(
         "orders_due",
         "due_ms",
-        sqlite_where=text("state NOT IN ('paid', 'expired', 'cancelled')"),
-        postgresql_where=text("state NOT IN ('paid', 'expired', 'cancelled')"),
+        sqlite_where=text(f"state NOT IN ({_listed(CLOSED)})"),
+        postgresql_where=text(f"state NOT IN ({_listed(CLOSED)})"),
     ),
     Index("orders_created", "site_id", "created_ms"),
 )
@@ -134,12 +143,15 @@ webhooks = by_site(
     ),
 )
 
-# The conditions of the partial indices, with their values written out: a prepared statement is planned
-# without its parameters, and the index would not be known to apply.
-_PAID, _EXPIRED, _CANCELLED, _PENDING, _REVIEW, _CONFIRMED, _WAITING = (
-    literal_column(f"'{state}'", String)
-    for state in ("paid", "expired", "cancelled", "pending", "review", "confirmed", "waiting")
-)
-ORDER_OPEN = orders.c.state.not_in([_PAID, _EXPIRED, _CANCELLED])
-ORDER_WATCHED = orders.c.state.in_([_PENDING, _REVIEW, _CONFIRMED])
-WEBHOOK_WAITING = webhooks.c.state == _WAITING
+
+def _literal(state: str) -> ColumnClause[str]:
+    """Return a value of a partial index's condition, written out.
+
+    A prepared statement is planned without its parameters, and the index would not be known to apply.
+    """
+    return literal_column(f"'{state}'", String)
+
+
+ORDER_OPEN = orders.c.state.not_in([_literal(state) for state in CLOSED])
+ORDER_WATCHED = orders.c.state.in_([_literal(state) for state in WATCHED])
+WEBHOOK_WAITING = webhooks.c.state == _literal("waiting")

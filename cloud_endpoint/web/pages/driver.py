@@ -18,9 +18,10 @@ from pydantic import ValidationError
 from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.order_states import UNDECIDED
 from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Place, PrePaymentOrder
-from cloud_endpoint.ordering.states import UNDECIDED, IllegalEvent, OrderState
+from cloud_endpoint.ordering.states import IllegalEvent, OrderState
 from cloud_endpoint.web.calls import driver_page, terminals
 from cloud_endpoint.web.context import Service
 from cloud_endpoint.web.pages.rendering import Kept, Lang, SameSite, page, remember, said

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Header, Path, Query, Request
 from starlette.concurrency import run_in_threadpool
 
+from cloud_endpoint.base.order_states import UNDECIDED
 from cloud_endpoint.ordering.messages import (
     Appeal,
     BerthNumberAcquisition,
@@ -16,7 +17,6 @@ from cloud_endpoint.ordering.messages import (
     PaymentReport,
     PrePaymentOrder,
 )
-from cloud_endpoint.ordering.states import UNDECIDED
 from cloud_endpoint.web.calls import terminals as calls
 from cloud_endpoint.web.context import Service, TerminalToken
 from cloud_endpoint.web.problems import documented

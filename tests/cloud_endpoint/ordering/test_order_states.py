@@ -4,9 +4,9 @@ from itertools import product
 
 import pytest
 
+from cloud_endpoint.base.order_states import CLOSED
 from cloud_endpoint.ordering.orders import Order, advance
 from cloud_endpoint.ordering.states import (
-    CLOSED,
     INSTRUCTIONS,
     TABLE,
     IllegalEvent,
