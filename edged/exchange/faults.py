@@ -78,13 +78,13 @@ _FAULTS: tuple[tuple[_Kinds, ExchangeFault, str], ...] = (
     ),
     ((ConnectionRefusedError,), ExchangeFault.REFUSED, "refused the connection"),
     ((urllib3_errors.DecodeError,), ExchangeFault.BAD_ANSWER, "sent an answer that cannot be decompressed"),
-    # http.client reports a chunk without a length as an incomplete read; behind it is int()'s error
-    ((ValueError,), ExchangeFault.BAD_ANSWER, "sent an answer that is not HTTP ({detail})"),
+    # A chunk without a valid length too: http.client tells it no better from a connection that ended there.
     (
         (http.client.IncompleteRead, urllib3_errors.IncompleteRead),
         ExchangeFault.CUT_OFF,
         "broke off in the middle of the answer",
     ),
+    ((ValueError,), ExchangeFault.BAD_ANSWER, "sent an answer that is not HTTP ({detail})"),
     ((ConnectionError,), ExchangeFault.BROKEN_OFF, "broke off the connection ({detail})"),
     ((http.client.HTTPException,), ExchangeFault.BAD_ANSWER, "sent an answer that is not HTTP ({detail})"),
 )

@@ -24,6 +24,7 @@ from hostile_peer import (
 from edged.exchange import Bounds, ExchangeError, ExchangeFault, HttpClient
 from edged.exchange.names import addresses_of
 
+CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 AMPLE = Bounds(deadline_s=30, max_bytes=2**20)
 SHORT = Bounds(deadline_s=0.5, wait_s=0.2, max_bytes=2**20)
 
@@ -43,10 +44,13 @@ def fault_at(url: str, bounds: Bounds = AMPLE, token: str | None = None, **clien
         (silence, SHORT, ExchangeFault.TIMEOUT, "no answer within 0.2 s"),
         (slowly(b"HTTP/1.1 200 OK\r\nX: "), SHORT, ExchangeFault.TIMEOUT, "did not end within 0.5 s"),
         (slowly(LONG_BODY), SHORT, ExchangeFault.TIMEOUT, "did not end within 0.5 s"),
+        (endlessly(b"", CONTINUE), SHORT, ExchangeFault.TIMEOUT, "did not end within 0.5 s"),
+        (endlessly(CHUNKED + b"0\r\n", b"X: y\r\n"), SHORT, ExchangeFault.TIMEOUT, "did not end within"),
         (sends(LONG_BODY + b"{"), AMPLE, ExchangeFault.CUT_OFF, "in the middle of the answer"),
         (sends(CHUNKED + b"100\r\n{"), AMPLE, ExchangeFault.CUT_OFF, "in the middle of the answer"),
         (sends(whole(b"no", "Content-Encoding: gzip")), AMPLE, ExchangeFault.BAD_ANSWER, "decompressed"),
-        (sends(CHUNKED + b"no length\r\n"), AMPLE, ExchangeFault.BAD_ANSWER, "not HTTP"),
+        (sends(CHUNKED + b"2\r\n{}\r\n"), AMPLE, ExchangeFault.CUT_OFF, "in the middle of the answer"),
+        (sends(CHUNKED + b"no length\r\n"), AMPLE, ExchangeFault.CUT_OFF, "in the middle of the answer"),
         (sends(b"RTSP/1.0 400 Bad\r\n\r\n"), AMPLE, ExchangeFault.BAD_ANSWER, "not HTTP (BadStatusLine)"),
         (endlessly(b"HTTP/1.1 200 OK\r\n", b"X: y\r\n"), AMPLE, ExchangeFault.BAD_ANSWER, "not HTTP"),
         (sends(b""), AMPLE, ExchangeFault.BROKEN_OFF, "broke off the connection"),

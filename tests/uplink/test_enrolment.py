@@ -24,7 +24,9 @@ from edged.wire import EnrolmentRequest
 
 
 @contextmanager
-def enrolling_cloud(status: int = 200, device_id: str = "pole-0001") -> Iterator[tuple[str, list[bytes]]]:
+def enrolling_cloud(
+    status: int = 200, device_id: str = "pole-0001", token: str = "token-from-cloud"
+) -> Iterator[tuple[str, list[bytes]]]:
     """Serve `POST /v1/enrolments`; yields the URL and the bodies received."""
     received: list[bytes] = []
 
@@ -34,7 +36,7 @@ def enrolling_cloud(status: int = 200, device_id: str = "pole-0001") -> Iterator
 
         def do_POST(self) -> None:
             received.append(self.rfile.read(int(self.headers["Content-Length"])))
-            answer = {"device_id": device_id, "site_id": "demo", "token": "token-from-cloud"}
+            answer = {"device_id": device_id, "site_id": "demo", "token": token}
             body = json.dumps(answer if status == 200 else {"title": "unknown or used code"}).encode()
             self.send_response(status if self.path == "/v1/enrolments" else 404)
             self.send_header("Content-Length", str(len(body)))
@@ -189,3 +191,12 @@ def test_writing_replaces_whole_or_not_at_all(written: Path) -> None:
     write_credentials(written, old)
     assert list(written.parent.iterdir()) == [written]
     assert load_credentials(written).token == old.token
+
+
+def test_a_token_that_no_header_carries_is_not_kept(tmp_path: Path) -> None:
+    with (
+        enrolling_cloud(token="令牌") as (url, _),
+        pytest.raises(UplinkError, match="not the cloud's answer"),
+    ):
+        enrolled(url, tmp_path / "credentials.json")
+    assert not (tmp_path / "credentials.json").exists()

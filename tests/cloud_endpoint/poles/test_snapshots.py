@@ -4,9 +4,15 @@ from collections.abc import Callable
 
 import pytest
 from cloud_pole import Fault, Pole, ShiftedClock
-from cloud_street import RIGHT, WRONG, Street, verdicts
+from cloud_street import RIGHT, WRONG, Street, slug, verdicts
+from sqlalchemy import select, update
 
+from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.tables import captures as captures_table
+from cloud_endpoint.database.tables import devices
 from cloud_endpoint.poles import captures
+from tests.exchange.hostile_peer import CHUNKED, LONG_BODY, Act, HostilePeer, sends, whole
+from tests.waiting import until
 
 
 def test_an_operator_pulls_a_verified_snapshot(street: Street) -> None:
@@ -20,6 +26,35 @@ def test_an_operator_pulls_a_verified_snapshot(street: Street) -> None:
         pole.fault = fault
         refused = street.call("GET", "/v1/berths/1003/snapshot", token=street.operator)
         assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (502, "snapshot-failed")
+
+
+def pull_error(street: Street) -> str | None:
+    """Return why the last pull of the clockwork failed."""
+    with reading(street.cloud.engine) as connection:
+        return connection.execute(select(captures_table.c.error)).scalar()
+
+
+@pytest.mark.parametrize(
+    "act",
+    [
+        pytest.param(sends(LONG_BODY + b"{"), id="cut off"),
+        pytest.param(sends(whole(b"no gzip", "Content-Encoding: gzip")), id="bad gzip"),
+        pytest.param(sends(CHUNKED + b"no length\r\n"), id="bad chunk"),
+    ],
+)
+def test_a_broken_answer_is_a_problem_for_the_operator_and_the_clockwork_goes_on(
+    street: Street, act: Act
+) -> None:
+    pole = street.enrol()
+    pole.arrive("1003", RIGHT)
+    with HostilePeer(act) as peer:
+        with writing(street.cloud.engine) as connection:
+            connection.execute(update(devices).values(snapshot_url=peer.url))
+        refused = street.call("GET", "/v1/berths/1003/snapshot", token=street.operator)
+        assert (refused.status_code, slug(refused)) == (502, "snapshot-failed")
+        street.order("1003", WRONG)
+        until(lambda: pull_error(street), "the clockwork's pull fails")
+    assert street.call("GET", "/readyz").status_code == 200
 
 
 @pytest.mark.parametrize(
