@@ -52,6 +52,7 @@ check: setup-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
+	$(BIN)/python -m firmware_bridge.profile_schema config/sensors/profile.schema.json --check
 
 bench: bench-plates bench-bus bench-cloud bench-trust bench-view
 

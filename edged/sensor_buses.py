@@ -1,24 +1,25 @@
 """From the daemon's settings to the bus room's own: profiles, buses, sensors. Opens nothing."""
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import fields
 
 from edged.data_files import folders
 from edged.domain.trouble import Trouble
-from edged.settings import BusSettings, Settings, refused
-from firmware_bridge import BusSettings as BridgeBusSettings
+from edged.settings import Settings, refused
 from firmware_bridge import (
+    BusSettings,
     Fault,
     Observation,
     ProfilesFound,
-    Rs485Mode,
     SensorBus,
+    SensorOptions,
     SensorProfile,
+    SensorSettings,
     find_profiles,
 )
-from firmware_bridge import SensorSettings as BridgeSensorSettings
 from firmware_bridge import SettingsError as BridgeSettingsError
-
-_PARITY_LETTER = {"none": "N", "even": "E", "odd": "O"}
+from firmware_bridge.blocks import in_words, occupancy_parts
+from firmware_bridge.settings import link_mismatch
 
 
 def sensor_profiles(settings: Settings) -> Mapping[str, SensorProfile]:
@@ -29,10 +30,7 @@ def sensor_profiles(settings: Settings) -> Mapping[str, SensorProfile]:
 def sensor_buses(settings: Settings, on_observation: Callable[[Observation], None]) -> list[SensorBus]:
     """Return the buses with their sensors. Raises BridgeError; `troubles_of` says why."""
     profiles = sensor_profiles(settings)
-    return [
-        SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), on_observation)
-        for bus in settings.bus
-    ]
+    return [SensorBus(bus, sensors_of(settings, bus.name, profiles), on_observation) for bus in settings.bus]
 
 
 def troubles_of(settings: Settings) -> Iterator[Trouble]:
@@ -51,7 +49,8 @@ def troubles_of(settings: Settings) -> Iterator[Trouble]:
     if unknown:
         yield from spoilt_profiles(settings)
         return
-    yield from _missing_channels(settings, profiles)
+    yield from _channels(settings, profiles)
+    yield from _fixed_links(settings, profiles)
     for bus in settings.bus:
         yield from _refused(bus, settings, profiles)
 
@@ -76,53 +75,75 @@ def _refused(
     bus: BusSettings, settings: Settings, profiles: Mapping[str, SensorProfile]
 ) -> Iterator[Trouble]:
     try:
-        SensorBus(bus_of(bus), sensors_of(settings, bus.name, profiles), lambda _observation: None)
+        SensorBus(bus, sensors_of(settings, bus.name, profiles), lambda _observation: None)
     except BridgeSettingsError as error:
         for fault in error.faults:
             yield trouble_of(fault, f'bus "{bus.name}": {error.where}')
 
 
-def _missing_channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Trouble]:
-    channels = {sensor.name: profiles[sensor.profile].channels for sensor in settings.sensor}
+def _channels(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Trouble]:
+    """Yield berths whose channel is missing or not there: a guess could be a neighbour's."""
+    channels = {sensor.name: profiles[sensor.profile].channel_numbers for sensor in settings.sensor}
     for number, berth in enumerate(settings.berth, start=1):
-        if berth.channel not in channels[berth.sensor]:
-            key = f'berth[{number}] "{berth.berth_no}": channel'
-            remedy = f"sensor {berth.sensor} has channels 1 to {len(channels[berth.sensor])}"
-            yield refused(key, str(berth.channel), remedy)
+        known = channels[berth.sensor]
+        key = f'berth[{number}] "{berth.berth_no}": channel'
+        there_are = f"sensor {berth.sensor} has channels {known[0]} to {known[-1]}"
+        if len(known) > 1 and berth.channel is None:
+            yield refused(key, "none", f"is missing; {there_are}: write which one watches this berth")
+        elif berth.watched_by[1] not in known:
+            yield refused(key, str(berth.channel), there_are)
 
 
-def bus_of(bus: BusSettings) -> BridgeBusSettings:
-    return BridgeBusSettings(
-        name=bus.name,
-        port=bus.port,
-        baudrate=bus.baudrate,
-        parity=_PARITY_LETTER[bus.parity],
-        stop_bits=bus.stop_bits,
-        rs485=Rs485Mode.RTS if bus.rs485 else Rs485Mode.ADAPTER,
-    )
+def _fixed_links(settings: Settings, profiles: Mapping[str, SensorProfile]) -> Iterator[Trouble]:
+    for number, sensor, bus, profile, mismatch in _mismatches(settings, profiles):
+        if profile.link.fixed:
+            key = f'sensor[{number}] "{sensor.name}": profile'
+            yield refused(key, repr(profile.name), f"{mismatch}: change bus {bus.name}, or use another bus")
 
 
-def sensors_of(
-    settings: Settings, bus: str, profiles: Mapping[str, SensorProfile]
-) -> list[BridgeSensorSettings]:
+def notes(settings: Settings) -> Iterator[str]:
+    """Yield what a technician should know though nothing is wrong."""
+    profiles = sensor_profiles(settings)
+    for _, sensor, _, profile, mismatch in _mismatches(settings, profiles):
+        if not profile.link.fixed:
+            yield f"sensor {sensor.name}: {mismatch}: set the device to it before it is mounted"
+
+
+def berths_read(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield for every berth what is read for it: sensor, unit, function, wire address, bit."""
+    profiles = sensor_profiles(settings)
+    reads: dict[tuple[str, int], str] = {}
+    for bus in settings.bus:
+        for sensor in sensors_of(settings, bus.name, profiles):
+            for part in occupancy_parts(sensor):
+                reads[sensor.name, part.channel] = f"{sensor.name} on {bus.name}, {in_words(part)}"
+    for berth in settings.berth:
+        yield berth.berth_no, reads[berth.watched_by]
+
+
+def _mismatches(
+    settings: Settings, profiles: Mapping[str, SensorProfile]
+) -> Iterator[tuple[int, SensorOptions, BusSettings, SensorProfile, str]]:
+    buses = {bus.name: bus for bus in settings.bus if bus.is_serial}
+    for number, sensor in enumerate(settings.sensor, start=1):
+        if (bus := buses.get(sensor.bus)) and (mismatch := link_mismatch(bus, profiles[sensor.profile])):
+            yield number, sensor, bus, profiles[sensor.profile], mismatch
+
+
+def sensors_of(settings: Settings, bus: str, profiles: Mapping[str, SensorProfile]) -> list[SensorSettings]:
     """Return the sensors of one bus, with the channels that berths use."""
     used: dict[str, set[int]] = {}
     for berth in settings.berth:
-        channels = profiles[_profile_of(settings, berth.sensor)].channels
-        used.setdefault(berth.sensor, set()).update({berth.channel} & set(channels))
+        sensor_name, channel = berth.watched_by
+        used.setdefault(sensor_name, set()).add(channel)
     return [
-        BridgeSensorSettings(
-            name=sensor.name,
-            device_id=sensor.device_id,
+        SensorSettings(
             profile=profiles[sensor.profile],
-            channels=tuple(sorted(used.get(sensor.name, ()))),
-            thresholds=sensor.thresholds,
-            reapply=sensor.reapply,
+            channels=tuple(
+                sorted(used.get(sensor.name, set()) & set(profiles[sensor.profile].channel_numbers))
+            ),
+            **{field.name: getattr(sensor, field.name) for field in fields(SensorOptions)},
         )
         for sensor in settings.sensor
         if sensor.bus == bus
     ]
-
-
-def _profile_of(settings: Settings, sensor_name: str) -> str:
-    return next(sensor.profile for sensor in settings.sensor if sensor.name == sensor_name)

@@ -14,7 +14,7 @@ What the daemon uses:
   each tick of the berth state machine. `SensorBus.snapshot()`: everything else, for diag and `bus watch`.
 - `SensorBus.last_progress_s`: monotonic; moves while the thread lives, port or no port (the watchdog's food).
 
-Channels are numbered from 1; a plain sensor has channel 1 only, a concentrator one per node.
+A plain sensor has channel 1 only; the channels of a device with several are numbered as its document does.
 The simulator (`firmware_bridge.simulator`) is not imported from here: nothing on a pole uses it.
 """
 
@@ -24,22 +24,24 @@ from firmware_bridge.errors import BridgeError, Fault, PortError, ProfileError, 
 from firmware_bridge.profile_files import load_profile
 from firmware_bridge.profile_folders import ProfilesFound, find_profiles, load_profiles
 from firmware_bridge.profiles import SensorProfile
-from firmware_bridge.settings import BusSettings, Rs485Mode, SensorSettings, check_sensors
-from firmware_bridge.statistics import BusSnapshot, ChannelSnapshot, SensorSnapshot
+from firmware_bridge.settings import BusSettings, Parity, SensorOptions, SensorSettings, check_sensors
+from firmware_bridge.statistics import BusSnapshot, BusTrouble, ChannelSnapshot, SensorSnapshot
 
 __all__ = [
     "BridgeError",
     "BusSettings",
     "BusSnapshot",
+    "BusTrouble",
     "ChannelSnapshot",
     "ChannelState",
     "Fault",
     "Observation",
+    "Parity",
     "PortError",
     "ProfileError",
     "ProfilesFound",
-    "Rs485Mode",
     "SensorBus",
+    "SensorOptions",
     "SensorProfile",
     "SensorSettings",
     "SensorSnapshot",

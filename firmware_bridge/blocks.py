@@ -1,18 +1,18 @@
 """Which blocks of registers to read: values that lie near each other come in one request.
 
-A block never exceeds the profile's limit and never touches an address that the profile does not call
+A block never exceeds the profile's limit and never touches an address that no profile of its unit calls
 readable. Each block knows other shapes of itself (a register more at either end), so that it can be asked
 again while a late reply to the first shape may still arrive: the two replies have different lengths and
 cannot be mixed up.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.profiles import Register, SensorProfile, Table, WordOrder
+from firmware_bridge.registers import Register, Table
 from firmware_bridge.settings import SensorSettings
 
 # What one more transaction costs beside its payload: request, frame of the reply, and a usual turnaround.
@@ -30,13 +30,16 @@ class Purpose(IntEnum):
     DIAGNOSTIC = 3
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Part:
-    """One register of one channel, at its wire address."""
+    """One register of one channel of one sensor, at its wire address."""
 
+    sensor: SensorSettings
+    name: str
     register: Register
     channel: int
     address: int
+    bit: int
 
     @property
     def end(self) -> int:
@@ -45,14 +48,14 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where one register of one channel stands among the values of a reply."""
+    """Where a part stands among the values of a reply."""
 
-    register: Register
-    channel: int
+    part: Part
     first: int
 
     def raw(self, values: Sequence[int]) -> int:
-        return raw_value(self.register, values[self.first : self.first + self.register.size])
+        register = self.part.register
+        return register.raw(values[self.first : self.first + register.size], self.part.bit)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -67,115 +70,148 @@ class Block:
     probe: Request  # the cheapest question that shows whether the sensor is there
     every_s: float
 
+    @property
+    def addresses(self) -> int:
+        """How many different values it reads; several channels may be bits of one."""
+        return len({(part.address, part.end) for part in self.parts})
+
     def split(self) -> "tuple[Block, ...]":
-        """One block for each part: when the device refuses to read them together."""
-        return tuple(
-            _block_of(self.device_id, self.purpose, (part,), (), self.every_s) for part in self.parts
-        )
+        """One block for each address: when the device refuses to read them together."""
+        apart: dict[tuple[int, int], list[Part]] = {}
+        for part in self.parts:
+            apart.setdefault((part.address, part.end), []).append(part)
+        return tuple(_block_of(self.purpose, parts, (), self.every_s) for parts in apart.values())
 
 
-def plan_blocks(sensor: SensorSettings, timing: LinkTiming) -> tuple[Block, ...]:
-    """All blocks of one sensor, occupancy first."""
-    profile, rule = sensor.profile, sensor.occupancy
-    signals = [rule.signal, *(fault.signal for fault in profile.faults)]
-    fast = {profile.register_of(signal).name for signal in signals}
-    blocks = [*_coalesce(sensor, Purpose.OCCUPANCY, fast, 0.0, timing)]
-    for setting in profile.reapply:
-        blocks += _coalesce(sensor, Purpose.SETTING, {setting.register}, setting.every_s, timing)
-    if profile.counter is not None:
-        blocks += _coalesce(
-            sensor, Purpose.COUNTER, {profile.counter.register}, profile.counter.every_s, timing
-        )
-    slow = {
-        r.name: r.every_s for r in profile.registers.values() if r.every_s is not None and r.name not in fast
-    }
-    for name, every_s in slow.items():
-        blocks += _coalesce(sensor, Purpose.DIAGNOSTIC, {name}, every_s or 0.0, timing)
+def plan_blocks(sensors: Sequence[SensorSettings], timing: LinkTiming) -> tuple[Block, ...]:
+    """All blocks of the sensors that share one unit id, occupancy first."""
+    wanted: dict[tuple[Purpose, str, float], list[Part]] = {}
+    for sensor in sensors:
+        for purpose, name, every_s in _wishes(sensor):
+            # All occupancy may come in one block; of the rest each register keeps to itself.
+            key = (purpose, "" if purpose is Purpose.OCCUPANCY else name, every_s)
+            wanted.setdefault(key, []).extend(_parts(sensor, name))
+    blocks: list[Block] = []
+    for purpose, name, every_s in sorted(wanted, key=lambda key: key[0]):
+        blocks += _coalesce(sensors, purpose, wanted[purpose, name, every_s], every_s, timing)
     return tuple(blocks)
 
 
-def slots_of(sensor: SensorSettings, request: Request) -> "tuple[Slot, ...]":
+def parts_of(sensor: SensorSettings) -> Iterator[Part]:
+    """Every register of every used channel of a sensor."""
+    for name in sensor.profile.registers:
+        yield from _parts(sensor, name)
+
+
+def slots_of(sensors: Iterable[SensorSettings], request: Request) -> "tuple[Slot, ...]":
     """Every register of every used channel that a read brings whole."""
-    profile, found = sensor.profile, []
-    for register in profile.registers.values():
-        if register.table.read_function != request.function:
-            continue
-        for channel in sensor.used_channels:
-            at = profile.address(register, channel) - request.address
-            if at >= 0 and at + register.size <= request.count:
-                found.append(Slot(register=register, channel=channel, first=at))
-    return tuple(found)
+    parts = (part for sensor in sensors for part in parts_of(sensor))
+    return tuple(
+        Slot(part=part, first=part.address - request.address)
+        for part in parts
+        if part.register.table.read_function == request.function
+        and part.address >= request.address
+        and part.end <= request.address + request.count
+    )
 
 
-def raw_value(register: Register, words: Sequence[int]) -> int:
-    """The words as one integer, in the register's word order and sign."""
-    ordered = words if register.word_order is WordOrder.MSB_FIRST else list(reversed(words))
-    raw = 0
-    for word in ordered:
-        raw = raw << 16 | word
-    if register.type.signed and raw >> 16 * len(ordered) - 1:
-        raw -= 1 << 16 * len(ordered)
-    return raw
+def occupancy_parts(sensor: SensorSettings) -> tuple[Part, ...]:
+    """Where the occupancy of each used channel lies."""
+    return _parts(sensor, sensor.profile.register_name(sensor.occupancy.signal))
 
 
-def signals_of(register: Register, raw: int) -> Mapping[str, float | None]:
-    """The value as signals: scaled under the register's name (None where invalid), and its named bits."""
-    unsigned = raw & (1 << 16 * register.type.words) - 1
-    value = None if unsigned in register.invalid else raw * register.scale
-    return {register.name: value} | {name: float(unsigned >> bit & 1) for name, bit in register.bits.items()}
+def in_words(part: Part) -> str:
+    """What is read for a channel: `unit 1 FC04 address 1 bit 1`."""
+    signal = part.sensor.occupancy.signal
+    text = f"unit {part.sensor.device_id} FC{part.register.table.read_function:02d} address {part.address}"
+    if signal in part.register.bits:
+        return f"{text} bit {part.register.bits[signal]}"
+    if part.register.is_bit_of_register:
+        last = part.bit + part.register.width - 1
+        return f"{text} bit {part.bit}" if last == part.bit else f"{text} bits {part.bit} to {last}"
+    return text if part.register.size == 1 else f"{text} to {part.end - 1}"
+
+
+def _wishes(sensor: SensorSettings) -> Iterator[tuple[Purpose, str, float]]:
+    """What is to be read of a sensor: why, which register, how often."""
+    profile = sensor.profile
+    signals = [sensor.occupancy.signal, *(fault.signal for fault in profile.faults)]
+    fast = dict.fromkeys(profile.register_name(signal) for signal in signals)
+    for name in fast:
+        yield Purpose.OCCUPANCY, name, 0.0
+    for setting in profile.reapply:
+        yield Purpose.SETTING, setting.register_name, setting.every_s
+    if profile.counter is not None:
+        yield Purpose.COUNTER, profile.counter.register_name, profile.counter.every_s
+    for name, register in profile.registers.items():
+        if register.every_s is not None and name not in fast:
+            yield Purpose.DIAGNOSTIC, name, register.every_s
+
+
+def _parts(sensor: SensorSettings, name: str) -> tuple[Part, ...]:
+    register = sensor.profile.registers[name]
+    places = ((channel, sensor.profile.place(register, channel)) for channel in sensor.used_channels)
+    return tuple(
+        Part(
+            sensor=sensor,
+            name=name,
+            register=register,
+            channel=channel,
+            address=place.address,
+            bit=place.bit,
+        )
+        for channel, place in places
+    )
 
 
 def _coalesce(
-    sensor: SensorSettings, purpose: Purpose, names: Iterable[str], every_s: float, timing: LinkTiming
+    sensors: Sequence[SensorSettings],
+    purpose: Purpose,
+    parts: Iterable[Part],
+    every_s: float,
+    timing: LinkTiming,
 ) -> Iterator[Block]:
-    profile = sensor.profile
-    parts = sorted(
-        (
-            Part(register=register, channel=channel, address=profile.address(register, channel))
-            for register in (profile.registers[name] for name in names)
-            for channel in sensor.used_channels
-        ),
-        key=lambda part: (part.register.table, part.address),
-    )
     run: list[Part] = []
-    for part in parts:
-        if run and not _belongs(run, part, sensor, timing):
-            yield _block(sensor, purpose, run, every_s)
+    for part in sorted(parts, key=lambda part: (part.register.table, part.address)):
+        if run and not _belongs(run, part, sensors, timing):
+            yield _block(sensors, purpose, run, every_s)
             run = []
         run.append(part)
     if run:
-        yield _block(sensor, purpose, run, every_s)
+        yield _block(sensors, purpose, run, every_s)
 
 
-def _belongs(run: list[Part], part: Part, sensor: SensorSettings, timing: LinkTiming) -> bool:
-    table, link = part.register.table, sensor.profile.link
+def _belongs(run: list[Part], part: Part, sensors: Sequence[SensorSettings], timing: LinkTiming) -> bool:
+    table = part.register.table
     if run[0].register.table is not table:
         return False
-    most = link.max_bits if table.holds_bits else link.max_registers
     end = max(item.end for item in run)
     hole = range(end, part.address)
-    if part.end - run[0].address > most or not all(_readable(sensor.profile, table, at) for at in hole):
+    if max(end, part.end) - run[0].address > _most(sensors, table):
+        return False
+    if not all(_is_readable(sensors, table, address) for address in hole):
         return False
     hole_bytes = len(hole) / 8 if table.holds_bits else 2 * len(hole)
     pause_s = max(USUAL_TURNAROUND_S, timing.gap_s) + timing.gap_s
     return hole_bytes <= _OVERHEAD_BYTES + pause_s / timing.char_s
 
 
-def _block(sensor: SensorSettings, purpose: Purpose, run: list[Part], every_s: float) -> Block:
+def _most(sensors: Iterable[SensorSettings], table: Table) -> int:
+    """The most addresses that the unit gives in one reply."""
+    links = [sensor.profile.link for sensor in sensors]
+    return min(link.max_bits if table.holds_bits else link.max_registers for link in links)
+
+
+def _block(sensors: Sequence[SensorSettings], purpose: Purpose, run: list[Part], every_s: float) -> Block:
     table = run[0].register.table
     first, end = run[0].address, max(part.end for part in run)
-    wider = _wider_shapes(sensor.profile, table, first, end)
-    return _block_of(sensor.device_id, purpose, tuple(run), wider, every_s)
+    return _block_of(purpose, run, _wider_shapes(sensors, table, first, end), every_s)
 
 
 def _block_of(
-    device_id: int,
-    purpose: Purpose,
-    parts: tuple[Part, ...],
-    wider: Iterable[tuple[int, int]],
-    every_s: float,
+    purpose: Purpose, parts: Sequence[Part], wider: Iterable[tuple[int, int]], every_s: float
 ) -> Block:
-    table, first = parts[0].register.table, parts[0].address
+    table, first, device_id = parts[0].register.table, parts[0].address, parts[0].sensor.device_id
     end = max(part.end for part in parts)
     shapes = [(first, end - first), *wider, (first, parts[0].register.size)]
     *requests, probe = (
@@ -186,36 +222,41 @@ def _block_of(
         device_id=device_id,
         purpose=purpose,
         table=table,
-        parts=parts,
+        parts=tuple(parts),
         requests=tuple(requests),
         probe=probe,
         every_s=every_s,
     )
 
 
-def _wider_shapes(profile: SensorProfile, table: Table, first: int, end: int) -> Iterator[tuple[int, int]]:
+def _wider_shapes(
+    sensors: Sequence[SensorSettings], table: Table, first: int, end: int
+) -> Iterator[tuple[int, int]]:
     """Up to two larger blocks around this one: their replies have other lengths."""
     if table.holds_bits:
         return  # eight bits make one character: a longer reply would reach too far
     low, high = first, end
     for _ in range(_ALTERNATIVES):
-        if high - low >= profile.link.max_registers:
+        if high - low >= _most(sensors, table):
             return
-        if _readable(profile, table, high):
+        if _is_readable(sensors, table, high):
             high += 1
-        elif low > 0 and _readable(profile, table, low - 1):
+        elif low > 0 and _is_readable(sensors, table, low - 1):
             low -= 1
         else:
             return
         yield (low, high - low)
 
 
-def _readable(profile: SensorProfile, table: Table, address: int) -> bool:
-    if any(part.table is table and part.first <= address <= part.last for part in profile.readable):
-        return True
-    return any(
-        profile.address(register, channel) <= address < profile.address(register, channel) + register.size
-        for register in profile.registers.values()
-        if register.table is table
-        for channel in profile.channels
-    )
+def _is_readable(sensors: Iterable[SensorSettings], table: Table, address: int) -> bool:
+    for sensor in sensors:
+        profile = sensor.profile
+        if any(listed is table and address in range_ for listed, range_ in profile.readable_ranges()):
+            return True
+        for register in profile.registers.values():
+            if register.table is table and any(
+                0 <= address - profile.address(register, channel) < register.size
+                for channel in profile.channel_numbers
+            ):
+                return True
+    return False

@@ -23,6 +23,9 @@ _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
 _MOST_QUESTIONS = 8
+_OLDEST_SHARE = 0.45  # of a fault limit; the rest of the half is for the turn that is on its way
+_LONGEST_QUESTION_SHARE = 0.2
+_SENSORS_TURN = 2.0  # times a question's time
 _JUST_NOW_S = 0.0002  # looked at so recently, the line need not be looked at again
 
 
@@ -73,6 +76,7 @@ class SensorBus:
         self._port_error: PortError | None = None
         self._port_losses = 0
         self._questions: deque[tuple[Request, float, Future[Outcome]]] = deque()
+        self._question_free_s = 0.0
         self._unsettled: tuple[Turn, Outcome, float] | None = None
         self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
@@ -106,7 +110,7 @@ class SensorBus:
 
     def snapshot(self) -> BusSnapshot:
         """The whole bus as it is now. From any thread."""
-        error, master = self._port_error, self._master
+        error, master, now_s = self._port_error, self._master, self._clock()
         return BusSnapshot(
             bus=self.settings.name,
             port=self.settings.port,
@@ -117,7 +121,8 @@ class SensorBus:
             noise_bytes=master.noise_bytes,
             strangers=dict(master.strangers),
             echoes=master.echoes,
-            sensors=master.sensor_snapshots(self._clock()),
+            sensors=master.sensor_snapshots(now_s),
+            troubles=() if error is not None else master.troubles(now_s),
         )
 
     def ask(self, request: Request, *, response_timeout_s: float = 0.3, patience_s: float = 10.0) -> Outcome:
@@ -142,7 +147,7 @@ class SensorBus:
         while not stop.is_set():
             now_s = self._clock()
             self.last_progress_s = now_s
-            if self._questions:
+            if self._questions and self._may_answer(now_s):
                 self._settle()
                 self._answer_question(line)
                 ahead, now_s = None, self._clock()
@@ -153,7 +158,7 @@ class SensorBus:
                 self._learn(now_s)
                 # what arrives now answers nothing
                 until_s = min(turn.until_s, now_s + _LONGEST_WAIT_S)
-                self._master.noise_bytes += len(self._read(line, until_s))
+                self._note_noise(self._read(line, until_s))
                 continue
             transaction = self._ask(line, turn.request, turn.response_timeout_s)
             # While the request is on the wire the last reply is read and the next question chosen: the line
@@ -181,7 +186,7 @@ class SensorBus:
         return Transaction(
             request,
             sent_at_s=sent_at_s,
-            timing=self.settings.timing,
+            timing=self._master.timing,
             response_timeout_s=response_timeout_s,
             echoes=self._master.echoes,
         )
@@ -198,15 +203,35 @@ class SensorBus:
                     self.tap.ended(outcome, looked_s)
                 return outcome
 
+    def _may_answer(self, now_s: float) -> bool:
+        """Whether a technician's question may take its time now: the sensors come first.
+
+        Questions get at most a third of the bus, and none while it could make a reading older than half its
+        fault limit.
+        """
+        longest_s = self._longest_question_s / self._master.shortest_fault_after_s
+        is_fresh = self._master.oldest_s(now_s) + longest_s < _OLDEST_SHARE
+        return now_s >= self._question_free_s and is_fresh
+
+    @property
+    def _longest_question_s(self) -> float:
+        return _LONGEST_QUESTION_SHARE * self._master.shortest_fault_after_s
+
     def _answer_question(self, line: Line) -> None:
         request, timeout_s, answer = self._questions.popleft()
         if not answer.set_running_or_notify_cancel():
             return  # whoever asked has gone
-        self._read(line, self._master.free_s(request))
+        begun_s = self._clock()
+        if self.sensors:
+            timeout_s = min(timeout_s, self._longest_question_s)
+        self._note_noise(self._read(line, self._master.free_s(request)))
         transaction = self._ask(line, request, timeout_s)
         self._learn(self._clock())
         outcome = self._hear(line, transaction)
-        self._master.note_question(outcome, self._clock())
+        now_s = self._clock()
+        self._master.note_question(outcome, now_s)
+        if self.sensors:
+            self._question_free_s = now_s + _SENSORS_TURN * (now_s - begun_s)
         answer.set_result(outcome)
 
     def _refuse_questions(self, error: PortError) -> None:
@@ -226,15 +251,18 @@ class SensorBus:
             self._on_observation(observation)
 
     def _drain(self, line: Line) -> None:
-        """Before a request the line must have been silent for t3.5; what still arrives is thrown away."""
-        gap_s = self.settings.timing.gap_s
+        """Before a request the line must have been silent for so long; what still arrives answers nothing."""
+        gap_s = self._master.timing.before_request_s
         now_s = self._clock()
-        patience_s = now_s + self.settings.timing.wire_s(256)
+        patience_s = now_s + gap_s + self._master.timing.wire_s(256)
         if now_s > self._looked_s + _JUST_NOW_S:
-            self._master.noise_bytes += len(self._read(line, 0.0))
+            self._note_noise(self._read(line, 0.0))
         while self._looked_s < min(self._heard_s + gap_s, patience_s):
             until_s = self._heard_s + gap_s
-            self._master.noise_bytes += len(self._read(line, until_s, until_s))
+            self._note_noise(self._read(line, until_s, until_s))
+
+    def _note_noise(self, data: bytes) -> None:
+        self._master.note_noise(data, self._looked_s)
 
     def _read(self, line: Line, until_s: float, not_before_s: float = 0.0) -> bytes:
         data = line.read(until_s, not_before_s)

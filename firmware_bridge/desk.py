@@ -21,7 +21,7 @@ def bus_commands(buses: Mapping[str, SensorBus]) -> dict[str, Command]:
     """Commands by name. Each takes a mapping with its arguments and returns JSON-ready data.
 
     buses {} -> [BusSnapshot as a mapping]
-    bus_ask {bus, device_id, function, address, count | value, response_timeout_s} -> the outcome
+    bus_ask {bus, device_id, function, address, count | value | values, response_timeout_s} -> the outcome
     bus_trace {bus, since} -> {newest, lost, events, header}; recording begins with the first call and ends
     when nobody has asked for half a minute
     """
@@ -40,14 +40,14 @@ def _bus(buses: Mapping[str, SensorBus], request: Mapping[str, Any]) -> SensorBu
 
 
 def _ask(bus: SensorBus, request: Mapping[str, Any]) -> dict[str, Any]:
-    value = request.get("value")
+    values = request.get("values") or ([] if request.get("value") is None else [request["value"]])
     outcome = bus.ask(
         Request(
             device_id=int(request["device_id"]),
             function=int(request["function"]),
             address=int(request["address"]),
             count=int(request.get("count", 1)),
-            value=None if value is None else int(value),
+            values=tuple(int(value) for value in values),
         ),
         response_timeout_s=float(request.get("response_timeout_s", 0.3)),
     )

@@ -4,17 +4,24 @@ pymodbus knows how every request is written and every reply is read. What its fr
 reply with the request it answers; `Request.answer_at` does that (docs/decisions/0010).
 """
 
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import InitVar, dataclass, field
 from functools import lru_cache
 from typing import Any
 
 from pymodbus.exceptions import ModbusException
 from pymodbus.framer import FramerRTU
 from pymodbus.pdu import DecodePDU
-from pymodbus.pdu.bit_message import ReadCoilsRequest, ReadDiscreteInputsRequest
+from pymodbus.pdu.bit_message import (
+    ReadCoilsRequest,
+    ReadDiscreteInputsRequest,
+    WriteMultipleCoilsRequest,
+    WriteSingleCoilRequest,
+)
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersRequest,
     ReadInputRegistersRequest,
+    WriteMultipleRegistersRequest,
     WriteSingleRegisterRequest,
 )
 
@@ -28,14 +35,23 @@ _READS: dict[int, Any] = {
     3: ReadHoldingRegistersRequest,
     4: ReadInputRegistersRequest,
 }
-_WRITES = frozenset((5, 6, 15, 16))
+_WRITES: dict[int, Any] = {
+    5: WriteSingleCoilRequest,
+    6: WriteSingleRegisterRequest,
+    15: WriteMultipleCoilsRequest,
+    16: WriteMultipleRegistersRequest,
+}
+_COIL_WRITES = (5, 15)
+_SINGLE_WRITES = (5, 6)
 _EXCEPTIONS = range(0x81, 0x91)
 REPLY_FUNCTIONS = frozenset((*_READS, *_WRITES, *_EXCEPTIONS))
 """What the second character of a reply can be."""
 _MOST_BITS = 2000
 _MOST_REGISTERS = 125
+_MOST_WRITTEN = {5: 1, 6: 1, 15: 1968, 16: 123}
+_WRITE_REPLY_BYTES = 8
 _REPLIES = DecodePDU(False)
-_BROADCAST = 0
+Shape = tuple[int, int, int]  # unit id, function, length of the reply
 
 
 def crc_bytes(body: bytes) -> bytes:
@@ -49,78 +65,107 @@ def crc_fits(frame: bytes) -> bool:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One Modbus request. Reads carry `count`; a write of one register carries `value`."""
+    """One Modbus request. A read has a `count`; a write has the `values` of its registers or coils.
+
+    `value` is short for `values` of one.
+    """
 
     device_id: int
     function: int
     address: int
     count: int = 1
-    value: int | None = None
+    value: InitVar[int | None] = None
+    values: tuple[int, ...] = ()
     payload_bytes: int = field(init=False, repr=False, compare=False)
     reply_bytes: int = field(init=False, repr=False, compare=False)
     """Length of the one reply that fits; an exception has EXCEPTION_BYTES."""
 
-    def __post_init__(self) -> None:
-        most = _MOST_BITS if self.function in (1, 2) else _MOST_REGISTERS
-        is_write = self.function == 6
-        if self.function not in _READS and not is_write:
-            raise FrameError(f"function {self.function} is not one that this bus sends (1 to 4, 6)")
-        if not 0 <= self.device_id <= 255 or (self.device_id == _BROADCAST and not is_write):
-            raise FrameError(f"device id {self.device_id} cannot be asked (1 to 255)")
-        if (
-            not 0 <= self.address <= 0xFFFF
-            or not 1 <= self.count <= most
-            or self.address + self.count > 0x10000
-        ):
-            raise FrameError(f"block {self.address}+{self.count} is outside function {self.function}'s range")
-        if is_write != (self.value is not None) or (self.value is not None and not 0 <= self.value <= 0xFFFF):
-            raise FrameError(
-                f"function {self.function} with value {self.value}: only writes carry one, 0 to 65535"
-            )
+    def __post_init__(self, value: int | None) -> None:
+        if value is not None:
+            object.__setattr__(self, "values", (value,))
+        if self.values:
+            object.__setattr__(self, "count", len(self.values))
+        self._check()
         payload_bytes = (self.count + 7) // 8 if self.function in (1, 2) else 2 * self.count
         object.__setattr__(self, "payload_bytes", payload_bytes)
-        object.__setattr__(self, "reply_bytes", 8 if is_write else 5 + payload_bytes)
+        object.__setattr__(self, "reply_bytes", _WRITE_REPLY_BYTES if self.is_write else 5 + payload_bytes)
+
+    def _check(self) -> None:
+        """Raise FrameError where Modbus cannot express it."""
+        if self.function not in _READS and not self.is_write:
+            raise FrameError(f"function {self.function} is not one that this bus sends (1 to 6, 15, 16)")
+        if not 1 <= self.device_id <= 255:
+            raise FrameError(f"device id {self.device_id} cannot be asked (1 to 255)")
+        most = _MOST_BITS if self.function in (1, 2) else _MOST_REGISTERS
+        most = _MOST_WRITTEN.get(self.function, most)
+        end = self.address + self.count
+        if not 0 <= self.address <= 0xFFFF or not 1 <= self.count <= most or end > 0x10000:
+            raise FrameError(f"block {self.address}+{self.count} is outside function {self.function}'s range")
+        highest = 1 if self.function in _COIL_WRITES else 0xFFFF
+        is_right = all(0 <= value <= highest for value in self.values)
+        if self.is_write != bool(self.values) or not is_right:
+            shown = list(self.values) or None
+            raise FrameError(
+                f"function {self.function} with value {shown}: only writes carry values, 0 to {highest}"
+            )
 
     @property
     def is_write(self) -> bool:
-        return self.value is not None
+        return self.function in _WRITES
 
     @property
-    def is_broadcast(self) -> bool:
-        return self.device_id == _BROADCAST
+    def is_confirmed_by_echo(self) -> bool:
+        """Whether the reply is the request itself, so that an adapter's echo looks like it."""
+        return self.function in _SINGLE_WRITES
 
     @property
-    def shape(self) -> tuple[int, int, int]:
+    def request_bytes(self) -> int:
+        return len(self.encode())
+
+    @property
+    def shape(self) -> Shape:
         """What a reply shows of its request: two requests of one shape have replies that look alike."""
         return (self.device_id, self.function, self.reply_bytes)
 
     @lru_cache(maxsize=4096)  # noqa: B019 - frozen and small; the same few are sent for years
     def encode(self) -> bytes:
         """The whole frame, CRC included."""
-        if self.is_write:
-            pdu: Any = WriteSingleRegisterRequest(
-                address=self.address, registers=[self.value], dev_id=self.device_id
-            )
-        else:
+        pdu: Any
+        if not self.is_write:
             pdu = _READS[self.function](address=self.address, count=self.count, dev_id=self.device_id)
+        elif self.function in _COIL_WRITES:
+            bits = [bool(value) for value in self.values]
+            pdu = _WRITES[self.function](address=self.address, bits=bits, dev_id=self.device_id)
+        else:
+            registers = list(self.values)
+            pdu = _WRITES[self.function](address=self.address, registers=registers, dev_id=self.device_id)
         try:
             body = bytes([self.device_id, self.function]) + bytes(pdu.encode())
         except (ModbusException, ValueError) as exc:
             raise FrameError(str(exc)) from exc
         return body + crc_bytes(body)
 
+    @lru_cache(maxsize=4096)  # noqa: B019 - as above
+    def confirmation(self) -> bytes:
+        """The one frame that confirms a write: single ones are echoed, others name address and count."""
+        if self.is_confirmed_by_echo:
+            return self.encode()
+        body = self.encode()[:6]
+        return body + crc_bytes(body)
+
+    @property
+    def third(self) -> int:
+        """The third character of the reply."""
+        return self.address >> 8 if self.is_write else self.payload_bytes
+
     def is_head(self, start: bytes) -> bool:
         """Whether a reply may begin with `start` (up to three characters)."""
-        third = self.address >> 8 if self.is_write else self.payload_bytes
-        return bytes((self.device_id, self.function, third)).startswith(start)
+        return bytes((self.device_id, self.function, self.third)).startswith(start)
 
     def header_hits(self, frame: bytes) -> int:
         """How many of the reply's first three characters are as they must be (0 to 3)."""
-        third = self.address >> 8 if self.is_write else self.payload_bytes
-        return sum(
-            got == wanted
-            for got, wanted in zip(frame[:3], (self.device_id, self.function, third), strict=False)
-        )
+        head = (self.device_id, self.function, self.third)
+        return sum(got == wanted for got, wanted in zip(frame[:3], head, strict=False))
 
     def answer_at(self, data: bytes, start: int) -> int:
         """Length of the answer or exception to this request that begins at `start`; 0 where none does."""
@@ -133,11 +178,11 @@ class Request:
         frame = data[start : start + self.reply_bytes]
         if len(frame) < self.reply_bytes or not crc_fits(frame):
             return 0
-        # A write is answered by its own echo, whole; a read by exactly the bytes it asked for.
-        fits = frame == self.encode() if self.is_write else frame[2] == self.payload_bytes
+        # A write is answered by one frame and no other; a read by exactly the bytes it asked for.
+        fits = frame == self.confirmation() if self.is_write else frame[2] == self.payload_bytes
         return self.reply_bytes if fits else 0
 
-    def values(self, frame: bytes) -> tuple[int, ...]:
+    def values_of(self, frame: bytes) -> tuple[int, ...]:
         """Registers, or bits as 0 and 1, of a frame that `answer_at` accepted.
 
         Raises FrameError if undecodable.
@@ -159,4 +204,16 @@ def frame_length(data: bytes, start: int) -> int:
         return EXCEPTION_BYTES
     if function in _READS:
         return 5 + data[start + 2]
-    return 8 if function in _WRITES else 0
+    return _WRITE_REPLY_BYTES if function in _WRITES else 0
+
+
+def whole_frames(data: bytes) -> Iterator[bytes]:
+    """Every whole reply with a right CRC, wherever it begins; nothing inside one is looked at again."""
+    start = 0
+    while start <= len(data) - EXCEPTION_BYTES:
+        size = frame_length(data, start)
+        if size and start + size <= len(data) and crc_fits(data[start : start + size]):
+            yield data[start : start + size]
+            start += size
+        else:
+            start += 1

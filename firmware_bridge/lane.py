@@ -1,10 +1,14 @@
-"""One sensor's place in the schedule: how it is doing, and which of its blocks may be asked when. Pure."""
+"""One unit's place in the schedule: how it is doing, and which of its blocks may be asked when. Pure.
+
+Several sensors of the settings may be inputs of one unit: they share its id, its times and its failures.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from firmware_bridge.blocks import Block, Purpose
-from firmware_bridge.frames import Request
+from firmware_bridge.frames import EXCEPTION_BYTES, Request, Shape
+from firmware_bridge.punctuality import NEVER, Punctuality
 from firmware_bridge.settings import SensorSettings
 from firmware_bridge.transaction import Cause
 
@@ -25,31 +29,35 @@ _PATIENCE_FACTOR = 3.0
 _LEAST_PATIENCE_S = 0.02  # an FTDI adapter holds characters back for up to 16 ms
 _SLOWEST_FADES = 0.995
 _IMPATIENT_SILENCES = 2
-NEVER = float("-inf")
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
 class Lane:
-    """What is known of one sensor. `fast` blocks show occupancy, `slow` ones everything else."""
+    """What is known of one unit. `fast` blocks show occupancy, `slow` ones everything else."""
 
-    sensor: SensorSettings
+    sensors: tuple[SensorSettings, ...]
     fast: list[Block]
     slow: list[Block]
+    interval_s: float  # the least time between two readings
+    longest_s: float = field(init=False)  # response timeout
+    late_s: float = field(init=False)  # how late beyond that a reply may come
+    rest_s: float = field(init=False)  # what the device needs from one transaction to the next
     writes: list[Request] = field(default_factory=list)
     failures: int = 0  # in a row, of any kind
     silences: int = 0  # in a row, without a sign of life
     quarantined: bool = False
     degraded: bool = False
     held_until_s: float = NEVER
-    barred_s: dict[tuple[int, int, int], float] = field(default_factory=dict)
-    _asked_s: dict[Block, float] = field(default_factory=dict)
+    barred_s: dict[Shape, float] = field(default_factory=dict)
+    punctuality: Punctuality = field(default_factory=Punctuality)
+    _answered_s: dict[Block, float] = field(default_factory=dict)
     _tried_s: dict[Block, float] = field(default_factory=dict)
     _paused_s: dict[Block, float] = field(default_factory=dict)
     _misses: dict[Block, int] = field(default_factory=dict)
     _split: dict[Block, tuple[Block, ...]] = field(default_factory=dict)
     _rejoin_s: float = NEVER
     _refused: set[Request] = field(default_factory=set)
-    _failed_shape: tuple[int, int, int] | None = None
+    _failed_shape: Shape | None = None
     _period_s: float = 0.0
     _slowest_s: float | None = None
 
@@ -58,9 +66,13 @@ class Lane:
         return self.fast + self.slow
 
     @property
-    def longest_s(self) -> float:
-        """The profile's response timeout."""
-        return self.sensor.profile.link.response_timeout_ms / 1000
+    def device_id(self) -> int:
+        return self.sensors[0].device_id
+
+    def __post_init__(self) -> None:
+        self.longest_s = max(sensor.response_timeout_s for sensor in self.sensors)
+        self.late_s = max(sensor.max_reply_delay_s for sensor in self.sensors)
+        self.rest_s = max(sensor.link.min_gap_ms for sensor in self.sensors) / 1000
 
     @property
     def patience_s(self) -> float:
@@ -72,12 +84,18 @@ class Lane:
     def note_turnaround(self, turnaround_s: float) -> None:
         self._slowest_s = max(turnaround_s, (self._slowest_s or 0.0) * _SLOWEST_FADES)
 
-    def asked_s(self, block: Block) -> float:
+    def answered_s(self, block: Block) -> float:
         """When the block was last answered."""
-        return self._asked_s.get(block, NEVER)
+        return self._answered_s.get(block, NEVER)
+
+    def hurry(self, request: Request) -> None:
+        """Ask for the occupancy again at once, in another shape than `request`'s if there is one."""
+        self._failed_shape = request.shape
+        for block in self.fast:
+            self._answered_s.pop(block, None)
 
     def due_s(self, block: Block, every_s: float) -> float:
-        return max(self._asked_s.get(block, NEVER) + every_s, self._paused_s.get(block, NEVER))
+        return max(self._answered_s.get(block, NEVER) + every_s, self._paused_s.get(block, NEVER))
 
     def retried_block(self) -> Block:
         """The occupancy block to try next while the sensor fails: in turn, those known to be mute last."""
@@ -89,8 +107,10 @@ class Lane:
         """The block in a shape that no late reply can answer; one that did not just fail, if there is."""
         if not self.barred_s and not self._failed_shape:
             return block.requests[0]
-        free = [r for r in self._usable(block) if self.barred_s.get(r.shape, NEVER) <= now_s]
-        fresh = (r for r in free if r.shape != self._failed_shape)
+        free = [
+            request for request in self._usable(block) if self.barred_s.get(request.shape, NEVER) <= now_s
+        ]
+        fresh = (request for request in free if request.shape != self._failed_shape)
         return next(fresh, free[0] if free else None)
 
     def awaits_another(self, request: Request, asked_s: float) -> bool:
@@ -105,19 +125,27 @@ class Lane:
             return NEVER
         return min(self.barred_s.get(request.shape, NEVER) for request in self._usable(block))
 
-    def next_s(self, poll_interval_s: float) -> float:
+    def next_s(self) -> float:
         """When there will be something to ask."""
         if self.failures:
             block = self.retried_block()
             is_probe = self.quarantined
             free_s = self.barred_s.get(block.probe.shape, NEVER) if is_probe else self.free_s(block)
             return max(self.held_until_s, free_s)
-        due = [max(self.due_s(block, poll_interval_s), self.free_s(block)) for block in self.fast]
+        due = [max(self.due_s(block, self.interval_s), self.free_s(block)) for block in self.fast]
         due += [max(self.due_s(block, block.every_s), self.free_s(block)) for block in self.slow]
         return max(self.held_until_s, min(due))
 
     def _usable(self, block: Block) -> Iterator[Request]:
         return (request for request in block.requests if request not in self._refused)
+
+    def awaits(self, shape: Shape, since_s: float) -> bool:
+        """Whether a frame of that shape, come after `since_s`, answers a request that was given up before."""
+        _, function, size = shape
+        if size == EXCEPTION_BYTES and function & 0x80:
+            bars = [until_s for barred, until_s in self.barred_s.items() if barred[1] == function & 0x7F]
+            return any(until_s > since_s for until_s in bars)
+        return self.barred_s.get(shape, NEVER) > since_s
 
     def note_written(self, write: Request) -> None:
         """A write was answered: it is done, and what it set is read back next."""
@@ -125,7 +153,7 @@ class Lane:
             self.writes.remove(write)
         for block in self.slow:
             if block.purpose is Purpose.SETTING:
-                self._asked_s.pop(block, None)
+                self._answered_s.pop(block, None)
 
     def note_heard(self, block: Block | None) -> None:
         """A sign of life that is worth something: value or exception."""
@@ -139,7 +167,7 @@ class Lane:
 
     def note_answered(self, block: Block, now_s: float) -> None:
         self.degraded = False
-        self._asked_s[block] = self._tried_s[block] = now_s
+        self._answered_s[block] = self._tried_s[block] = now_s
         if self._split and now_s >= self._rejoin_s:
             self._rejoin()
 
@@ -161,7 +189,7 @@ class Lane:
 
     def note_exception(self, block: Block, request: Request, code: int, now_s: float) -> None:
         """Busy (5, 6) waits a little, failure (4) longer; what is refused (1 to 3) is asked otherwise."""
-        self._asked_s[block] = self._tried_s[block] = now_s
+        self._answered_s[block] = self._tried_s[block] = now_s
         if code in (5, 6):
             self._paused_s[block] = now_s + _BUSY_PAUSE_S
         elif code not in (1, 2, 3):
@@ -169,9 +197,9 @@ class Lane:
             self._paused_s[block] = now_s + _DEGRADED_PAUSE_S
         elif request not in (block.requests[0], block.probe):
             self._refused.add(request)
-        elif len(block.parts) > 1 and request == block.requests[0]:
+        elif block.addresses > 1 and request == block.requests[0]:
             self._divide(block, now_s)
-        elif len(block.parts) == 1:
+        elif block.addresses == 1:
             self._paused_s[block] = now_s + _UNAVAILABLE_PAUSE_S
 
     def _divide(self, block: Block, now_s: float) -> None:
@@ -191,7 +219,7 @@ class Lane:
         self.fast = [block for block in whole if block.purpose is Purpose.OCCUPANCY]
         self.slow = [block for block in whole if block.purpose is not Purpose.OCCUPANCY]
         for part in parts:
-            for times in (self._asked_s, self._tried_s, self._paused_s):
+            for times in (self._answered_s, self._tried_s, self._paused_s):
                 times.pop(part, None)
             self._misses.pop(part, None)
         self._split = {}

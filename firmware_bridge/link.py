@@ -11,11 +11,13 @@ _FIXED_GAP_S = 0.00175
 class LinkTiming:
     """The line's clock: characters of start + 8 data + parity + stop bits at `baudrate`.
 
-    `bits` is 11 by the standard; 8N1 devices send 10, but their makers count, as FACTS does, 11.
+    `bits` is 11 by the standard; 8N1 devices send 10, but their makers count 11. `silence_s`: what a device
+    on this line needs before any request, where t3.5 is too short for it.
     """
 
     baudrate: int
     bits: int = 11
+    silence_s: float = 0.0
 
     @property
     def char_s(self) -> float:
@@ -26,10 +28,15 @@ class LinkTiming:
         """t3.5: the silence that separates two frames."""
         return _FIXED_GAP_S if self.baudrate > _FIXED_GAP_ABOVE_BAUD else 3.5 * self.char_s
 
+    @property
+    def before_request_s(self) -> float:
+        """The silence that must precede a request."""
+        return max(self.gap_s, self.silence_s)
+
     def wire_s(self, size_bytes: int) -> float:
         return size_bytes * self.char_s
 
     def transaction_s(self, *, request_bytes: int, reply_bytes: int, turnaround_s: float) -> float:
         """The least time of one request, its reply and the gap that must follow."""
         line_s = self.wire_s(request_bytes + reply_bytes)
-        return line_s + max(turnaround_s, self.gap_s) + self.gap_s
+        return line_s + max(turnaround_s, self.gap_s) + self.before_request_s

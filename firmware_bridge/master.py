@@ -4,54 +4,61 @@ in-memory bench all drive this same object.
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 
-from firmware_bridge.blocks import Slot, signals_of, slots_of
+from firmware_bridge.blocks import Slot, in_words, occupancy_parts, slots_of
 from firmware_bridge.channels import ChannelState, ChannelWatch, Observation
-from firmware_bridge.frames import Request
+from firmware_bridge.frames import Request, Shape
 from firmware_bridge.lane import Lane
+from firmware_bridge.registers import Signal
 from firmware_bridge.schedule import Rest, Schedule, Turn
+from firmware_bridge.setting_writes import SettingWrites
 from firmware_bridge.settings import BusSettings, SensorSettings, check_sensors
-from firmware_bridge.statistics import ChannelSnapshot, SensorSnapshot, SensorStatistics
+from firmware_bridge.statistics import BusTrouble, ChannelSnapshot, Recent, SensorSnapshot, UnitStatistics
 from firmware_bridge.transaction import Cause, Outcome
+from firmware_bridge.troubles import UnitFacts, troubles_of
+from firmware_bridge.unasked import Unasked
 
 _CYCLE_WEIGHT = 0.1
-_FIRST_REWRITE_PAUSE_S = 5.0
-_LONGEST_REWRITE_PAUSE_S = 3600.0
 _FAULT_AFTER_ROUNDS = 4
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
+_NOISE, _ECHO = "noise", "echo"
 
 
 class BusMaster:
     """Everything that is decided on one bus; time is an argument."""
 
     def __init__(self, settings: BusSettings, sensors: Iterable[SensorSettings]) -> None:
-        sensors = tuple(sensors)
+        sensors = tuple(sensor.on(settings) for sensor in sensors)
         check_sensors(settings, sensors)
         self.settings = settings
+        gaps_s = (
+            [sensor.line_gap_s for sensor in sensors] if settings.gap_ms is None else [settings.gap_ms / 1000]
+        )
+        self.timing = replace(settings.timing, silence_s=max(gaps_s, default=0.0))
         self.noise_bytes = 0
         self.strangers: Counter[int] = Counter()
         self.echoes = False
         self.cycle_s: float | None = None
-        self._schedule = Schedule(sensors, timing=settings.timing, poll_interval_s=settings.poll_interval_s)
-        # On a slow bus with many sensors a reading may be older than that and good.
-        fault_after_s = max(settings.fault_after_s, _FAULT_AFTER_ROUNDS * self._schedule.round_s)
-        self._statistics = {sensor.name: SensorStatistics() for sensor in sensors}
+        self._schedule = Schedule(sensors, timing=self.timing, poll_interval_s=settings.poll_interval_s)
+        self._statistics = {lane.device_id: UnitStatistics() for lane in self._schedule.lanes}
         self._channels = {
-            (sensor.name, channel): ChannelWatch(
-                bus=settings.name,
-                sensor=sensor.name,
-                channel=channel,
-                rule=sensor.occupancy,
-                faults=sensor.profile.faults,
-                fault_after_s=fault_after_s,
-            )
+            (sensor.name, channel): self._watch(sensor, channel)
             for sensor in sensors
             for channel in sensor.used_channels
         }
+        self._reads = {
+            (part.sensor.name, part.channel): in_words(part)
+            for sensor in sensors
+            for part in occupancy_parts(sensor)
+        }
+        self._readings: dict[str, dict[str, float | None]] = {sensor.name: {} for sensor in sensors}
+        self._writes = SettingWrites()
         self._slots: dict[Request, tuple[Slot, ...]] = {}
-        self._last_cause: dict[str, str] = {}
-        self._rewrites: dict[tuple[int, int], tuple[int, float]] = {}
-        self._round_mark: tuple[str, float] | None = None
+        self._last_cause: dict[int, str] = {}
+        self._round_mark: tuple[int, float] | None = None
+        self._unasked = Unasked()
+        self._recent = Recent()
 
     def start(self, now_s: float) -> None:
         for channel in self._channels.values():
@@ -68,7 +75,14 @@ class BusMaster:
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Take the end of a turn into account for what is asked next."""
         self._schedule.settle(turn, outcome, now_s)
-        self.echoes = self.echoes or outcome.echoed
+        self.note_echo(outcome, now_s)
+
+    def note_echo(self, outcome: Outcome, now_s: float) -> None:
+        """Whether the adapter returns every request, as the last outcome shows it."""
+        # A write that is confirmed by its own echo shows no difference; every other answer does.
+        if outcome.heard and not outcome.request.is_confirmed_by_echo and outcome.echoed != self.echoes:
+            self.echoes = outcome.echoed
+            self._recent.add(_ECHO, now_s)
 
     def free_s(self, request: Request) -> float:
         """From when on nothing but the answer can look like the answer to `request`, exceptions included."""
@@ -76,36 +90,68 @@ class BusMaster:
         bars = lane.barred_s.items() if lane else ()
         return max((until_s for shape, until_s in bars if shape[1] == request.function), default=0.0)
 
+    def oldest_s(self, now_s: float) -> float:
+        """How near the oldest reading of the answering sensors is to its fault limit: 1.0 is there."""
+        ages = [
+            (now_s - channel.last_good_s) / channel.fault_after_s
+            for channel in self._channels.values()
+            if channel.last_good_s is not None and channel.state is not ChannelState.FAULT
+        ]
+        return max(ages, default=0.0)
+
+    @property
+    def shortest_fault_after_s(self) -> float:
+        limits = (channel.fault_after_s for channel in self._channels.values())
+        return min(limits, default=self.settings.fault_after_s)
+
     def note_question(self, outcome: Outcome, now_s: float) -> None:
-        """A technician's question went unanswered: the schedule must not be fooled by its late reply."""
+        """A technician's question ended: the schedule must not be fooled by its late reply."""
         lane = self.lane(outcome.request.device_id)
-        self.echoes = self.echoes or outcome.echoed
-        if lane is not None and outcome.outstanding:
-            self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
+        self.note_echo(outcome, now_s)
+        if lane is not None:
+            lane.punctuality.note_sent(outcome.request.shape, outcome.sent_at_s)
+            if outcome.outstanding:
+                lane.punctuality.note_lost(now_s)
+                self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
+
+    def note_noise(self, data: bytes, now_s: float) -> None:
+        """Characters came while nobody was asked: noise, or a reply that is too late."""
+        if data:
+            self._count_noise(len(data), now_s)
+            for shape in self._unasked.take(data, now_s):
+                self._note_unasked(shape, now_s)
 
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
-        """Count an outcome and read its values: what they say about the sensor's channels."""
-        sensor = lane.sensor
-        self._statistics[sensor.name].note(outcome)
-        self.noise_bytes += outcome.noise_bytes
-        self.strangers.update(outcome.strangers)
+        """Count an outcome and read its values: what they say about the channels of the unit's sensors."""
+        self._statistics[lane.device_id].note(outcome, now_s)
+        self._count_noise(outcome.noise_bytes, now_s)
+        for shape in outcome.strangers:
+            # In place of the answer it may be the asked unit's own, under a wrong id or with a wrong length.
+            is_own = shape[0] == outcome.request.device_id
+            is_alike = outcome.cause is Cause.WRONG_UNIT and shape[1:] == outcome.request.shape[1:]
+            is_in_place = is_own or is_alike
+            self._note_unasked(shape, outcome.last_heard_s, is_in_place=is_in_place)
         if outcome.cause is not Cause.OK:
             code = f" {outcome.exception_code}" if outcome.cause is Cause.EXCEPTION else ""
-            self._last_cause[sensor.name] = f"{outcome.cause}{code}"
+            self._last_cause[lane.device_id] = f"{outcome.cause}{code}"
             return []
-        self._measure_cycle(sensor.name, now_s)
-        return [] if outcome.request.is_write else self._read(lane, outcome, now_s)
+        self._measure_cycle(lane.device_id, now_s)
+        if outcome.request.is_write or not lane.punctuality.is_trusted(now_s):
+            return []
+        return self._read(lane, outcome, now_s)
 
     def age(self, now_s: float, port_error: str | None = None) -> list[Observation]:
         """Channels that were silent for too long become FAULT."""
         found = []
-        for (sensor, _), channel in self._channels.items():
-            cause = port_error or self._last_cause.get(sensor, "not asked yet")
-            found.append(channel.age(now_s, cause))
+        for lane in self._schedule.lanes:
+            cause = port_error or self._cause(lane, now_s)
+            for sensor in lane.sensors:
+                for channel in sensor.used_channels:
+                    found.append(self._channels[sensor.name, channel].age(now_s, cause))
         return [observation for observation in found if observation is not None]
 
     def lane(self, device_id: int) -> Lane | None:
-        return next((lane for lane in self._schedule.lanes if lane.sensor.device_id == device_id), None)
+        return next((lane for lane in self._schedule.lanes if lane.device_id == device_id), None)
 
     def channel_states(self, now_s: float) -> dict[tuple[str, int], tuple[ChannelState | None, float | None]]:
         """State and age of the last good reading by (sensor, channel)."""
@@ -115,100 +161,157 @@ class BusMaster:
         }
 
     def sensor_snapshots(self, now_s: float) -> tuple[SensorSnapshot, ...]:
-        return tuple(self._sensor_snapshot(lane, now_s) for lane in self._schedule.lanes)
+        return tuple(
+            self._sensor_snapshot(lane, sensor, now_s)
+            for lane in self._schedule.lanes
+            for sensor in lane.sensors
+        )
+
+    def troubles(self, now_s: float) -> tuple[BusTrouble, ...]:
+        """What is wrong, by the last minutes, and what to do about it."""
+        recent = self._recent.counts(now_s)
+        units = [self._facts(lane, now_s) for lane in self._schedule.lanes]
+        return tuple(troubles_of(units, noise_bytes=recent[_NOISE], echo_changes=recent[_ECHO]))
+
+    def _watch(self, sensor: SensorSettings, channel: int) -> ChannelWatch:
+        # On a slow bus with many sensors a reading may be older than the limit and good.
+        limit_s = self.settings.fault_after_s if sensor.fault_after_s is None else sensor.fault_after_s
+        rule, counter_range = sensor.profile.counter, 1 << 32
+        if rule is not None:
+            counter_range = rule.wraps_at or 1 << sensor.profile.registers[rule.register_name].value_bits
+        return ChannelWatch(
+            bus=self.settings.name,
+            sensor=sensor.name,
+            channel=channel,
+            rule=sensor.occupancy,
+            faults=sensor.profile.faults,
+            fault_after_s=max(limit_s, _FAULT_AFTER_ROUNDS * self._schedule.round_s),
+            counter_range=counter_range,
+        )
+
+    def _cause(self, lane: Lane, now_s: float) -> str:
+        """Why nothing good was read of a unit."""
+        if not lane.punctuality.is_trusted(now_s):
+            return "replies come later than max_reply_delay_ms allows"
+        return self._last_cause.get(lane.device_id, "not asked yet")
+
+    def _count_noise(self, size_bytes: int, now_s: float) -> None:
+        if size_bytes:
+            self.noise_bytes += size_bytes
+            self._recent.add(_NOISE, now_s, size_bytes)
+
+    def _note_unasked(self, shape: Shape, at_s: float, *, is_in_place: bool = False) -> None:
+        """A whole frame that answers nothing: late, too late, or another unit's."""
+        self.strangers[shape[0]] += 1
+        lane = self.lane(shape[0])
+        if lane is None:
+            return
+        begun_s = at_s - self.timing.wire_s(shape[2])
+        if lane.awaits(shape, begun_s):
+            lane.punctuality.note_late(shape, begun_s)
+        elif not is_in_place:
+            lane.punctuality.note_beyond(shape, begun_s)
 
     def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
-        sensor, signals = lane.sensor, dict[int, dict[str, float | None]]()
-        statistics, profile = self._statistics[sensor.name], sensor.profile
-        for slot in self._slots_of(sensor, outcome.request):
-            register, channel, raw = slot.register, slot.channel, slot.raw(outcome.values)
-            found = signals_of(register, raw)
-            signals.setdefault(channel, {}).update(found)
-            label = register.name if len(sensor.used_channels) == 1 else f"{register.name}[{channel}]"
-            statistics.readings[label] = found[register.name]
-            if profile.counter is not None and register.name == profile.counter.register:
-                self._channels[sensor.name, channel].count(raw, now_s)
-            if profile.reapply:
-                self._check_setting(lane, register.name, profile.address(register, channel), raw, now_s)
-        seen = (
-            self._channels[sensor.name, channel].read(values, now_s) for channel, values in signals.items()
-        )
+        signals = dict[tuple[str, int], dict[str, Signal]]()
+        for slot in self._slots_of(lane, outcome.request):
+            part, raw = slot.part, slot.raw(outcome.values)
+            sensor, key = part.sensor, (part.sensor.name, part.channel)
+            found = part.register.signals(part.name, raw)
+            signals.setdefault(key, {}).update(found)
+            label = part.name if len(sensor.used_channels) == 1 else f"{part.name}[{part.channel}]"
+            self._readings[sensor.name][label] = found[part.name].value
+            counter = sensor.profile.counter
+            if counter is not None and part.name == counter.register_name:
+                self._channels[key].count(raw, now_s)
+            write = self._writes.check(part, raw, now_s)
+            if write is not None:
+                self._schedule.write_soon(lane, write)
+        is_doubtful = lane.punctuality.is_doubtful(now_s)
+        seen = []
+        for key, values in signals.items():
+            channel = self._channels[key]
+            seen.append(channel.read(values, now_s, is_doubtful=is_doubtful))
+            if channel.wants_proof:
+                lane.hurry(outcome.request)
         return [observation for observation in seen if observation is not None]
 
-    def _slots_of(self, sensor: SensorSettings, request: Request) -> tuple[Slot, ...]:
+    def _slots_of(self, lane: Lane, request: Request) -> tuple[Slot, ...]:
         """As blocks.slots_of, worked out once for each of the few requests that are sent for years."""
         slots = self._slots.get(request)
         if slots is None:
-            slots = self._slots[request] = slots_of(sensor, request)
+            slots = self._slots[request] = slots_of(lane.sensors, request)
         return slots
 
-    def _check_setting(self, lane: Lane, register: str, address: int, raw: int, now_s: float) -> None:
-        for rule in lane.sensor.profile.reapply:
-            if rule.register != register:
-                continue
-            wanted = lane.sensor.reapply.get(register, rule.value)
-            key = (lane.sensor.device_id, address)
-            if raw == wanted:
-                self._rewrites.pop(key, None)
-                continue
-            # Some devices take a setting but never show it: they are written less and less often.
-            tries, not_before_s = self._rewrites.get(key, (0, now_s))
-            if now_s >= not_before_s:
-                pause_s = min(_FIRST_REWRITE_PAUSE_S * 2**tries, _LONGEST_REWRITE_PAUSE_S)
-                self._rewrites[key] = (tries + 1, now_s + pause_s)
-                write = Request(device_id=key[0], function=6, address=address, value=wanted)
-                self._schedule.write_soon(lane, write)
-                self._statistics[lane.sensor.name].settings_rewritten += 1
-
-    def _measure_cycle(self, sensor: str, now_s: float) -> None:
-        # One round is over when the sensor that it was measured from answers again.
+    def _measure_cycle(self, device_id: int, now_s: float) -> None:
+        # One round is over when the unit that it was measured from answers again.
         mark = self._round_mark
         if mark is None or now_s - mark[1] > 10 * (self.cycle_s or 1.0) + 1.0:
-            self._round_mark = (sensor, now_s)
-        elif mark[0] == sensor:
+            self._round_mark = (device_id, now_s)
+        elif mark[0] == device_id:
             cycle_s = now_s - mark[1]
-            self.cycle_s = (
-                cycle_s if self.cycle_s is None else self.cycle_s + _CYCLE_WEIGHT * (cycle_s - self.cycle_s)
-            )
-            self._round_mark = (sensor, now_s)
+            known_s = cycle_s if self.cycle_s is None else self.cycle_s
+            self.cycle_s = known_s + _CYCLE_WEIGHT * (cycle_s - known_s)
+            self._round_mark = (device_id, now_s)
 
-    def _sensor_snapshot(self, lane: Lane, now_s: float) -> SensorSnapshot:
-        sensor, statistics = lane.sensor, self._statistics[lane.sensor.name]
-        channels = []
-        for number in sensor.used_channels:
-            channel = self._channels[sensor.name, number]
-            channels.append(
-                ChannelSnapshot(
-                    channel=number,
-                    state=channel.state,
-                    value=channel.value,
-                    cause=channel.cause,
-                    age_s=None if channel.last_good_s is None else now_s - channel.last_good_s,
-                    counter=channel.counter,
-                )
-            )
+    def _facts(self, lane: Lane, now_s: float) -> UnitFacts:
+        requests, answers, errors = self._statistics[lane.device_id].recent(now_s)
+        return UnitFacts(
+            device_id=lane.device_id,
+            sensors=tuple(sensor.name for sensor in lane.sensors),
+            requests=requests,
+            answers=answers,
+            errors=errors,
+            late_ms=lane.punctuality.late_ms(now_s),
+            beyond_ms=lane.punctuality.beyond_ms(now_s),
+            response_timeout_ms=1000 * lane.longest_s,
+            bound_ms=1000 * (lane.longest_s + lane.late_s),
+            unconfirmed=self._writes.unconfirmed(lane.device_id),
+        )
+
+    def _sensor_snapshot(self, lane: Lane, sensor: SensorSettings, now_s: float) -> SensorSnapshot:
+        statistics = self._statistics[lane.device_id]
+        requests, answers, errors = statistics.recent(now_s)
         return SensorSnapshot(
             sensor=sensor.name,
             device_id=sensor.device_id,
             profile=sensor.profile.name,
-            quality=self._quality(lane, statistics),
-            channels=tuple(channels),
+            quality=self._quality(lane, statistics, now_s),
+            channels=tuple(
+                self._channel_snapshot(sensor.name, channel, now_s) for channel in sensor.used_channels
+            ),
             requests=statistics.requests,
             answers=statistics.answers,
             errors=dict(statistics.errors),
+            recent_requests=requests,
+            recent_answers=answers,
+            recent_errors=errors,
             reply_p50_ms=statistics.reply_ms(0.5),
             reply_p99_ms=statistics.reply_ms(0.99),
-            readings=dict(statistics.readings),
-            settings_rewritten=statistics.settings_rewritten,
+            readings=dict(self._readings[sensor.name]),
+            settings_rewritten=self._writes.count(lane.device_id),
+            settings_unconfirmed=self._writes.unconfirmed(lane.device_id),
             next_probe_s=max(0.0, lane.held_until_s - now_s) if lane.quarantined else None,
         )
 
+    def _channel_snapshot(self, sensor: str, number: int, now_s: float) -> ChannelSnapshot:
+        channel = self._channels[sensor, number]
+        return ChannelSnapshot(
+            channel=number,
+            state=channel.state,
+            value=channel.value,
+            cause=channel.cause,
+            age_s=None if channel.last_good_s is None else now_s - channel.last_good_s,
+            counter=channel.counter,
+            reads=self._reads[sensor, number],
+        )
+
     @staticmethod
-    def _quality(lane: Lane, statistics: SensorStatistics) -> str:
+    def _quality(lane: Lane, statistics: UnitStatistics, now_s: float) -> str:
         if lane.quarantined:
             return "quarantined"
         if lane.failures >= _FAILING:
             return "failing"
-        if lane.degraded:
+        if lane.degraded or not lane.punctuality.is_trusted(now_s):
             return "degraded"
         return "good" if statistics.answers else "unknown"

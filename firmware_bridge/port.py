@@ -18,7 +18,7 @@ import serial
 from serial.rs485 import RS485Settings
 
 from firmware_bridge.errors import PortError
-from firmware_bridge.settings import BusSettings, Rs485Mode
+from firmware_bridge.settings import BusSettings, RtsLevel
 
 _CHUNK_BYTES = 4096
 _WAKING_S = 0.00004  # a sleep ends at least so much too late
@@ -80,7 +80,7 @@ def open_line(settings: BusSettings) -> Iterator[SerialLine]:
         device = serial.Serial(
             settings.port,
             baudrate=settings.baudrate,
-            parity=settings.parity,
+            parity=settings.parity.letter,
             stopbits=settings.stop_bits,
             timeout=0,
             exclusive=True,
@@ -88,11 +88,17 @@ def open_line(settings: BusSettings) -> Iterator[SerialLine]:
     except (OSError, ValueError, termios.error) as exc:
         raise port_error(exc, settings.port) from exc
     with device:
-        if settings.rs485 is Rs485Mode.RTS:
+        if settings.rs485:
+            is_high = settings.rts_on_send is RtsLevel.HIGH
             try:
-                device.rs485_mode = RS485Settings()
+                device.rs485_mode = RS485Settings(
+                    rts_level_for_tx=is_high,
+                    rts_level_for_rx=not is_high,
+                    delay_before_tx=settings.rts_before_send_ms / 1000,
+                    delay_before_rx=settings.rts_after_send_ms / 1000,
+                )
             except (OSError, ValueError) as exc:
-                remedy = 'set rs485 = "adapter" unless the port switches its transmitter through RTS'
+                remedy = "set rs485 = false unless the port switches its transmitter through RTS"
                 raise PortError(f"{settings.port} cannot do RS-485 by RTS ({exc})", remedy) from exc
         _shorten_latency(device, settings.port)
         with _as_port_errors(settings.port):

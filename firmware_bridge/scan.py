@@ -5,16 +5,21 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from firmware_bridge.blocks import Purpose, plan_blocks, signals_of, slots_of
+from pydantic import ValidationError
+
+from firmware_bridge.blocks import Purpose, plan_blocks, slots_of
 from firmware_bridge.bus import SensorBus
+from firmware_bridge.errors import BridgeError
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.profiles import SensorProfile
-from firmware_bridge.settings import BusSettings, SensorSettings
+from firmware_bridge.registers import Signal
+from firmware_bridge.settings import BusSettings, SensorSettings, parity_of
 from firmware_bridge.transaction import Cause, Outcome
 
 PROBE_TIMEOUT_S = 0.1  # many ids are tried: none is waited for long
 NAMED_PROBE_TIMEOUT_S = 0.5  # somebody expects a device at this id, if only a slow one
+_TRIES = 3  # of each question to a device that is known to be there
 _LATE_S = 0.3  # before a found device is asked what it is
 _LIKELY_IDS = range(1, 33)
 _ALL_IDS = range(1, 248)
@@ -67,9 +72,17 @@ def likely_ids(profiles: Iterable[SensorProfile], *, everything: bool = False) -
 @contextmanager
 def bare_bus(port: str, link: LinkSettings) -> Iterator[Ask]:
     """A bus without sensors, only to ask. Raises PortError from the asking where the port cannot be had."""
-    settings = BusSettings(
-        name="scan", port=port, baudrate=link.baudrate, parity=link.parity, stop_bits=link.stop_bits
-    )
+    try:
+        settings = BusSettings(
+            name="scan",
+            port=port,
+            baudrate=link.baudrate,
+            parity=parity_of(link.parity),
+            stop_bits=link.stop_bits,
+        )
+    except ValidationError as error:
+        wrong = error.errors()[0]
+        raise BridgeError(f"{wrong['loc'][0]}: got {wrong['input']!r}: {wrong['msg']}") from None
     bus = SensorBus(settings, [], lambda _: None)
     stop = threading.Event()
     thread = threading.Thread(target=bus.run, args=(stop,), name="bus scan")
@@ -92,18 +105,20 @@ def scan(
 ) -> Iterator[Found]:
     """Ask each id at one link setting; `on_tried` is called after each. A device shows by any valid reply."""
     for device_id in device_ids:
-        if any(ask(request, probe_timeout_s).heard for request in _probes(device_id, profiles.values())):
+        if any(
+            _shows_a_device(ask(probe, probe_timeout_s)) for probe in _probes(device_id, profiles.values())
+        ):
             yield identify(ask, link, device_id, profiles)
         on_tried()
 
 
 def identify(ask: Ask, link: LinkSettings, device_id: int, profiles: Mapping[str, SensorProfile]) -> Found:
     """Which profiles a present device fits."""
-    ask = _patient(ask)
+    ask = _repeated(_patient(ask))
     threading.Event().wait(_LATE_S)  # a reply to the probe may still be on its way
     identified, fitting = [], []
     for profile in profiles.values():
-        if not profile.link.first_device_id <= device_id <= profile.link.last_device_id:
+        if not profile.link.may_have(device_id):
             continue
         if profile.identity is not None:
             if _is_identified(ask, profile, device_id):
@@ -125,12 +140,32 @@ def _patient(ask: Ask) -> Ask:
     return patient
 
 
+def _repeated(ask: Ask) -> Ask:
+    """One lost reply does not make a device another one."""
+
+    def repeated(request: Request, timeout_s: float) -> Outcome:
+        for _ in range(_TRIES - 1):
+            outcome = ask(request, timeout_s)
+            if outcome.heard:
+                return outcome
+        return ask(request, timeout_s)
+
+    return repeated
+
+
+def _shows_a_device(outcome: Outcome) -> bool:
+    return outcome.heard and not outcome.is_absence
+
+
 def _probes(device_id: int, profiles: Iterable[SensorProfile]) -> list[Request]:
     """Questions that some device answers: the profiles' own, by value or at least by exception."""
     probes = [Request(device_id=device_id, function=3, address=0)]
     for profile in profiles:
         register = profile.register_of(profile.occupancy.signal)
-        function, address = register.table.read_function, profile.address(register, profile.channels[0])
+        function, address = (
+            register.table.read_function,
+            profile.address(register, profile.channel_numbers[0]),
+        )
         probes.append(Request(device_id=device_id, function=function, address=address, count=register.size))
     # One question a function is enough: who does not have the register says so with an exception.
     return list({probe.function: probe for probe in reversed(probes)}.values())
@@ -140,27 +175,29 @@ def _is_identified(ask: Ask, profile: SensorProfile, device_id: int) -> bool:
     rule = profile.identity
     if rule is None:
         return False
-    register = profile.registers[rule.register]
+    register = profile.registers[rule.register_name]
     request = Request(
         device_id=device_id,
         function=register.table.read_function,
-        address=register.address,
+        address=profile.address(register, profile.channel_numbers[0]),
         count=register.size,
     )
     outcome = ask(request, profile.link.response_timeout_ms / 1000)
-    return outcome.cause is Cause.OK and outcome.values[-1] & rule.mask == rule.equals
+    return outcome.cause is Cause.OK and register.raw(outcome.values) & rule.mask == rule.equals
 
 
 def _is_fitting(ask: Ask, profile: SensorProfile, device_id: int) -> bool:
-    sensor = SensorSettings(name="scan", device_id=device_id, profile=profile, channels=profile.channels[:1])
+    first = profile.channel_numbers[:1]
+    sensor = SensorSettings(name="scan", device_id=device_id, profile=profile, channels=first)
     timing = LinkTiming(baudrate=profile.link.baudrate)
-    blocks = [block for block in plan_blocks(sensor, timing) if block.purpose is Purpose.OCCUPANCY]
-    signals: dict[str, float | None] = {}
+    blocks = [block for block in plan_blocks([sensor], timing) if block.purpose is Purpose.OCCUPANCY]
+    signals: dict[str, Signal] = {}
     for block in blocks:
         threading.Event().wait(profile.link.min_gap_ms / 1000)
         outcome = ask(block.requests[0], profile.link.response_timeout_ms / 1000)
         if outcome.cause is not Cause.OK:
             return False
-        for slot in slots_of(sensor, outcome.request):
-            signals |= signals_of(slot.register, slot.raw(outcome.values))
-    return signals.get(profile.occupancy.signal) is not None
+        for slot in slots_of([sensor], outcome.request):
+            signals |= slot.part.register.signals(slot.part.name, slot.raw(outcome.values))
+    level = signals.get(profile.occupancy.signal)
+    return level is not None and level.value is not None

@@ -10,13 +10,14 @@ late by the profile's `max_reply_delay_ms` cannot arrive any more. Another shape
 once: the late reply does not fit it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from firmware_bridge.blocks import USUAL_TURNAROUND_S, Block, Purpose, plan_blocks
 from firmware_bridge.frames import Request
-from firmware_bridge.lane import NEVER, Lane
+from firmware_bridge.lane import Lane
 from firmware_bridge.link import LinkTiming
+from firmware_bridge.punctuality import NEVER
 from firmware_bridge.settings import SensorSettings
 from firmware_bridge.transaction import Cause, Outcome
 
@@ -47,9 +48,11 @@ class Schedule:
     def __init__(
         self, sensors: Iterable[SensorSettings], *, timing: LinkTiming, poll_interval_s: float
     ) -> None:
-        self.lanes = [_lane(sensor, timing) for sensor in sensors]
+        units: dict[int, list[SensorSettings]] = {}
+        for sensor in sensors:
+            units.setdefault(sensor.device_id, []).append(sensor)
+        self.lanes = [_lane(shared, timing, poll_interval_s) for shared in units.values()]
         self._timing = timing
-        self._poll_interval_s = poll_interval_s
         self._others_first = False
         self._turns_since_background = 0
 
@@ -82,16 +85,14 @@ class Schedule:
     def round_s(self) -> float:
         """How long one reading of all sensors takes at best."""
         blocks = [block for lane in self.lanes for block in lane.fast]
-        gaps_s = max(
-            (lane.sensor.profile.link.min_gap_ms / 1000 * len(lane.fast) for lane in self.lanes), default=0.0
-        )
+        rests_s = max((lane.rest_s * len(lane.fast) for lane in self.lanes), default=0.0)
         wire_s = sum(
             self._timing.transaction_s(
                 request_bytes=8, reply_bytes=block.requests[0].reply_bytes, turnaround_s=USUAL_TURNAROUND_S
             )
             for block in blocks
         )
-        return max(wire_s, gaps_s)
+        return max(wire_s, rests_s)
 
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Note how a turn ended."""
@@ -100,13 +101,17 @@ class Schedule:
         # one's, and this one's reply is still to come.
         asked_s = now_s - (outcome.reply_s or 0.0) - self._timing.gap_s
         is_doubtful = outcome.cause is Cause.EXCEPTION and lane.awaits_another(turn.request, asked_s)
-        lane.held_until_s = now_s + lane.sensor.profile.link.min_gap_ms / 1000
+        lane.held_until_s = now_s + lane.rest_s
         if lane.barred_s:
             lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
+        lane.punctuality.note_sent(turn.request.shape, outcome.sent_at_s)
         if outcome.outstanding or is_doubtful:
+            lane.punctuality.note_lost(now_s)
             self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
-            lane.note_turnaround(outcome.reply_s - self._timing.wire_s(8 + turn.request.reply_bytes))
+            lane.note_turnaround(
+                outcome.reply_s - self._timing.wire_s(turn.request.request_bytes + turn.request.reply_bytes)
+            )
         if block is None:
             lane.note_written(turn.request)
         if not outcome.heard or is_doubtful:
@@ -122,8 +127,7 @@ class Schedule:
 
     def bar(self, lane: Lane, request: Request, deadline_s: float) -> None:
         """A reply to `request` was not there by `deadline_s` but may still come: ask nothing like it."""
-        late_s = lane.sensor.profile.link.max_reply_delay_ms / 1000
-        lane.barred_s[request.shape] = deadline_s + late_s + self._timing.wire_s(request.reply_bytes)
+        lane.barred_s[request.shape] = deadline_s + lane.late_s + self._timing.wire_s(request.reply_bytes)
 
     def write_soon(self, lane: Lane, request: Request) -> None:
         """Put a write (a setting that was forgotten) before everything else of its sensor."""
@@ -132,22 +136,22 @@ class Schedule:
 
     def _regular(self, lanes: list[Lane], now_s: float) -> Turn | None:
         """The occupancy block that waited longest of those that are due."""
-        interval_s, oldest_s = self._poll_interval_s, now_s
+        oldest_s = now_s
         found: tuple[Lane, Block] | None = None
         for lane in lanes:
             for block in lane.fast:
-                asked_s = lane.asked_s(block)
-                if found is not None and asked_s >= oldest_s:
+                answered_s = lane.answered_s(block)
+                if found is not None and answered_s >= oldest_s:
                     continue
-                if lane.due_s(block, interval_s) <= now_s and lane.free_s(block) <= now_s:
-                    found, oldest_s = (lane, block), asked_s
+                if lane.due_s(block, lane.interval_s) <= now_s and lane.free_s(block) <= now_s:
+                    found, oldest_s = (lane, block), answered_s
         return None if found is None else self._ask(*found, now_s)
 
     def _retry(self, lanes: list[Lane], now_s: float) -> Turn | None:
         waiting = []
         for order, lane in enumerate(lanes):
             block = lane.retried_block()
-            waiting.append((lane.quarantined, lane.asked_s(block), order, lane, block))
+            waiting.append((lane.quarantined, lane.answered_s(block), order, lane, block))
         # Whoever has not been heard for longest goes first, probes of the quarantined last.
         for quarantined, _, _, lane, block in sorted(waiting, key=lambda item: item[:3]):
             if not quarantined:
@@ -166,7 +170,7 @@ class Schedule:
                     return self._turn(lane, None, write)
         for purpose in _BACKGROUND:
             due = [
-                (lane.asked_s(block), order, lane, block)
+                (lane.answered_s(block), order, lane, block)
                 for order, lane in enumerate(lanes)
                 for block in lane.slow
                 if block.purpose is purpose
@@ -191,14 +195,16 @@ class Schedule:
         return sum(len(lane.fast) for lane in self.lanes if not lane.quarantined)
 
     def _next_s(self, now_s: float) -> float:
-        times = [lane.next_s(self._poll_interval_s) for lane in self.lanes]
+        times = [lane.next_s() for lane in self.lanes]
         return max(min(times, default=now_s + 1.0), now_s + 0.001)
 
 
-def _lane(sensor: SensorSettings, timing: LinkTiming) -> Lane:
-    blocks = plan_blocks(sensor, timing)
+def _lane(sensors: Sequence[SensorSettings], timing: LinkTiming, poll_interval_s: float) -> Lane:
+    blocks = plan_blocks(sensors, timing)
+    wishes = (sensor.poll_interval_s for sensor in sensors)
     return Lane(
-        sensor=sensor,
+        sensors=tuple(sensors),
+        interval_s=min(poll_interval_s if wish_s is None else wish_s for wish_s in wishes),
         fast=[block for block in blocks if block.purpose is Purpose.OCCUPANCY],
         slow=[block for block in blocks if block.purpose is not Purpose.OCCUPANCY],
     )

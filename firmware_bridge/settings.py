@@ -1,77 +1,127 @@
-"""What the daemon tells a bus about its port and its sensors. Frozen and checked on construction."""
+"""What a settings file says of buses and sensors: frozen types, checked on construction.
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+The daemon's own settings use these types; whatever is left out has the profile's value.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
 from enum import StrEnum
-from types import MappingProxyType
+from typing import Annotated, Any
+
+from pydantic import BeforeValidator, ConfigDict, Field, Strict
+from pydantic.dataclasses import dataclass
 
 from firmware_bridge.errors import Fault, SettingsError
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.profiles import Compare, OccupancyRule, SensorProfile
+from firmware_bridge.profiles import Compare, LinkProfile, OccupancyRule, SensorProfile, wrong_side
 
+_STRICT_KEYS = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 _THRESHOLDS = ("occupied_at", "vacant_at", "confirm_readings")
 
+NAME_FORM = r"^[0-9A-Za-z_.-]{1,32}$"
+PORT_FORM = r"^(/|tcp://[^/\s]|rtu\+tcp://[^/\s])"
 
-class Rs485Mode(StrEnum):
-    """Who switches the transmitter on: the adapter by itself, or the kernel driver through RTS."""
+# A number in quotes, or `true` for 1, is a slip of the pen, not a value.
+Int = Annotated[int, Strict()]
+Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
+Name = Annotated[str, Field(pattern=NAME_FORM)]
+ResponseTimeout = Annotated[Int, Field(ge=5, le=5000)]
+ReplyDelay = Annotated[Int, Field(ge=0, le=10_000)]
+Gap = Annotated[Int, Field(ge=0, le=1000)]
+PollInterval = Annotated[Float, Field(ge=0, le=60)]
+FaultAfter = Annotated[Float, Field(ge=0.5, le=3600)]
+RtsDelay = Annotated[Int, Field(ge=0, le=1000)]
 
-    ADAPTER = "adapter"
-    RTS = "rts"
+DEFAULT_POLL_INTERVAL_S = 0.2
+DEFAULT_FAULT_AFTER_S = 5.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+class Parity(StrEnum):
+    NONE = "none"
+    EVEN = "even"
+    ODD = "odd"
+
+    @property
+    def letter(self) -> str:
+        """As profiles and 9600 8N1 have it."""
+        return self.value[0].upper()
+
+
+def parity_of(given: Any) -> Any:
+    """The parity that a letter stands for; anything else as it is, to be checked."""
+    return next((parity for parity in Parity if parity.letter == given), given)
+
+
+class RtsLevel(StrEnum):
+    HIGH = "high"
+    LOW = "low"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class BusSettings:
-    """One RS-485 bus. `port` is best a /dev/serial/by-path name: ttyUSB numbers move.
+    """One RS-485 bus. Name `port` by /dev/serial/by-path/..., which survives a reboot; ttyUSB0 does not.
 
     `poll_interval_s`: the least time between two readings of one sensor; 0 polls as fast as the wire allows.
     `fault_after_s`: a channel that gave no good reading for so long is FAULT; never less than four rounds.
+    `response_timeout_ms`, `max_reply_delay_ms`: for all its sensors, instead of the profiles' values.
+    `gap_ms`: the silence before any request, where a device needs more than the standard's t3.5.
     """
 
-    name: str
-    port: str
-    baudrate: int = 9600
-    parity: str = "N"
-    stop_bits: int = 1
-    rs485: Rs485Mode = Rs485Mode.ADAPTER
-    poll_interval_s: float = 0.2
-    fault_after_s: float = 5.0
+    name: Name
+    port: Annotated[str, Field(pattern=PORT_FORM)]
+    baudrate: Annotated[Int, Field(ge=1200, le=1_000_000)] = 9600
+    parity: Annotated[Parity, BeforeValidator(parity_of)] = Parity.NONE
+    stop_bits: Annotated[Int, Field(ge=1, le=2)] = 1
+    rs485: Annotated[bool, Strict()] = False  # the driver switches the transmitter by RTS (UARTs)
+    rts_on_send: RtsLevel = RtsLevel.HIGH
+    rts_before_send_ms: RtsDelay = 0
+    rts_after_send_ms: RtsDelay = 0
+    poll_interval_s: PollInterval = DEFAULT_POLL_INTERVAL_S
+    fault_after_s: FaultAfter = DEFAULT_FAULT_AFTER_S
+    response_timeout_ms: ResponseTimeout | None = None
+    max_reply_delay_ms: ReplyDelay | None = None
+    gap_ms: Gap | None = None
 
-    def __post_init__(self) -> None:
-        faults = []
-        if not self.port:
-            faults.append(Fault(key="port", got=self.port, remedy="name the serial device"))
-        if not 1200 <= self.baudrate <= 1_000_000:
-            faults.append(Fault(key="baudrate", got=self.baudrate, remedy="write 1200 to 1000000"))
-        if self.parity not in ("N", "E", "O"):
-            faults.append(Fault(key="parity", got=self.parity, remedy='write "N", "E" or "O"'))
-        if self.stop_bits not in (1, 2):
-            faults.append(Fault(key="stop_bits", got=self.stop_bits, remedy="write 1 or 2"))
-        if not 0 <= self.poll_interval_s <= 60:
-            faults.append(Fault(key="poll_interval_s", got=self.poll_interval_s, remedy="write 0 to 60"))
-        if not 0.5 <= self.fault_after_s <= 3600:
-            faults.append(Fault(key="fault_after_s", got=self.fault_after_s, remedy="write 0.5 to 3600"))
-        if faults:
-            raise SettingsError(f"bus {self.name}", faults)
+    @property
+    def is_serial(self) -> bool:
+        return self.port.startswith("/")
 
     @property
     def timing(self) -> LinkTiming:
         return LinkTiming(baudrate=self.baudrate)
 
+    @property
+    def link_text(self) -> str:
+        """Rate, parity and stop bits as technicians write them: 9600 8N1."""
+        return f"{self.baudrate} 8{self.parity.letter}{self.stop_bits}"
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SensorSettings:
-    """One sensor on a bus: its unit id, its profile, the channels in use and what differs from the profile.
 
-    `channels` empty: all that the profile has. `thresholds` overrides occupied_at, vacant_at and
-    confirm_readings; `reapply` overrides the values of settings written after power loss, by register name.
+@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
+class SensorOptions:
+    """What a site says of one device.
+
+    `thresholds` overrides the profile's occupied_at, vacant_at and confirm_readings; `reapply` the values of
+    settings that are written again after a power loss, by register name. The times override those of bus and
+    profile.
     """
 
-    name: str
-    device_id: int
+    name: Name
+    device_id: Annotated[Int, Field(ge=1, le=255)]  # the LD120 answers at 254, beyond the standard's 247
+    thresholds: Mapping[str, Float] = Field(default_factory=dict)
+    reapply: Mapping[str, Float] = Field(default_factory=dict)
+    response_timeout_ms: ResponseTimeout | None = None
+    max_reply_delay_ms: ReplyDelay | None = None
+    gap_ms: Gap | None = None
+    poll_interval_s: PollInterval | None = None
+    fault_after_s: FaultAfter | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False, config=_STRICT_KEYS)
+class SensorSettings(SensorOptions):
+    """One sensor with its profile and the channels in use; `channels` empty: all that the profile has."""
+
     profile: SensorProfile
     channels: tuple[int, ...] = ()
-    thresholds: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
-    reapply: Mapping[str, int] = field(default_factory=lambda: MappingProxyType({}))
 
     def __post_init__(self) -> None:
         faults = [
@@ -84,83 +134,133 @@ class SensorSettings:
             raise SettingsError(f"sensor {self.name}", faults)
 
     @property
+    def link(self) -> LinkProfile:
+        return self.profile.link
+
+    @property
+    def response_timeout_s(self) -> float:
+        own_ms = self.response_timeout_ms
+        return (self.link.response_timeout_ms if own_ms is None else own_ms) / 1000
+
+    @property
+    def max_reply_delay_s(self) -> float:
+        own_ms = self.max_reply_delay_ms
+        return (self.link.max_reply_delay_ms if own_ms is None else own_ms) / 1000
+
+    @property
+    def line_gap_s(self) -> float:
+        """The silence that this device needs on the line before any request."""
+        return (self.link.gap_ms if self.gap_ms is None else self.gap_ms) / 1000
+
+    def on(self, bus: BusSettings) -> "SensorSettings":
+        """The sensor with the times that its bus sets for all, where it has none of its own."""
+        names = ("response_timeout_ms", "max_reply_delay_ms", "poll_interval_s", "fault_after_s")
+        changes = {name: getattr(bus, name) for name in names if getattr(self, name) is None}
+        return replace(self, **changes)
+
+    @property
     def used_channels(self) -> tuple[int, ...]:
-        return self.channels or self.profile.channels
+        return self.channels or self.profile.channel_numbers
 
     @property
     def occupancy(self) -> OccupancyRule:
         """The profile's rule with this sensor's thresholds."""
-        rule = self.profile.occupancy
-        return OccupancyRule(
-            signal=rule.signal,
-            compare=rule.compare,
-            occupied_at=float(self.thresholds.get("occupied_at", rule.occupied_at)),
-            vacant_at=float(self.thresholds.get("vacant_at", rule.vacant_at)),
-            confirm_readings=int(self.thresholds.get("confirm_readings", rule.confirm_readings)),
-            on_invalid=rule.on_invalid,
-        )
+        changes: dict[str, Any] = {key: float(value) for key, value in self.thresholds.items()}
+        if "confirm_readings" in changes:
+            changes["confirm_readings"] = int(changes["confirm_readings"])
+        return self.profile.occupancy.model_copy(update=changes)
 
-    def _id_faults(self) -> Iterable[Fault]:
-        link = self.profile.link
-        if not link.first_device_id <= self.device_id <= link.last_device_id:
-            remedy = f"{self.profile.name} can have {link.first_device_id} to {link.last_device_id}"
+    def _id_faults(self) -> Iterator[Fault]:
+        if not self.link.may_have(self.device_id):
+            first, last = self.link.device_ids
+            remedy = f"{self.profile.name} can have {first} to {last}"
             yield Fault(key="device_id", got=self.device_id, remedy=remedy)
 
-    def _channel_faults(self) -> Iterable[Fault]:
-        strange = [channel for channel in self.channels if channel not in self.profile.channels]
+    def _channel_faults(self) -> Iterator[Fault]:
+        numbers = self.profile.channel_numbers
+        strange = [channel for channel in self.channels if channel not in numbers]
         if strange or len(set(self.channels)) != len(self.channels):
-            remedy = f"{self.profile.name} has channels 1 to {len(self.profile.channels)}, each named once"
+            remedy = f"{self.profile.name} has channels {numbers[0]} to {numbers[-1]}, each named once"
             yield Fault(key="channels", got=list(self.channels), remedy=remedy)
 
-    def _threshold_faults(self) -> Iterable[Fault]:
-        allowed = _THRESHOLDS if self.profile.occupancy.compare is not Compare.BIT else ("confirm_readings",)
-        for key, value in self.thresholds.items():
-            if key not in allowed:
-                yield Fault(key=key, got=value, remedy=f"{self.profile.name} takes {', '.join(allowed)}")
+    def _threshold_faults(self) -> Iterator[Fault]:
+        rule = self.profile.occupancy
+        allowed = {Compare.BIT: ("occupied_at", "confirm_readings"), Compare.STATES: ("confirm_readings",)}
+        known = allowed.get(rule.compare, _THRESHOLDS)
+        strange = {key: value for key, value in self.thresholds.items() if key not in known}
+        for key, value in strange.items():
+            yield Fault(key=key, got=value, remedy=f"{self.profile.name} takes {', '.join(known)}")
         confirm = self.thresholds.get("confirm_readings", 1)
         if not 1 <= confirm <= 20 or confirm != int(confirm):
             yield Fault(key="confirm_readings", got=confirm, remedy="write a whole number from 1 to 20")
-        rule = self.occupancy
-        if rule.compare is Compare.BELOW and rule.vacant_at <= rule.occupied_at:
-            yield Fault(
-                key="vacant_at",
-                got=rule.vacant_at,
-                remedy=f"must lie above occupied_at ({rule.occupied_at:g})",
-            )
-        if rule.compare is Compare.ABOVE and rule.vacant_at >= rule.occupied_at:
-            yield Fault(
-                key="vacant_at",
-                got=rule.vacant_at,
-                remedy=f"must lie below occupied_at ({rule.occupied_at:g})",
-            )
+        occupied_at = self.thresholds.get("occupied_at", rule.occupied_at)
+        vacant_at = self.thresholds.get("vacant_at", rule.vacant_at)
+        if rule.compare is Compare.BIT and occupied_at not in (0, 1):
+            remedy = "write 1, or 0 for a normally closed contact"
+            yield Fault(key="occupied_at", got=occupied_at, remedy=remedy)
+        if occupied_at is None or vacant_at is None:
+            return
+        if side := wrong_side(rule.compare, occupied_at, vacant_at):
+            remedy = f"must lie {side} occupied_at ({occupied_at:g})"
+            yield Fault(key="vacant_at", got=vacant_at, remedy=remedy)
 
-    def _reapply_faults(self) -> Iterable[Fault]:
-        known = {rule.register for rule in self.profile.reapply}
+    def _reapply_faults(self) -> Iterator[Fault]:
+        known = {rule.register_name for rule in self.profile.reapply}
         for key, value in self.reapply.items():
             if key not in known:
                 remedy = f"{self.profile.name} re-applies {', '.join(sorted(known)) or 'nothing'}"
                 yield Fault(key=f"reapply.{key}", got=value, remedy=remedy)
-            elif not 0 <= value <= 0xFFFF:
-                yield Fault(key=f"reapply.{key}", got=value, remedy="write 0 to 65535")
+            elif self.profile.registers[key].raw_of(value) is None:
+                remedy = f"a {self.profile.registers[key].type} cannot hold it"
+                yield Fault(key=f"reapply.{key}", got=value, remedy=remedy)
 
 
 def check_sensors(bus: BusSettings, sensors: Iterable[SensorSettings]) -> None:
-    """Refuse what cannot share one bus: the same unit id or name twice.
+    """Refuse what cannot share one bus: a name twice, one input twice, two devices with one unit id.
 
     Raises SettingsError with all faults.
     """
     faults = []
-    ids: dict[int, str] = {}
+    units: dict[int, list[SensorSettings]] = {}
     names: set[str] = set()
     for sensor in sensors:
-        if sensor.device_id in ids:
-            remedy = f"sensor {ids[sensor.device_id]} has that id on this bus: give each its own"
-            faults.append(Fault(key=f"{sensor.name}.device_id", got=sensor.device_id, remedy=remedy))
         if sensor.name in names:
-            faults.append(
-                Fault(key=f"{sensor.name}.name", got=sensor.name, remedy="is taken on this bus: rename one")
-            )
-        ids.setdefault(sensor.device_id, sensor.name)
+            remedy = "is taken on this bus: rename one"
+            faults.append(Fault(key=f"{sensor.name}.name", got=sensor.name, remedy=remedy))
         names.add(sensor.name)
+        for other in units.get(sensor.device_id, ()):
+            if remedy := _cannot_share(sensor, other):
+                faults.append(Fault(key=f"{sensor.name}.device_id", got=sensor.device_id, remedy=remedy))
+                break
+        units.setdefault(sensor.device_id, []).append(sensor)
     if faults:
         raise SettingsError(f"bus {bus.name}", faults)
+
+
+def link_mismatch(bus: BusSettings, profile: SensorProfile) -> str:
+    """Where the bus runs otherwise than the device is delivered; empty where both agree."""
+    link = profile.link
+    if (link.baudrate, link.parity, link.stop_bits) == (bus.baudrate, bus.parity.letter, bus.stop_bits):
+        return ""
+    kind = "is fixed" if link.fixed else "is delivered"
+    return f"{profile.name} {kind} at {link.text}, the bus runs at {bus.link_text}"
+
+
+def _cannot_share(sensor: SensorSettings, other: SensorSettings) -> str:
+    """Why two sensors cannot be inputs of one device; empty where they can."""
+    mine, theirs = sensor.profile, other.profile
+    if mine.name != theirs.name and mine.identity is not None and theirs.identity is not None:
+        what = f"{theirs.name} is another device"
+        return f"sensor {other.name} has that id on this bus, and {what}: give each its own"
+    shared = _inputs(sensor) & _inputs(other)
+    if shared:
+        return f"sensor {other.name} has that id on this bus and reads the same input: give each its own"
+    return ""
+
+
+def _inputs(sensor: SensorSettings) -> set[tuple[str, int, int]]:
+    """Where the occupancy of each used channel lies: table, wire address, bit."""
+    signal = sensor.occupancy.signal
+    register = sensor.profile.register_of(signal)
+    places = (sensor.profile.place(register, channel) for channel in sensor.used_channels)
+    return {(register.table, place.address, register.bits.get(signal, place.bit)) for place in places}

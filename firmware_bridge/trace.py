@@ -105,22 +105,30 @@ def describe(frame: bytes) -> str:
     request = parse_request(frame)
     if request is None:
         return "not a request that this bus sends"
-    what = f"= {request.value}" if request.is_write else f"x{request.count}"
+    values = ", ".join(map(str, request.values))
+    what = f"= {values}" if request.is_write else f"x{request.count}"
     return f"unit {request.device_id} FC{request.function:02d} {request.address} {what}"
 
 
 def parse_request(frame: bytes) -> Request | None:
     """The request that a frame is; None where it is none of ours."""
-    if not crc_fits(frame) or len(frame) != 8:
+    if not crc_fits(frame):
         return None
     device_id, function = frame[0], frame[1]
     pdu: Any = _REQUESTS.decode(frame[1:-2])
     try:
-        if function == 6:
-            return Request(device_id=device_id, function=6, address=pdu.address, value=pdu.registers[0])
-        return Request(device_id=device_id, function=function, address=pdu.address, count=pdu.count)
+        if function in (5, 15):
+            values = tuple(int(bit) for bit in pdu.bits[: 1 if function == 5 else pdu.count])
+            request = Request(device_id=device_id, function=function, address=pdu.address, values=values)
+        elif function in (6, 16):
+            values = tuple(pdu.registers)
+            request = Request(device_id=device_id, function=function, address=pdu.address, values=values)
+        else:
+            request = Request(device_id=device_id, function=function, address=pdu.address, count=pdu.count)
     except (BridgeError, AttributeError):
         return None
+    # What means the same but is written otherwise (a coil's 0x1234, a wrong count) is none of ours.
+    return request if request.encode() == frame else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,7 +181,7 @@ def replay(trace: Trace, settings: BusSettings, sensors: Iterable[SensorSettings
                 current = Transaction(
                     request,
                     sent_at_s=now_s,
-                    timing=settings.timing,
+                    timing=master.timing,
                     response_timeout_s=timeout_s,
                     echoes=master.echoes,
                 )
@@ -191,7 +199,7 @@ def _end(master: BusMaster, transaction: Transaction, now_s: float) -> Iterator[
     outcome = transaction.conclude(now_s) or transaction.conclude(transaction.deadline_s + _LONGEST_GAP_S)
     lane = master.lane(transaction.request.device_id)
     if outcome is not None and lane is not None:
-        master.echoes = master.echoes or outcome.echoed
+        master.note_echo(outcome, now_s)
         yield from master.take(lane, outcome, now_s)
 
 

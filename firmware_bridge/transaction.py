@@ -10,7 +10,15 @@ two-wire adapter, glued frames.
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firmware_bridge.frames import EXCEPTION_BYTES, REPLY_FUNCTIONS, Request, crc_fits, frame_length
+from firmware_bridge.frames import (
+    EXCEPTION_BYTES,
+    REPLY_FUNCTIONS,
+    Request,
+    Shape,
+    crc_fits,
+    frame_length,
+    whole_frames,
+)
 from firmware_bridge.link import LinkTiming
 
 # USB adapters hand characters over in chunks up to 16 ms apart: a shorter pause is not a frame's end.
@@ -20,6 +28,7 @@ _TRAILING_NOISE_BYTES = 3
 # A reply spoilt by its CRC is looked for at the end of what was heard, with so much noise around it.
 _NOISE_AROUND_BYTES = 16
 _LONGEST_FRAME = 256
+_ABSENT = frozenset((4, 10, 11))
 
 
 class Cause(StrEnum):
@@ -38,25 +47,33 @@ class Cause(StrEnum):
 class Outcome:
     """The end of one transaction.
 
+    `sent_at_s`, `last_heard_s`: when the request was handed over, and when the line last said anything.
     `outstanding`: a reply to this request may still arrive and must not meet a request of the same shape.
-    `strangers`: unit ids of whole frames that were not the answer. `reply_s`: from sending to the last
-    character.
+    `strangers`: shapes (see Request.shape) of whole frames that were not the answer. `reply_s`: from sending
+    to the last character.
     """
 
     request: Request
     cause: Cause
+    sent_at_s: float = 0.0
+    last_heard_s: float = 0.0
     values: tuple[int, ...] = ()
     exception_code: int = 0
     reply_s: float | None = None
     outstanding: bool = False
     noise_bytes: int = 0
-    strangers: tuple[int, ...] = ()
+    strangers: tuple[Shape, ...] = ()
     echoed: bool = False
 
     @property
     def heard(self) -> bool:
         """The sensor is there, whatever it said."""
         return self.cause in (Cause.OK, Cause.EXCEPTION)
+
+    @property
+    def is_absence(self) -> bool:
+        """A gateway or a server answers instead of the device: failure, no path to it, no answer from it."""
+        return self.cause is Cause.EXCEPTION and self.exception_code in _ABSENT
 
 
 class Transaction:
@@ -76,7 +93,9 @@ class Transaction:
         echoes: bool = False,
     ) -> None:
         self.request = request
-        self.deadline_s = sent_at_s + timing.wire_s(8 + request.reply_bytes) + response_timeout_s
+        self.deadline_s = (
+            sent_at_s + timing.wire_s(request.request_bytes + request.reply_bytes) + response_timeout_s
+        )
         self._sent = request.encode()
         self._sent_at_s = sent_at_s
         self._gap_s = timing.gap_s
@@ -89,7 +108,7 @@ class Transaction:
         self._answer: Outcome | None = None  # how it ends if the line stays silent
         self._answered_at_s = 0.0
         self._whole_s = 0.0
-        self._strangers: list[int] | None = []
+        self._strangers: list[Shape] | None = []
 
     @property
     def idle_until_s(self) -> float:
@@ -141,7 +160,7 @@ class Transaction:
         if self._garbled_at() is not None:
             return self._outcome(Cause.GARBLED, outstanding=not self._is_just_the_reply())
         strangers = self._others()
-        if self.request.device_id in strangers:
+        if any(shape[0] == self.request.device_id for shape in strangers):
             return self._outcome(Cause.WRONG_REPLY, outstanding=True)
         return self._outcome(Cause.WRONG_UNIT if strangers else Cause.TIMEOUT, outstanding=True)
 
@@ -160,8 +179,8 @@ class Transaction:
             self._echoed = True
 
     def _could_be_echo(self) -> bool:
-        # A write is answered by its own echo: there the adapter must be known for it.
-        return self._echoes or not self.request.is_write
+        # A write may be answered by its own echo: there the adapter must be known for it.
+        return self._echoes or not self.request.is_confirmed_by_echo
 
     def _may_hold_answer(self) -> bool:
         """A quick look before a search: an answer or exception seems to begin, with room to be whole."""
@@ -172,8 +191,8 @@ class Transaction:
         at = data.find(bytes((device_id, function | 0x80)))
         return at >= 0 and len(data) - at >= EXCEPTION_BYTES
 
-    def _others(self) -> list[int]:
-        """Unit ids of whole frames that are not the answer."""
+    def _others(self) -> list[Shape]:
+        """Shapes of whole frames that are not the answer."""
         if self._strangers is None:
             self._find()
         return self._strangers or []
@@ -192,7 +211,7 @@ class Transaction:
                 return start, size
             other = frame_length(data, start)
             if other and start + other <= len(data) and crc_fits(data[start : start + other]):
-                strangers.append(data[start])
+                strangers.append((data[start], data[start + 1], other))
                 start += other  # whole: nothing inside it is a frame
             else:
                 start += 1
@@ -204,12 +223,15 @@ class Transaction:
         trailing = bytes(self._data[start + size :])
         own_start = bytes([self.request.device_id, self.request.function])
         if len(trailing) > _TRAILING_NOISE_BYTES or own_start in trailing:
+            self._strangers = [(f[0], f[1], len(f)) for f in whole_frames(trailing)]
             return self._outcome(Cause.MERGED, outstanding=True)
         reply_s = self._answered_at_s - self._sent_at_s
         noise = start + len(trailing)
         if size == EXCEPTION_BYTES and frame[1] & 0x80:
             return self._outcome(Cause.EXCEPTION, exception_code=frame[2], reply_s=reply_s, noise_bytes=noise)
-        return self._outcome(Cause.OK, values=self.request.values(frame), reply_s=reply_s, noise_bytes=noise)
+        return self._outcome(
+            Cause.OK, values=self.request.values_of(frame), reply_s=reply_s, noise_bytes=noise
+        )
 
     def _garbled_at(self) -> int | None:
         """Where a reply of the right length with a wrong CRC begins; None where there is none."""
@@ -240,6 +262,8 @@ class Transaction:
         return Outcome(
             request=self.request,
             cause=cause,
+            sent_at_s=self._sent_at_s,
+            last_heard_s=self._last_s,
             values=values,
             exception_code=exception_code,
             reply_s=reply_s,

@@ -37,7 +37,7 @@ def list_sensors(
     """List buses and sensors, and how each one is doing."""
     from rich.console import Console
 
-    from edged.cli.bus_desk import bridge_errors, open_desk
+    from edged.cli.bus_desk import berths_of, bridge_errors, open_desk
     from edged.cli.bus_view import bus_table
 
     settings = checked_settings(config)
@@ -49,7 +49,7 @@ def list_sensors(
             typer.echo(json.dumps(snapshot, ensure_ascii=False))
     else:
         for snapshot in snapshots:
-            Console().print(bus_table(snapshot))
+            Console().print(bus_table(snapshot, berths_of(settings)))
     if any(snapshot["port_error"] for snapshot in snapshots):
         raise typer.Exit(1)
 
@@ -63,15 +63,16 @@ def watch(
     from rich.console import Group
     from rich.live import Live
 
-    from edged.cli.bus_desk import bridge_errors, open_desk
+    from edged.cli.bus_desk import berths_of, bridge_errors, open_desk
     from edged.cli.bus_view import bus_table
 
     settings = checked_settings(config)
+    berths = berths_of(settings)
     end_s = time.monotonic() + seconds if seconds else float("inf")
     with bridge_errors(), open_desk(settings) as desk, Live(refresh_per_second=4) as live:
         try:
             while time.monotonic() < end_s:
-                live.update(Group(*(bus_table(snapshot) for snapshot in desk.call("buses"))))
+                live.update(Group(*(bus_table(bus, berths) for bus in desk.call("buses"))))
                 time.sleep(_REFRESH_S)
         except KeyboardInterrupt:
             return
@@ -175,31 +176,33 @@ def _say_why_nothing_came(desk: "Desk", name: str) -> None:
 
 def _registers(desk: "Desk", bus: str, sensor: "SensorSettings") -> "Iterator[dict[str, Any]]":
     from edged.cli.bus_desk import ask_through
-    from firmware_bridge.blocks import raw_value, signals_of
+    from firmware_bridge.blocks import parts_of
     from firmware_bridge.frames import Request
+    from firmware_bridge.registers import ValueType
     from firmware_bridge.transaction import Cause
 
-    profile = sensor.profile
-    for channel in sensor.used_channels:
-        for register in profile.registers.values():
-            request = Request(
-                device_id=sensor.device_id,
-                function=register.table.read_function,
-                address=profile.address(register, channel),
-                count=register.size,
-            )
-            time.sleep(profile.link.min_gap_ms / 1000)
-            outcome = ask_through(desk, bus, request, profile.link.response_timeout_ms / 1000)
-            row: dict[str, Any] = {"channel": channel, "register": register.name, "unit": register.unit}
-            row |= {"raw": None, "value": None, "error": None}
-            row["reply_ms"] = None if outcome.reply_s is None else outcome.reply_s * 1000
-            if outcome.cause is Cause.OK:
-                row["raw"] = raw_value(register, outcome.values)
-                row["value"] = signals_of(register, row["raw"])[register.name]
-            else:
-                code = f" {outcome.exception_code}" if outcome.exception_code else ""
-                row["error"] = f"{outcome.cause}{code}"
-            yield row
+    link = sensor.link
+    for part in sorted(parts_of(sensor), key=lambda part: sensor.used_channels.index(part.channel)):
+        register = part.register
+        request = Request(
+            device_id=sensor.device_id,
+            function=register.table.read_function,
+            address=part.address,
+            count=register.size,
+        )
+        time.sleep(link.min_gap_ms / 1000)
+        outcome = ask_through(desk, bus, request, sensor.response_timeout_s)
+        row: dict[str, Any] = {"channel": part.channel, "register": part.name, "unit": register.unit}
+        row |= {"raw": None, "value": None, "error": None}
+        row["reply_ms"] = None if outcome.reply_s is None else outcome.reply_s * 1000
+        if outcome.cause is Cause.OK:
+            raw = register.raw(outcome.values, part.bit)
+            row["raw"] = raw if register.type is ValueType.FLOAT32 else register.number_of(raw)
+            row["value"] = register.signal(raw).value
+        else:
+            code = f" {outcome.exception_code}" if outcome.exception_code else ""
+            row["error"] = f"{outcome.cause}{code}"
+        yield row
 
 
 def _warm_up(desk: "Desk") -> None:

@@ -89,7 +89,7 @@ def ask_through(desk: Desk, bus: str, request: "Request", response_timeout_s: fl
         function=request.function,
         address=request.address,
         count=request.count,
-        value=request.value,
+        values=list(request.values),
         response_timeout_s=response_timeout_s,
     )
     return Outcome(
@@ -123,6 +123,11 @@ def daemon_runs(settings: "Settings") -> bool:
     except NotRunning:
         return False
     return True
+
+
+def berths_of(settings: "Settings") -> dict[tuple[str, int], str]:
+    """The berth that each channel of each sensor watches."""
+    return {berth.watched_by: berth.berth_no for berth in settings.berth}
 
 
 def bus_name(settings: "Settings", wanted: str | None) -> str:

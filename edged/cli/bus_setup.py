@@ -83,7 +83,7 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
     """Profiles, and for each link setting to try a context that gives the way to ask."""
     from edged.cli.bus_desk import ask_through, open_desk
     from edged.data_files import folders
-    from edged.sensor_buses import bus_of, sensor_profiles
+    from edged.sensor_buses import sensor_profiles
     from firmware_bridge import find_profiles
     from firmware_bridge.scan import LinkSettings, bare_bus, likely_links
 
@@ -93,9 +93,9 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
         settings = checked_settings(config)
         profiles = sensor_profiles(settings)
         name = bus_name(settings, bus)
-        ours = bus_of(next(item for item in settings.bus if item.name == name))
+        ours = next(item for item in settings.bus if item.name == name)
         port = ours.port
-        own_link = LinkSettings(baudrate=ours.baudrate, parity=ours.parity, stop_bits=ours.stop_bits)
+        own_link = LinkSettings(baudrate=ours.baudrate, parity=ours.parity.letter, stop_bits=ours.stop_bits)
 
         @contextmanager
         def through_daemon() -> Iterator[Any]:

@@ -26,7 +26,7 @@ def replay(
     The berths come from the settings file. Nothing is stored, photographed or sent.
     """
     from edged.cli.bus_desk import bridge_errors
-    from edged.sensor_buses import bus_of, sensor_profiles, sensors_of
+    from edged.sensor_buses import sensor_profiles, sensors_of
     from firmware_bridge.trace import read_trace
     from firmware_bridge.trace import replay as replayed
 
@@ -39,7 +39,7 @@ def replay(
             typer.echo(f"{file} is of bus {trace.header.get('bus')!r}; {config} has {names}", err=True)
             raise typer.Exit(1)
         sensors = sensors_of(settings, bus.name, sensor_profiles(settings))
-        observations = replayed(trace, bus_of(bus), sensors)
+        observations = replayed(trace, bus, sensors)
         ends_s = float(trace.events[-1]["t"]) if trace.events else 0.0
         for instruction in instructions_of(observations, settings.berth, ends_s):
             row = {"at_s": round(instruction.at_s, 3), "act": instruction.act.value}
@@ -61,7 +61,7 @@ def instructions_of(
     for berth in berths:
         fresh = Berth(berth_no=berth.berth_no, settle_in_s=berth.settle_in_s, settle_out_s=berth.settle_out_s)
         if berth.in_service:
-            known[berth.sensor, berth.channel] = recalled(fresh, None)
+            known[berth.watched_by] = recalled(fresh, None)
     numbers = count(1)
 
     def take(key: tuple[str, int], signal: Signal, at_s: float) -> tuple[Instruction, ...]:

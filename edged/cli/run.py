@@ -23,13 +23,20 @@ def run(
 
 
 def check_config(config: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Check a settings file and all sensor profiles at hand; say all that is wrong at once."""
-    from edged.sensor_buses import spoilt_profiles
+    """Check a settings file and all sensor profiles at hand; say all that is wrong at once.
+
+    For every berth it prints what is read: sensor, unit, function, wire address and bit.
+    """
+    from edged.sensor_buses import berths_read, notes, spoilt_profiles
     from edged.settings import SettingsError
 
     settings = checked_settings(config)
     with plainly():
         if spoilt := tuple(spoilt_profiles(settings)):
             raise SettingsError(config, spoilt)
+    for berth_no, reads in berths_read(settings):
+        typer.echo(f"berth {berth_no}: {reads}")
+    for note in notes(settings):
+        typer.echo(f"note: {note}", err=True)
     berths = ", ".join(berth.berth_no for berth in settings.berth)
     typer.echo(f"{config}: good. {settings.site.device_id} watches berths {berths}.")

@@ -4,11 +4,9 @@ from edged.settings.errors import SettingsError, refused
 from edged.settings.loading import load_settings
 from edged.settings.model import (
     BerthSettings,
-    BusSettings,
     CameraKind,
     CameraSettings,
     ModelSettings,
-    Parity,
     Polygon,
     SensorSettings,
     Settings,
@@ -18,6 +16,7 @@ from edged.settings.model import (
     UplinkSettings,
 )
 from edged.settings.parts import needs_of
+from firmware_bridge.settings import BusSettings
 
 __all__ = [
     "BerthSettings",
@@ -25,7 +24,6 @@ __all__ = [
     "CameraKind",
     "CameraSettings",
     "ModelSettings",
-    "Parity",
     "Polygon",
     "SensorSettings",
     "Settings",

@@ -15,10 +15,11 @@ from edged.domain.trouble import Trouble
 from edged.settings import model
 from edged.settings.errors import SettingsError, refused
 from edged.settings.rules import contradictions
+from firmware_bridge.settings import NAME_FORM, PORT_FORM, BusSettings
 
 _SECTIONS: Mapping[str, type] = {
     "site": model.SiteSettings,
-    "bus": model.BusSettings,
+    "bus": BusSettings,
     "sensor": model.SensorSettings,
     "camera": model.CameraSettings,
     "berth": model.BerthSettings,
@@ -29,9 +30,10 @@ _SECTIONS: Mapping[str, type] = {
 }
 _LISTS = frozenset({"bus", "sensor", "camera", "berth"})
 _FORMS = {
-    model.NAME_FORM: "1 to 32 of the letters A-Z and a-z, digits, _ . -",
+    NAME_FORM: "1 to 32 of the letters A-Z and a-z, digits, _ . -",
     BERTH_NO_PATTERN: "1 to 32 of the letters A-Z and a-z, digits, -, none of them full-width",
-    model.DEVICE_FORM: "the whole path of the device, such as /dev/serial/by-path/...",
+    PORT_FORM: "the whole path of the device, such as /dev/serial/by-path/..., or tcp://host:502, "
+    "or rtu+tcp://host:4196",
     model.METHOD_FORM: "GET, PUT or POST",
     model.WEB_FORM: "http:// or https:// and a host",
 }

@@ -4,7 +4,6 @@ Made by `load_settings`, which checks every value and what they say of each othe
 TOML file.
 """
 
-from collections.abc import Mapping
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -13,21 +12,17 @@ from pydantic import AfterValidator, BeforeValidator, ConfigDict, Field, Strict,
 from pydantic.dataclasses import dataclass
 
 from edged.domain.berth import BERTH_NO_PATTERN
+from firmware_bridge.settings import BusSettings, Float, Int, Name, SensorOptions
 
 _STRICT_KEYS = ConfigDict(extra="forbid")
 
-NAME_FORM = r"^[0-9A-Za-z_.-]{1,32}$"
-DEVICE_FORM = r"^/"
 METHOD_FORM = r"^(GET|PUT|POST)$"
 WEB_FORM = r"^https?://[^/\s]+"
 
 # A number in quotes, or `true` for 1, is a slip of the pen, not a value.
-Int = Annotated[int, Strict()]
-Float = Annotated[float, Strict(), Field(allow_inf_nan=False)]
 Bool = Annotated[bool, Strict()]
 Point = tuple[Annotated[Int, Field(ge=0, le=20_000)], Annotated[Int, Field(ge=0, le=20_000)]]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]  # px of the full frame, in order around the berth
-Name = Annotated[str, Field(pattern=NAME_FORM)]
 BerthNo = Annotated[str, Field(pattern=BERTH_NO_PATTERN)]
 Seconds = Annotated[Float, Field(ge=0, le=600)]
 Timeout = Annotated[Float, Field(gt=0, le=60)]
@@ -65,38 +60,12 @@ class SiteSettings:
     time_zone: str = "Asia/Shanghai"
 
 
-class Parity(StrEnum):
-    NONE = "none"
-    EVEN = "even"
-    ODD = "odd"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
-class BusSettings:
-    """One RS-485 bus. Name `port` by /dev/serial/by-path/..., which survives a reboot; ttyUSB0 does not."""
+class SensorSettings(SensorOptions):
+    """One device on a bus, or one of several that share a unit id; `profile` names its profile."""
 
-    name: Name
-    port: Annotated[str, Field(pattern=DEVICE_FORM)]
-    baudrate: Annotated[Int, Field(ge=1200, le=1_000_000)] = 9600
-    parity: Parity = Parity.NONE
-    stop_bits: Annotated[Int, Field(ge=1, le=2)] = 1
-    rs485: Bool = False  # the driver switches the transceiver by RTS (UARTs; USB adapters do it themselves)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
-class SensorSettings:
-    """One device on a bus.
-
-    `thresholds` override the profile's (`occupied_at`, `vacant_at`, in its units); `reapply` gives the
-    site's own values of the registers that the profile writes again after a power loss.
-    """
-
-    name: Name
     bus: Name
-    device_id: Annotated[Int, Field(ge=1, le=247 + 8)]  # the LD120 answers at 254, beyond the standard's 247
     profile: Name
-    thresholds: Mapping[str, Float] = Field(default_factory=dict)
-    reapply: Mapping[str, Annotated[Int, Field(ge=0, le=0xFFFF)]] = Field(default_factory=dict)
 
 
 class CameraKind(StrEnum):
@@ -132,19 +101,24 @@ class BerthSettings:
     """One berth 泊位: its number, the sensor channel that watches it, and where the camera sees it.
 
     A camera shared by several berths needs a `polygon` (or a PTZ `preset`) for each, or a neighbour's plate
-    would be read. A contact counts as an arrival after `settle_in_s`, its loss as a departure after
-    `settle_out_s`.
+    would be read. `channel` is needed for a device with several. A contact counts as an arrival after
+    `settle_in_s`, its loss as a departure after `settle_out_s`.
     """
 
     berth_no: BerthNo
     sensor: Name
-    channel: Annotated[Int, Field(ge=1, le=128)] = 1
+    channel: Annotated[Int, Field(ge=0, le=500)] | None = None
     camera: Name
     polygon: Polygon | None = None
     preset: Annotated[Int, Field(ge=0, le=300)] | None = None
     settle_in_s: Seconds = 1.0
     settle_out_s: Seconds = 3.0
     in_service: Bool = True
+
+    @property
+    def watched_by(self) -> tuple[str, int]:
+        """The sensor and its channel; without one in the settings the only channel of a plain sensor."""
+        return self.sensor, 1 if self.channel is None else self.channel
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)

@@ -49,16 +49,26 @@ def _repeated(section: str, key: str, values: Iterable[str]) -> Iterator[Trouble
 
 
 def _shared_device_ids(settings: Settings) -> Iterator[Trouble]:
-    owners: dict[tuple[str, int], str] = {}
+    """Two sensors with one id are inputs of one device, or a mistake: then they would watch one channel.
+
+    What different profiles read of a device shows only with the profiles at hand.
+    """
+    channels: dict[str, set[int]] = {sensor.name: set() for sensor in settings.sensor}
+    for berth in settings.berth:
+        channels.setdefault(berth.sensor, set()).add(berth.watched_by[1])
     for number, sensor in enumerate(settings.sensor, start=1):
-        first = owners.setdefault((sensor.bus, sensor.device_id), sensor.name)
-        if first != sensor.name:
+        for other in settings.sensor[: number - 1]:
+            if (other.bus, other.device_id, other.profile) != (sensor.bus, sensor.device_id, sensor.profile):
+                continue
+            if channels[other.name] and channels[sensor.name].isdisjoint(channels[other.name]):
+                continue
             yield refused(
                 key=f'sensor[{number}] "{sensor.name}": device_id',
                 got=str(sensor.device_id),
-                remedy=f'sensor "{first}" has this id on bus "{sensor.bus}" already; both would answer '
-                "at once: give one of them another id (`edged bus set-id`)",
+                remedy=f'sensor "{other.name}" has this id on bus "{sensor.bus}" already; both would answer '
+                "at once: give one another id (`edged bus set-id`); inputs of one device differ by channel",
             )
+            break
 
 
 def _dangling(settings: Settings) -> Iterator[Trouble]:
@@ -82,11 +92,11 @@ def _unknown(key: str, got: str, section: str, names: list[str]) -> Iterator[Tro
 def _shared_channels(settings: Settings) -> Iterator[Trouble]:
     owners: dict[tuple[str, int], str] = {}
     for number, berth in enumerate(settings.berth, start=1):
-        first = owners.setdefault((berth.sensor, berth.channel), berth.berth_no)
+        first = owners.setdefault(berth.watched_by, berth.berth_no)
         if first != berth.berth_no:
             yield refused(
                 key=f'berth[{number}] "{berth.berth_no}": channel',
-                got=f"{berth.sensor}/{berth.channel}",
+                got="/".join(map(str, berth.watched_by)),
                 remedy=f'berth "{first}" is watched by this channel already; each berth needs its own',
             )
 

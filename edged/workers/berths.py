@@ -53,7 +53,7 @@ class BerthWorker:
     ) -> None:
         self.last_progress_s = time.monotonic()
         self._settings = {berth.berth_no: berth for berth in berths if berth.in_service}
-        self._berth_of = {(b.sensor, b.channel): b.berth_no for b in self._settings.values()}
+        self._berth_of = {berth.watched_by: berth.berth_no for berth in self._settings.values()}
         self._store = store
         self._clock = clock
         self._board = board

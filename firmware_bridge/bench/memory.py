@@ -56,7 +56,7 @@ def memory_growth_kib(profiles: Mapping[str, SensorProfile], cycles: int) -> int
     """By how much this process's memory grew over `cycles` poll cycles, after their first tenth."""
     line = _InstantLine(cycles)
     sensor = SensorSettings(name="s", device_id=1, profile=profiles["sen0492"])
-    settings = BusSettings(name="bench", port="instant", poll_interval_s=0.0)
+    settings = BusSettings(name="bench", port="/instant", poll_interval_s=0.0)
     grown_from: list[int] = []
 
     def observe(_: object) -> None:

@@ -88,7 +88,8 @@ class _Judge(threading.Event):
             request = outcome.request
             device = self._devices[request.device_id]
             level = device.profile.register_of(device.profile.occupancy.signal)
-            covers = request.address <= level.address < request.address + request.count
+            at = device.profile.address(level, 1)
+            covers = request.address <= at < request.address + request.count
             self.levels += covers and request.function == level.table.read_function
             formed = device.formed
             got = b"".join(value.to_bytes(2) for value in outcome.values)
@@ -160,7 +161,7 @@ def torture(
 ) -> TortureResult:
     """Run that many transactions; no occupancy state lasts shorter than twice `good_cycle_s`."""
     rng = Random(seed)
-    timing = BusSettings(name="torture", port="virtual", baudrate=_BAUDRATE)
+    timing = BusSettings(name="torture", port="/virtual", baudrate=_BAUDRATE)
     kinds = [profiles["ld120"], profiles["urm15"]]
     devices = {i: _Witness(kinds[i % 2], i, _plan(kinds[i % 2], i, rotten)) for i in range(1, SENSORS + 1)}
     faults = LineFaults(corrupt_byte_rate=0.01 if rotten else 0.0)
@@ -173,7 +174,7 @@ def torture(
         for i, device in devices.items()
     ]
     settings = BusSettings(
-        name="torture", port="virtual", baudrate=_BAUDRATE, poll_interval_s=0.0, fault_after_s=3600
+        name="torture", port="/virtual", baudrate=_BAUDRATE, poll_interval_s=0.0, fault_after_s=3600
     )
     bus = SensorBus(settings, sensors, wire.street.observe, open_port=wire.open, clock=wire.clock)
     bus.tap = judge

@@ -1,10 +1,15 @@
 """One simulated sensor: a register bank laid out by its profile, and the vehicles that change it."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from typing import Any
 
 from pymodbus.pdu import DecodePDU, ExceptionResponse
-from pymodbus.pdu.bit_message import ReadCoilsResponse, ReadDiscreteInputsResponse
+from pymodbus.pdu.bit_message import (
+    ReadCoilsResponse,
+    ReadDiscreteInputsResponse,
+    WriteMultipleCoilsResponse,
+    WriteSingleCoilResponse,
+)
 from pymodbus.pdu.register_message import (
     ReadHoldingRegistersResponse,
     ReadInputRegistersResponse,
@@ -13,12 +18,19 @@ from pymodbus.pdu.register_message import (
 )
 
 from firmware_bridge.errors import BridgeError
-from firmware_bridge.profiles import Compare, Register, SensorProfile, Table, ValueType, WordOrder
+from firmware_bridge.profiles import Compare, SensorProfile
+from firmware_bridge.registers import Register, Table, ValueType
 from firmware_bridge.simulator.faults import FaultPlan
 
 _REQUESTS = DecodePDU(True)
 _ILLEGAL_FUNCTION, _ILLEGAL_ADDRESS, _ILLEGAL_VALUE = 1, 2, 3
 _TABLES = {function: table for table in Table for function in (table.read_function,)}
+_WRITE_TABLES = {
+    5: Table.COILS,
+    15: Table.COILS,
+    6: Table.HOLDING_REGISTERS,
+    16: Table.HOLDING_REGISTERS,
+}
 _READ_REPLIES: dict[int, Any] = {
     1: ReadCoilsResponse,
     2: ReadDiscreteInputsResponse,
@@ -47,7 +59,7 @@ class SimulatedDevice:
         self._next_device_id: int | None = None
         self._banks: dict[Table, dict[int, int]] = {table: {} for table in Table}
         self._lay_out()
-        for channel in profile.channels:
+        for channel in profile.channel_numbers:
             self._show(channel, occupied=channel in set(occupied))
 
     @property
@@ -74,7 +86,7 @@ class SimulatedDevice:
         """A motorcycle: halfway between the thresholds. A loop's bit does show it."""
         self._check(channel)
         rule = self.profile.occupancy
-        if rule.compare is Compare.BIT:
+        if rule.occupied_at is None or rule.vacant_at is None:
             self.arrive(channel)
         else:
             self.write_signal(rule.signal, channel, (rule.occupied_at + rule.vacant_at) / 2)
@@ -94,8 +106,8 @@ class SimulatedDevice:
     def power_cycle(self) -> None:
         """Forget what the profile says is forgotten; a new device id takes effect."""
         for rule in self.profile.reapply:
-            for channel in self.profile.channels:
-                self._poke(self.profile.registers[rule.register], channel, 0)
+            for channel in self.profile.channel_numbers:
+                self._poke(self.profile.registers[rule.register_name], channel, 0)
         if self._next_device_id is not None:
             self.device_id, self._next_device_id = self._next_device_id, None
 
@@ -104,27 +116,28 @@ class SimulatedDevice:
         register = self.profile.register_of(signal)
         if signal in register.bits:
             self._write_masked(signal, channel, 1, int(bool(value)))
-        else:
-            self._poke(register, channel, round(value / register.scale))
+            return
+        number = (value - register.offset) / register.scale
+        raw = register.raw_of(number if register.type is ValueType.FLOAT32 else round(number))
+        if raw is None:
+            raise BridgeError(f"{signal} of {self.profile.name} cannot hold {value:g}")
+        self._poke(register, channel, raw)
 
     def peek(self, signal: str, channel: int = 1) -> int:
         """The raw value of a register."""
         register = self.profile.register_of(signal)
-        words = [self._banks[register.table][address] for address in self._addresses(register, channel)]
-        if register.word_order is WordOrder.LSB_FIRST:
-            words.reverse()
-        raw = 0
-        for word in words:
-            raw = raw << 16 | word
-        return raw
+        place = self.profile.place(register, channel)
+        bank = self._banks[register.table]
+        words = [bank[place.address + at] for at in range(register.size)]
+        return register.raw(words, place.bit)
 
     def answer(self, pdu: bytes) -> bytes:
         """The reply PDU to a request PDU, as the device's firmware would give it."""
         function = pdu[0]
         request: Any = _REQUESTS.decode(pdu)
-        if request is None or function not in (1, 2, 3, 4, 6, 16):
+        if request is None or function not in (*_TABLES, *_WRITE_TABLES):
             return self.refuse(function, _ILLEGAL_FUNCTION)
-        if function in (6, 16):
+        if function in _WRITE_TABLES:
             return self._write(function, request)
         table = _TABLES[function]
         bank = self._banks[table]
@@ -146,14 +159,23 @@ class SimulatedDevice:
         return bytes([function | 0x80]) + bytes(ExceptionResponse(function, code).encode())
 
     def _write(self, function: int, request: Any) -> bytes:
-        bank = self._banks[Table.HOLDING_REGISTERS]
-        written = dict(enumerate(request.registers, start=request.address))
+        bank = self._banks[_WRITE_TABLES[function]]
+        if function in (5, 15):
+            values = [int(bit) for bit in request.bits[: 1 if function == 5 else request.count]]
+        else:
+            values = request.registers
+        written = dict(enumerate(values, start=request.address))
         if any(address not in bank for address in written):
             return self.refuse(function, _ILLEGAL_ADDRESS)
         bank.update(written)
         self._take_new_id()
-        if function == 6:
-            reply: Any = WriteSingleRegisterResponse(address=request.address, registers=request.registers)
+        reply: Any
+        if function == 5:
+            reply = WriteSingleCoilResponse(address=request.address, bits=[bool(values[0])])
+        elif function == 6:
+            reply = WriteSingleRegisterResponse(address=request.address, registers=values)
+        elif function == 15:
+            reply = WriteMultipleCoilsResponse(address=request.address, count=len(written))
         else:
             reply = WriteMultipleRegistersResponse(address=request.address, count=len(written))
         return bytes([function]) + bytes(reply.encode())
@@ -162,64 +184,78 @@ class SimulatedDevice:
         rule = self.profile.set_id
         if rule is None:
             return
-        new_id = self.peek(rule.register)
+        new_id = self.peek(rule.register_name, self._first_channel)
         if new_id != self.device_id:
             self._next_device_id = new_id
             if not rule.needs_restart:
                 self.device_id, self._next_device_id = new_id, None
 
+    @property
+    def _first_channel(self) -> int:
+        return self.profile.channel_numbers[0]
+
     def _lay_out(self) -> None:
-        for part in self.profile.readable:
-            self._banks[part.table].update(dict.fromkeys(range(part.first, part.last + 1), 0))
+        for table, addresses in self.profile.readable_ranges():
+            self._banks[table].update(dict.fromkeys(addresses, 0))
         for register in self.profile.registers.values():
-            for channel in self.profile.channels:
+            for channel in self.profile.channel_numbers:
                 self._poke(register, channel, 0)
         identity = self.profile.identity
         if identity is not None:
-            self._poke(self.profile.registers[identity.register], 1, identity.equals)
+            self._poke(self.profile.registers[identity.register_name], self._first_channel, identity.equals)
         if self.profile.set_id is not None:
-            self._poke(self.profile.registers[self.profile.set_id.register], 1, self.device_id)
+            self._poke(
+                self.profile.registers[self.profile.set_id.register_name], self._first_channel, self.device_id
+            )
 
     def _show(self, channel: int, *, occupied: bool) -> None:
         rule = self.profile.occupancy
-        if rule.compare is Compare.BIT:
-            value = float(occupied)
+        if rule.compare is Compare.STATES:
+            value: float = (rule.occupied if occupied else rule.vacant)[0]
+            self._poke(self.profile.register_of(rule.signal), channel, int(value))
+        elif rule.occupied_at is None or rule.vacant_at is None:
+            self.write_signal(rule.signal, channel, float(occupied == bool(rule.occupied_at)))
         else:
             # well beyond the threshold, on its far side
             away = abs(rule.occupied_at - rule.vacant_at)
             sign = -1 if rule.compare is Compare.BELOW else 1
             value = rule.occupied_at + sign * away if occupied else max(0.0, rule.vacant_at - sign * away)
-        self.write_signal(rule.signal, channel, value)
+            self.write_signal(rule.signal, channel, value)
         (self._occupied.add if occupied else self._occupied.discard)(channel)
 
     def _count(self, channel: int) -> None:
-        if self.profile.counter is not None:
-            name = self.profile.counter.register
-            self._poke(self.profile.registers[name], channel, self.peek(name, channel) + 1 & 0xFFFFFFFF)
+        rule = self.profile.counter
+        if rule is not None:
+            register = self.profile.registers[rule.register_name]
+            wraps_at = rule.wraps_at or 1 << register.value_bits
+            self._poke(register, channel, (self.peek(rule.register_name, channel) + 1) % wraps_at)
 
     def _write_masked(self, signal: str, channel: int, mask: int, equals: int) -> None:
-        register = self.profile.register_of(signal)
+        name = self.profile.register_name(signal)
+        register = self.profile.registers[name]
         shift = register.bits.get(signal, 0)
         mask = (1 if signal in register.bits else mask) << shift
-        raw = self.peek(register.name, channel) & ~mask | equals << shift & mask
-        self._poke(register, channel, raw & (1 << 16 * register.type.words) - 1)
+        raw = self.peek(name, channel) & ~mask | equals << shift & mask
+        self._poke(register, channel, raw & (1 << register.value_bits) - 1)
 
     def _poke(self, register: Register, channel: int, raw: int) -> None:
-        if register.type is ValueType.BIT:
-            words = [raw & 1]
+        """Put raw bits into their words; what else the words hold stays."""
+        place, bank = self.profile.place(register, channel), self._banks[register.table]
+        if register.is_bit_of_register:
+            mask = (1 << register.width) - 1
+            word = bank.get(place.address, 0) & ~(mask << place.bit) | raw << place.bit
+            words: tuple[int, ...] = (word & 0xFFFF,)
+        elif register.table.holds_bits:
+            words = (raw & 1,)
         else:
-            words = [raw >> 16 * at & 0xFFFF for at in range(register.type.words)]
-            if register.word_order is WordOrder.MSB_FIRST:
-                words.reverse()
-        for address, word in zip(self._addresses(register, channel), words, strict=True):
-            self._banks[register.table][address] = word
-
-    def _addresses(self, register: Register, channel: int) -> Iterator[int]:
-        start = self.profile.address(register, channel)
-        return iter(range(start, start + register.size))
+            shift = 0 if register.mask is None else (register.mask & -register.mask).bit_length() - 1
+            words = register.words(raw << shift)
+        for address, word in enumerate(words, start=place.address):
+            bank[address] = word
 
     def _check(self, channel: int) -> None:
-        if channel not in self.profile.channels:
+        numbers = self.profile.channel_numbers
+        if channel not in numbers:
             raise BridgeError(
-                f"{self.profile.name} has channels 1 to {len(self.profile.channels)}, not {channel}"
+                f"{self.profile.name} has channels {numbers[0]} to {numbers[-1]}, not {channel}"
             )

@@ -88,7 +88,7 @@ class Rehearsal(VirtualLine):
         super().__init__(line)
         self.seen: list[Observation] = []
         fields: dict[str, Any] = {"poll_interval_s": 0.0, "baudrate": 9600} | changes
-        settings = BusSettings(name="kerb", port="virtual", **fields)
+        settings = BusSettings(name="kerb", port="/virtual", **fields)
         self.bus = SensorBus(settings, sensors, self.seen.append, open_port=self.open, clock=self.clock)
         self._stop = threading.Event()
         self._story: Iterator[Callable[[], bool]] = iter(())

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 import serial
+from pydantic import ValidationError
 
 from firmware_bridge import (
     BusSettings,
     ChannelState,
     PortError,
-    Rs485Mode,
     SensorBus,
     SensorProfile,
     SensorSettings,
@@ -252,14 +252,16 @@ def test_two_sensors_with_one_id_on_a_bus_are_refused(profiles: Profiles) -> Non
 @pytest.mark.parametrize(
     ("wrong", "hint"),
     [
-        ({"port": ""}, "serial device"),
+        ({"port": ""}, "port"),
         ({"baudrate": 0}, "1200"),
-        ({"parity": "X"}, "N"),
-        ({"stop_bits": 3}, "1 or 2"),
+        ({"parity": "X"}, "'none', 'even' or 'odd'"),
+        ({"stop_bits": 3}, "less than or equal to 2"),
+        ({"gap_ms": -1}, "greater than or equal to 0"),
+        ({"poll_interval": 1}, "poll_interval"),
     ],
 )
 def test_wrong_bus_settings_are_refused(wrong: dict[str, object], hint: str) -> None:
-    with pytest.raises(SettingsError, match=hint):
+    with pytest.raises(ValidationError, match=hint):
         BusSettings(**({"name": "kerb", "port": "/dev/ttyUSB0"} | wrong))  # type: ignore[arg-type]  # on purpose
 
 
@@ -285,7 +287,7 @@ def test_a_port_that_is_no_serial_port_is_a_port_error(tmp_path: Path) -> None:
 
 def test_rs485_by_rts_is_refused_clearly_where_the_driver_cannot(tmp_path: Path, profiles: Profiles) -> None:
     with running(tmp_path / "bus", [SimulatedDevice(profiles["ld120"], 1)], []) as rig:
-        settings = BusSettings(name="kerb", port=str(rig.port), rs485=Rs485Mode.RTS)
+        settings = BusSettings(name="kerb", port=str(rig.port), rs485=True)
         rig.simulator.unplug(0.0)  # our own bus lets go of the port for a moment
         until(lambda: rig.bus.snapshot().port_error is not None, "the port is free")
         until(rig.port.exists, "the port is back")

@@ -5,6 +5,7 @@ import pytest
 from firmware_bridge import ChannelState
 from firmware_bridge.channels import ChannelWatch
 from firmware_bridge.profiles import Compare, FaultRule, OccupancyRule, OnInvalid
+from firmware_bridge.registers import Signal
 
 DISTANCE = OccupancyRule(signal="d", compare=Compare.BELOW, occupied_at=180, vacant_at=220)
 DEVIATION = OccupancyRule(signal="d", compare=Compare.ABOVE, occupied_at=150, vacant_at=120)
@@ -12,23 +13,27 @@ LOOP = OccupancyRule(signal="d", compare=Compare.BIT)
 BROKEN = FaultRule(signal="m", mask=0xFF00, equals=0x3500, cause="radio timeout")
 
 
-def watch(rule: OccupancyRule, **changes: object) -> ChannelWatch:
-    fields = {name: getattr(rule, name) for name in OccupancyRule.__slots__} | changes
+def watch(rule: OccupancyRule, counter_range: int = 1 << 32, **changes: object) -> ChannelWatch:
     channel = ChannelWatch(
         bus="kerb",
         sensor="s",
         channel=1,
-        rule=OccupancyRule(**fields),
+        rule=rule.model_copy(update=changes),
         faults=(BROKEN,),
         fault_after_s=5.0,
+        counter_range=counter_range,
     )
     channel.start(0.0)
     return channel
 
 
+def signals(**values: float | None) -> dict[str, Signal]:
+    return {name: Signal(raw=int(value or 0), value=value) for name, value in values.items()}
+
+
 def states(channel: ChannelWatch, values: list[float | None]) -> list[str]:
     """What each reading, a tenth of a second after the other, is observed to change."""
-    seen = [channel.read({"d": value}, 0.1 * at) for at, value in enumerate(values)]
+    seen = [channel.read(signals(d=value), 0.1 * at) for at, value in enumerate(values)]
     return [str(observation.state) if observation else "-" for observation in seen]
 
 
@@ -69,9 +74,9 @@ def test_an_invalid_reading_means_what_the_profile_says(meaning: OnInvalid, expe
 
 def test_invalid_readings_that_last_are_a_fault_and_never_a_vacancy() -> None:
     channel = watch(DISTANCE)
-    channel.read({"d": 100.0}, 0.0)
+    channel.read(signals(d=100.0), 0.0)
     for at_s in range(1, 6):
-        assert channel.read({"d": None}, float(at_s)) is None
+        assert channel.read(signals(d=None), float(at_s)) is None
         assert channel.age(float(at_s), "no echo") is None
     fault = channel.age(5.1, "no echo")
     assert fault is not None
@@ -81,7 +86,7 @@ def test_invalid_readings_that_last_are_a_fault_and_never_a_vacancy() -> None:
         "no echo",
     )
     assert channel.age(60.0, "no echo") is None
-    back = channel.read({"d": 100.0}, 61.0)
+    back = channel.read(signals(d=100.0), 61.0)
     assert back is not None
     assert (back.state, back.previous) == (ChannelState.OCCUPIED, ChannelState.FAULT)
 
@@ -96,23 +101,23 @@ def test_a_sensor_that_never_spoke_becomes_a_fault_on_first_knowledge() -> None:
 
 def test_a_fault_that_the_device_reports_hides_its_level_until_it_is_gone() -> None:
     channel = watch(DEVIATION)
-    assert channel.read({"d": 200.0, "m": 0.0}, 0.0) is not None
-    fault = channel.read({"d": 0.0, "m": float(0x3501)}, 0.1)
+    assert channel.read(signals(d=200.0, m=0.0), 0.0) is not None
+    fault = channel.read(signals(d=0.0, m=float(0x3501)), 0.1)
     assert fault is not None
     assert (fault.state, fault.cause) == (ChannelState.FAULT, "radio timeout")
-    assert channel.read({"d": 0.0, "m": float(0x3501)}, 0.2) is None
-    vacant = channel.read({"d": 0.0, "m": 0.0}, 0.3)
+    assert channel.read(signals(d=0.0, m=float(0x3501)), 0.2) is None
+    vacant = channel.read(signals(d=0.0, m=0.0), 0.3)
     assert vacant is not None
     assert vacant.state is ChannelState.VACANT
 
 
-def play(*events: tuple[str, int]) -> list[tuple[str, int | None]]:
-    """Levels ("l") and counts ("c") in order; what is observed of them."""
-    channel, seen = watch(LOOP), []
+def play(*events: tuple[str, int], counter_range: int = 1 << 32) -> list[tuple[str, int | None]]:
+    """Levels ("l") and counts ("c") a second apart; what is observed of them."""
+    channel, seen = watch(LOOP, counter_range), []
     for at, (kind, value) in enumerate(events):
         if kind == "c":
-            channel.count(value, 0.1 * at)
-        elif (observation := channel.read({"d": float(value)}, 0.1 * at)) is not None:
+            channel.count(value, float(at))
+        elif (observation := channel.read(signals(d=float(value)), float(at))) is not None:
             seen.append((str(observation.state), observation.counter_delta))
     return seen
 
@@ -177,11 +182,12 @@ def test_the_counter_reports_only_arrivals_that_the_level_did_not_show(
 def test_an_unseen_arrival_says_for_how_long_nobody_looked(gap_s: float, tells: str) -> None:
     channel = watch(LOOP)
     channel.count(7, 0.0)
-    channel.read({"d": 1.0}, 0.1)
-    channel.read({"d": 1.0}, 4.0)  # a gap before the last count, when nobody came
+    channel.read(signals(d=1.0), 0.1)
+    channel.read(signals(d=1.0), 4.0)  # a gap before the last count, when nobody came
     channel.count(7, 4.0)
     channel.count(8, 4.0 + gap_s)
-    observation = channel.read({"d": 1.0}, 4.0 + gap_s)
+    channel.read(signals(d=1.0), 4.0 + gap_s)
+    observation = channel.read(signals(d=1.0), 5.0 + gap_s)
     assert observation is not None
     assert (observation.state, observation.counter_delta) == (ChannelState.OCCUPIED, 1)
     assert observation.blind_s == pytest.approx(gap_s), tells

@@ -66,7 +66,7 @@ def test_shipped_profiles_fit_their_json_schema(path: Path) -> None:
         ("scale = 0.1", 'scale = "0.1"', "registers.distance.scale", "number"),
         ("confirm_readings = 2", "confirm_readings = 0", "occupancy.confirm_readings", "1 to 20"),
         ("confirm_readings = 2", "confirm_readings = true", "occupancy.confirm_readings", "1 to 20"),
-        ('compare = "below"', 'compare = "bit"', "occupancy.compare", "below"),
+        ('compare = "below"', 'compare = "bit"', "occupancy.occupied_at", "normally closed"),
         ("equals = 0x0005", "equals = -1", "identity.equals", "0 to 65535"),
         ("format = 1", "format = 2", "format", "1"),
         ("[link]", "[[link]]", "link", "table"),
@@ -78,10 +78,10 @@ def test_shipped_profiles_fit_their_json_schema(path: Path) -> None:
         ("vacant_at = 220", "", "occupancy.vacant_at", "is missing"),
         ("max_registers = 8", "max_registers = 126", "link.max_registers", "1 to 125"),
         ("scale = 0.1", 'type = "float"', "registers.distance.type", "uint32"),
-        ("[[readable]]", "[channels]\ncount = 2\n[[readable]]", "channels.stride", "addresses"),
+        ("[[readable]]", "[channels]\ncount = 2\nfirst = 1\n[[readable]]", "channels.stride", "addresses"),
         (
             "[[readable]]",
-            "[channels]\ncount = 250\nstride = 500\n[[readable]]",
+            "[channels]\ncount = 250\nfirst = 1\nstride = 500\n[[readable]]",
             "registers.distance.number",
             "65535 is the highest",
         ),
@@ -178,10 +178,10 @@ def test_settings_of_a_sensor_are_refused_with_key_and_remedy(profiles: dict[str
 def test_near_registers_are_read_in_one_block_within_the_limit(profiles: dict[str, SensorProfile]) -> None:
     timing = LinkTiming(baudrate=19200)
     gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1, 2, 3))
-    fast = [block for block in plan_blocks(gateway, timing) if block.purpose is Purpose.OCCUPANCY]
+    fast = [block for block in plan_blocks([gateway], timing) if block.purpose is Purpose.OCCUPANCY]
     assert [block.requests[0] for block in fast] == [Request(device_id=1, function=3, address=16, count=40)]
     every = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"])
-    assert all(request.count <= 120 for block in plan_blocks(every, timing) for request in block.requests)
+    assert all(request.count <= 120 for block in plan_blocks([every], timing) for request in block.requests)
 
 
 def test_a_block_never_reaches_over_addresses_that_the_profile_does_not_name(
@@ -189,6 +189,6 @@ def test_a_block_never_reaches_over_addresses_that_the_profile_does_not_name(
 ) -> None:
     known = {"input_registers": {0, 1}, "holding_registers": {9, 10, 13}}  # wire addresses of the LD120
     sensor = SensorSettings(name="l", device_id=15, profile=profiles["ld120"])
-    for block in plan_blocks(sensor, LinkTiming(baudrate=9600)):
+    for block in plan_blocks([sensor], LinkTiming(baudrate=9600)):
         for request in block.requests:
             assert set(range(request.address, request.address + request.count)) <= known[block.table]

@@ -305,7 +305,7 @@ def test_a_slow_bus_with_many_berths_is_no_fault(profiles: Profiles) -> None:
         if line.now_s > 120:
             stop.set()
 
-    settings = BusSettings(name="slow", port="virtual", baudrate=1200, poll_interval_s=0.0)
+    settings = BusSettings(name="slow", port="/virtual", baudrate=1200, poll_interval_s=0.0)
     bus = SensorBus(settings, [gateway], observe, open_port=line.open, clock=line.clock)
     line.traffic.start(0.0)
     line.traffic.do(Deed(do=Action.FLAP, device=1, times=10, period_s=30.0), 1.0)

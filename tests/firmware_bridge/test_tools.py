@@ -91,7 +91,7 @@ def test_a_trace_replays_to_the_same_observations(tmp_path: Path, profiles: Prof
         lines = [header, *answer["events"]]
     path.write_text("\n".join(json.dumps(line) for line in lines), encoding="utf-8")
     trace = read_trace(path)
-    settings = BusSettings(name="kerb", port="replay", baudrate=trace.header["baudrate"])
+    settings = BusSettings(name="kerb", port="/replay", baudrate=trace.header["baudrate"])
     again = [(o.state, o.counter_delta) for o in replay(trace, settings, sensors)]
     assert again[-len(live) :] == live
     assert len(again) == len(live) + 1  # the trace begins with the first knowledge
