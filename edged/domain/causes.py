@@ -1,6 +1,6 @@
 """Which trouble follows from which: a cause is shown first, what follows from it under it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from edged.domain.health import Finding, HealthStatus, overall
@@ -22,9 +22,21 @@ class Cause:
     consequences: tuple[Finding, ...] = ()
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Return the cause, then its consequences."""
+        return (self.finding, *self.consequences)
+
+    @property
     def status(self) -> HealthStatus:
         """Return the worst status of the cause and its consequences."""
-        return overall((self.finding, *self.consequences))
+        return overall(self.findings)
+
+    def lines(self) -> Iterator[str]:
+        """Yield a line for each trouble. A consequence names its cause instead of a remedy of its own."""
+        yield str(self.finding)
+        for finding in self.consequences:
+            of_same_part = finding.where == self.finding.where
+            yield str(finding) if of_same_part else f"{finding.what}; follows from {self.finding.where}"
 
 
 def arrange(findings: Iterable[Finding], needs: Needs) -> tuple[Cause, ...]:

@@ -64,7 +64,7 @@ class HealthBook:
 
     def problems(self) -> tuple[Finding, ...]:
         """Return all problems: each cause, then what follows from it; the most severe cause first."""
-        return tuple(finding for cause in self.causes() for finding in (cause.finding, *cause.consequences))
+        return tuple(finding for cause in self.causes() for finding in cause.findings)
 
     def status(self) -> HealthStatus:
         return overall(self.problems())

@@ -88,9 +88,10 @@ class Pole:
         return self._store.evidence_path(sha256)
 
     def health(self) -> DeviceHealth:
-        problems = self._health.problems()
+        causes = self._health.causes()
         return DeviceHealth(
-            status=overall(problems).value, problems=tuple(str(problem) for problem in problems)
+            status=overall(finding for cause in causes for finding in cause.findings).value,
+            problems=tuple(line for cause in causes for line in cause.lines()),
         )
 
     def status_line(self) -> str:

@@ -56,6 +56,11 @@ def test_two_troubles_of_one_part_stand_together() -> None:
     assert (cause.finding, cause.consequences) == (failed("store"), (other,))
 
 
+def test_a_consequence_names_its_cause_and_only_the_cause_a_remedy() -> None:
+    (cause,) = arrange([failed("bus kerb"), degraded("berth 1")], NEEDS)
+    assert list(cause.lines()) == ["bus kerb: is gone; mend it", "berth 1: is late; follows from bus kerb"]
+
+
 def test_a_part_in_trouble_is_not_called_sound_and_nothing_is_said_twice() -> None:
     findings = [Finding.sound("model", "works"), Finding.sound("disk", "900 MiB free"), failed("model")]
     assert consistent([*findings, failed("model")]) == findings[1:]
@@ -72,5 +77,5 @@ def test_every_trouble_is_shown_exactly_once_whatever_needs_what(
     needs: dict[str, list[str]], findings: list[Finding]
 ) -> None:
     causes = arrange(findings, needs)
-    shown = [finding for cause in causes for finding in (cause.finding, *cause.consequences)]
+    shown = [finding for cause in causes for finding in cause.findings]
     assert sorted(shown, key=findings.index) == findings
