@@ -78,7 +78,7 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     api = HttpWorker(settings.snapshot_api, create_app(pole, credentials.snapshot_token), health)
     commands = pole_commands(board, health) | bus_commands({bus.bus.settings.name: bus.bus for bus in buses})
     control = ControlWorker(directory, commands)
-    upkeep = UpkeepWorker(directory, store, clock, health)
+    upkeep = UpkeepWorker(directory, store, clock, uplink, health)
 
     health.add_sources(store, uplink, *buses)
     metrics.HEALTH.set_function(health.level)

@@ -71,12 +71,16 @@ class EvictionCause(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredPicture:
-    """An evidence picture on disk. `needed`: an event that names it, or the cloud, still waits for it."""
+    """An evidence picture on disk. `needed`: an event that names it, or the cloud, still waits for it.
+
+    `of_open_visit`: the vehicle that it shows still stands there.
+    """
 
     sha256: str
     size_bytes: int
     stored_at: datetime
     needed: bool
+    of_open_visit: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,14 +95,15 @@ def evictions(
 ) -> tuple[Eviction, ...]:
     """Return which pictures to drop: too old first, then the oldest until the rest fits `max_bytes`.
 
-    Pictures still needed outlive their age, and go last when there is no room. `now` None: the clock
-    is not to be trusted, nothing goes by age.
+    Pictures still needed outlive their age, and go last when there is no room; those of open visits outlive
+    their age. `now` None: the clock is not to be trusted, nothing goes by age.
     """
     oldest_first = sorted(pictures, key=lambda picture: (picture.stored_at, picture.sha256))
     dropped: list[Eviction] = []
     rest: list[StoredPicture] = []
     for picture in oldest_first:
-        if now is not None and not picture.needed and now - picture.stored_at > keep:
+        kept = picture.needed or picture.of_open_visit
+        if now is not None and not kept and now - picture.stored_at > keep:
             dropped.append(_eviction(picture, EvictionCause.AGE))
         else:
             rest.append(picture)

@@ -1,7 +1,8 @@
 """The store as read: by the daemon on a connection of its own, and by the technician's commands."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from threading import Lock
 from types import TracebackType
@@ -9,7 +10,7 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
-from edged.domain.timekeeping import Stamp, corrected
+from edged.domain.timekeeping import Boot, Stamp, corrected
 from edged.store import outbox
 from edged.store.database import FILE_NAME, connect
 from edged.store.errors import NoRecordsError, translated
@@ -83,6 +84,24 @@ class Archive:
         """Return, by boot id, the stamp that proves the time of what that boot recorded before."""
         with self._reading() as db:
             return _clock_anchors(db)
+
+    def boots(self, anchors: Mapping[str, Stamp]) -> list[Boot]:
+        """Return the box's runs, oldest first, each with its anchor."""
+        with self._reading() as db:
+            return [
+                Boot(
+                    boot_id=row["boot_id"],
+                    not_before=datetime.fromisoformat(row["not_before"]) if row["not_before"] else None,
+                    anchor=anchors.get(row["boot_id"]),
+                )
+                for row in db.query("SELECT * FROM boot ORDER BY id")
+            ]
+
+    def known_time(self) -> Stamp | None:
+        """Return the last-known time as it was kept."""
+        with self._reading() as db:
+            row = db.execute("SELECT stamp FROM known_time").fetchone()
+        return unpacked(row[0]) if row else None
 
     def evidence_path(self, sha256: str) -> Path | None:
         """Return the file of an evidence picture, None when there is none. Never leaves its folder."""

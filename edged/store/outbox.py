@@ -11,12 +11,13 @@ from typing import Any
 from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent, fitting
-from edged.domain.timekeeping import Stamp
+from edged.domain.timekeeping import Bounds, Stamp
 from edged.store.database import changed
 from edged.store.records import OutboxCounts, RejectedEvent, packed, unpacked
 from edged.wire import EventVerdict, Verdict
 
 Correction = Callable[[Stamp], Stamp]
+Bounding = Callable[[Stamp], Bounds]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,7 +54,7 @@ def append(db: Database, event: NewEvent) -> None:
 
 
 def pending(
-    db: Database, *, limit: int, max_bytes: int, fresh_only: bool, correct: Correction
+    db: Database, *, limit: int, max_bytes: int, fresh_only: bool, correct: Correction, bound: Bounding
 ) -> list[PendingEvent]:
     """Return the next batch: oldest first, those that the cloud asked to keep behind the others.
 
@@ -63,11 +64,11 @@ def pending(
     rows = list(db.query(f"{sql} attempts = 0 ORDER BY sequence LIMIT ?", [limit]))
     if len(rows) < limit and not fresh_only:
         rows += db.query(f"{sql} attempts > 0 ORDER BY attempts, sequence LIMIT ?", [limit - len(rows)])
-    events = [_event_of(row, correct) for row in rows]
+    events = [_event_of(row, correct, bound) for row in rows]
     return events[: fitting([event.size_bytes for event in events], max_count=limit, max_bytes=max_bytes)]
 
 
-def _event_of(row: dict[str, Any], correct: Correction) -> PendingEvent:
+def _event_of(row: dict[str, Any], correct: Correction, bound: Bounding) -> PendingEvent:
     observed = correct(unpacked(row["stamp"]))
     body = {
         "kind": row["kind"],
@@ -79,6 +80,10 @@ def _event_of(row: dict[str, Any], correct: Correction) -> PendingEvent:
         "visit_id": row["visit_id"],
         **json.loads(row["body"]),
     }
+    if not observed.clock_synced:
+        between = bound(observed)
+        body["not_before"] = between.not_before.isoformat() if between.not_before else None
+        body["not_after"] = between.not_after.isoformat() if between.not_after else None
     if row["captured_stamp"]:
         body["captured_at"] = correct(unpacked(row["captured_stamp"])).utc.isoformat()
     # the common fields take about 250 bytes more than the stored body

@@ -6,10 +6,10 @@ from datetime import UTC
 
 from sqlite_utils import Database
 
-from edged.domain.timekeeping import Stamp
+from edged.domain.timekeeping import EARLIEST, Stamp
 from edged.store import outbox
 from edged.store.outbox import NewEvent
-from edged.store.records import NewReading, event_id_for, packed
+from edged.store.records import NewReading, event_id_for, packed, unpacked
 from edged.wire import DriveCause, ReadingView, Snapshot
 
 
@@ -121,8 +121,21 @@ def pictures(db: Database, found: Sequence[tuple[str, int]]) -> None:
 
 def clock_anchor(db: Database, stamp: Stamp) -> None:
     """Keep the first synchronised stamp of a boot: later ones prove no more."""
-    if stamp.clock_synced:
+    if stamp.clock_synced and stamp.utc >= EARLIEST:
         db.execute("INSERT OR IGNORE INTO clock_anchor VALUES (?, ?)", [stamp.boot_id, packed(stamp)])
+
+
+def known_time(db: Database, known: Stamp | None, now: Stamp) -> None:
+    """Keep the last-known time. The first call in a boot records the boot with the time known before it."""
+    before = db.execute("SELECT stamp FROM known_time").fetchone()
+    not_before = unpacked(before[0]).utc.isoformat() if before else None
+    db.execute("INSERT OR IGNORE INTO boot (boot_id, not_before) VALUES (?, ?)", [now.boot_id, not_before])
+    if known is not None:
+        db.execute(
+            "INSERT INTO known_time (id, stamp) VALUES (1, ?)"
+            " ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp",
+            [packed(known)],
+        )
 
 
 def _dated(stamp: Stamp) -> str | None:

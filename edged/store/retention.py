@@ -11,6 +11,7 @@ from sqlite_utils import Database
 
 from edged.domain.delivery import StoredPicture, evictions
 from edged.domain.health import Finding, HealthStatus
+from edged.domain.timekeeping import AGREES_WITHIN
 from edged.settings import StoreSettings
 from edged.store.database import FILE_NAME, changed
 from edged.store.evidence import EvidenceFolder
@@ -133,8 +134,16 @@ class Retention:
 def _date_the_undated(db: Database, now: datetime) -> None:
     """Let the age of what was recorded without a clock count from `now`."""
     stamp = now.isoformat()
-    db.execute("UPDATE evidence SET stored_utc = ? WHERE stored_utc IS NULL", [stamp])
-    db.execute("UPDATE visit SET closed_utc = ? WHERE closed_utc IS NULL AND out_stamp IS NOT NULL", [stamp])
+    # a clock that was wrong for a minute may have dated some far ahead: they would be kept for ever
+    ahead = (now + AGREES_WITHIN).isoformat()
+    db.execute(
+        "UPDATE evidence SET stored_utc = ? WHERE stored_utc IS NULL OR stored_utc > ?", [stamp, ahead]
+    )
+    db.execute(
+        "UPDATE visit SET closed_utc = ?"
+        " WHERE out_stamp IS NOT NULL AND (closed_utc IS NULL OR closed_utc > ?)",
+        [stamp, ahead],
+    )
 
 
 def _drop_visits(db: Database, select: str, arguments: list[Any]) -> int:
@@ -158,7 +167,9 @@ def _pictures(db: Database) -> list[StoredPicture]:
     rows = db.query(
         "SELECT sha256, size_bytes, stored_utc,"
         " sha256 IN (SELECT evidence_sha256 FROM outbox WHERE evidence_sha256 IS NOT NULL)"
-        " OR sha256 IN (SELECT sha256 FROM upload) AS needed"
+        " OR sha256 IN (SELECT sha256 FROM upload) AS needed,"
+        " sha256 IN (SELECT evidence_sha256 FROM reading JOIN visit USING (visit_id) WHERE out_stamp IS NULL)"
+        " AS of_open_visit"
         " FROM evidence"
     )
     return [
@@ -167,6 +178,7 @@ def _pictures(db: Database) -> list[StoredPicture]:
             size_bytes=row["size_bytes"],
             stored_at=datetime.fromisoformat(row["stored_utc"]) if row["stored_utc"] else _UNDATED,
             needed=bool(row["needed"]),
+            of_open_visit=bool(row["of_open_visit"]),
         )
         for row in rows
     ]

@@ -12,7 +12,7 @@ from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent
 from edged.domain.health import Finding, HealthStatus
-from edged.domain.timekeeping import Stamp, corrected
+from edged.domain.timekeeping import Bounds, Stamp, bounds, corrected
 from edged.settings import StoreSettings
 from edged.store import outbox, recording
 from edged.store.archive import Archive
@@ -138,6 +138,7 @@ class Store(Archive):
         anchors = self.clock_anchors()
         if now.clock_synced:
             anchors[now.boot_id] = now
+        boots = self.boots(anchors)
         with self._reading() as db:
             return outbox.pending(
                 db,
@@ -145,6 +146,8 @@ class Store(Archive):
                 max_bytes=max_bytes,
                 fresh_only=fresh_only,
                 correct=lambda stamp: corrected(stamp, anchors.get(stamp.boot_id, now)),
+                # this boot's records are placed by how long ago they were made
+                bound=lambda stamp: Bounds() if stamp.boot_id == now.boot_id else bounds(stamp, boots),
             )
 
     def settle(self, verdicts: Sequence[EventVerdict]) -> None:
@@ -173,8 +176,21 @@ class Store(Archive):
         """Put an upload that failed behind the others."""
         self._writer.write(lambda db: outbox.postpone_wanted(db, sha256))
 
+    def keep_time(self, known: Stamp | None, now: Stamp, *, is_believed: bool) -> None:
+        """Keep the last-known time; a believed `now` proves when this boot recorded something."""
+
+        def work(db: Database) -> None:
+            recording.known_time(db, known, now)
+            if is_believed:
+                recording.clock_anchor(db, now)
+
+        self._writer.write(work)
+
     def evict(self, now: Stamp) -> Evicted:
-        """Drop what is past its time or has no room, by class; return and count what went."""
+        """Drop what is past its time or has no room, by class; return and count what went.
+
+        Nothing goes by age unless `now.clock_synced`, which means here: that time is trusted.
+        """
         trusted = now.utc if now.clock_synced else None
         return self._writer.write(lambda db: self._retention.evict(db, trusted))
 

@@ -5,6 +5,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -98,6 +99,7 @@ class Uplink:
         # an exchange (4 timeouts at most), and a store that is slow
         self.deadline_s = 120.0 + 4 * settings.timeout_s
         self.clock_offset_s: float | None = None  # the cloud's clock minus ours
+        self._cloud_time: tuple[datetime, float] | None = None  # and when it was so, monotonic
         self._settings = settings
         self._credentials = credentials
         self._outbox = outbox
@@ -116,6 +118,13 @@ class Uplink:
     def problems(self) -> tuple[Finding, ...]:
         """What is wrong now between the box and the cloud."""
         return tuple(self._problems.copy().values())
+
+    def cloud_utc(self, monotonic_s: float) -> datetime | None:
+        """Return the cloud's time at a moment of this boot, None before the first exchange."""
+        if self._cloud_time is None:
+            return None
+        server_time, at_s = self._cloud_time
+        return server_time + timedelta(seconds=monotonic_s - at_s)
 
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set; what is left waits in the outbox for the next start."""
@@ -255,6 +264,7 @@ class Uplink:
         self._next_poll_s = now_s + min(max(poll_s, SHORTEST_POLL_S), LONGEST_POLL_S)
         # server_time was taken between sending and receiving
         half_s = (now_s - sent.monotonic_s) / 2
+        self._cloud_time = (answer.server_time, now_s - half_s)
         self.clock_offset_s = (answer.server_time - sent.utc).total_seconds() - half_s
         if abs(self.clock_offset_s) > CLOCK_TOLERANCE_S:
             direction = "behind" if self.clock_offset_s > 0 else "ahead of"

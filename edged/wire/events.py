@@ -28,6 +28,10 @@ class _Happened(Payload):
     clock_synced: bool
     berth_no: BerthNo
     visit_id: Identifier
+    # Of a boot that never knew the time: between which times this happened. A pole from before 2026-12 sends
+    # none.
+    not_before: UtcTime | None = None
+    not_after: UtcTime | None = None
 
 
 class DriveIn(_Happened):

@@ -1,12 +1,16 @@
-"""What nobody else does: retention, free space, the clock's state."""
+"""What nobody else does: retention, free space, the clock's state and the last-known time."""
 
 import shutil
 import threading
 import time
+from dataclasses import replace
+from datetime import datetime
 from pathlib import Path
+from typing import Protocol
 
 from edged.clock import Clock
 from edged.domain.health import Finding, HealthStatus
+from edged.domain.timekeeping import advanced, is_believed, is_trusted
 from edged.store import Store, StoreError
 from edged.workers.health_book import HealthBook
 
@@ -15,32 +19,62 @@ _TICK_S = 1.0
 _LOW_SPACE_MIB = 64
 
 
+class CloudTime(Protocol):
+    """The cloud's clock, as far as it was heard of in this boot."""
+
+    def cloud_utc(self, monotonic_s: float) -> datetime | None: ...
+
+
 class UpkeepWorker:
-    """Once a minute."""
+    """Once a minute, and as soon as the clock is believed."""
 
     name = "upkeep"
     deadline_s = 120.0
 
-    def __init__(self, directory: Path, store: Store, clock: Clock, health: HealthBook) -> None:
+    def __init__(
+        self, directory: Path, store: Store, clock: Clock, cloud: CloudTime, health: HealthBook
+    ) -> None:
         self.last_progress_s = time.monotonic()
         self._directory = directory
         self._store = store
         self._clock = clock
+        self._cloud = cloud
         self._health = health
 
     def run(self, stop: threading.Event) -> None:
         next_s = 0.0
+        was_believed = False
         while not stop.wait(_TICK_S):
             self.last_progress_s = time.monotonic()
-            if self.last_progress_s >= next_s:
+            believed = is_believed(self._clock.now(), self._cloud_utc())
+            if self.last_progress_s >= next_s or (believed and not was_believed):
                 next_s = self.last_progress_s + _EVERY_S
+                self._keep_time()
                 self._evict()
                 self._look_at_disk()
                 self._look_at_clock()
 
-    def _evict(self) -> None:
+            was_believed = believed
+
+    def _cloud_utc(self) -> datetime | None:
+        return self._cloud.cloud_utc(time.monotonic())
+
+    def _keep_time(self) -> None:
+        """Keep the last-known time, and what proves the time of this boot's records after a reboot."""
+        now, cloud_utc = self._clock.now(), self._cloud_utc()
         try:
-            self._store.evict(self._clock.now())
+            known = advanced(self._store.known_time(), now, cloud_utc)
+            self._store.keep_time(known, now, is_believed=is_believed(now, cloud_utc))
+        except StoreError as error:
+            self._health.enter(Finding.of("clock store", HealthStatus.DEGRADED, error.trouble))
+        else:
+            self._health.clear("clock store")
+
+    def _evict(self) -> None:
+        now = self._clock.now()
+        try:
+            trusted = is_trusted(now, self._store.known_time(), self._cloud_utc())
+            self._store.evict(replace(now, clock_synced=trusted))
         except StoreError as error:
             self._health.enter(Finding.of("retention", HealthStatus.DEGRADED, error.trouble))
         else:
