@@ -2,11 +2,13 @@
 
 import time
 from collections.abc import Sequence
+from datetime import datetime
 
 from edged.camera import CameraError, open_camera
+from edged.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.settings import BerthSettings, CameraSettings, Settings
-from edged.uplink import Cloud, UplinkError
+from edged.uplink import CLOCK_TOLERANCE_S, Cloud, UplinkError
 from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.vision.regions import surroundings
@@ -84,8 +86,27 @@ def check_cloud(settings: Settings) -> list[Finding]:
     began_s = time.monotonic()
     try:
         with Cloud(settings.uplink) as cloud:
-            cloud.reach()
+            cloud_utc = cloud.reach()
     except UplinkError as error:
         return [Finding.of("cloud", HealthStatus.FAILED, error.trouble)]
     took_ms = (time.monotonic() - began_s) * 1000
-    return [Finding.sound("cloud", f"{settings.uplink.cloud_url} answers in {took_ms:.0f} ms")]
+    sound = Finding.sound("cloud", f"{settings.uplink.cloud_url} answers in {took_ms:.0f} ms")
+    return [sound, *compared(cloud_utc)]
+
+
+def compared(cloud_utc: datetime | None) -> list[Finding]:
+    """Compare the box's clock with the cloud's, which is exact to a second and as old as its answer."""
+    if cloud_utc is None:
+        return []
+    ahead_s = (Clock().now().utc - cloud_utc).total_seconds()
+    if abs(ahead_s) <= CLOCK_TOLERANCE_S:
+        return [Finding.sound("clock and cloud", f"agree to {CLOCK_TOLERANCE_S:.0f} s")]
+    differs = f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the cloud's"
+    return [
+        Finding(
+            where="clock and cloud",
+            status=HealthStatus.DEGRADED,
+            cause=f"this box's clock is {differs}",
+            remedy="check time synchronisation here and at the cloud (timedatectl)",
+        )
+    ]

@@ -14,9 +14,10 @@ from edged.uplink.errors import (
     NotEnrolledError,
     UplinkError,
 )
-from edged.uplink.uplink import Outbox, Uplink
+from edged.uplink.uplink import CLOCK_TOLERANCE_S, Outbox, Uplink
 
 __all__ = [
+    "CLOCK_TOLERANCE_S",
     "Cloud",
     "CloudBusyError",
     "CloudDeniedError",

@@ -1,6 +1,8 @@
 """The cloud's API as the box calls it. Every way to fail becomes a CloudError, here and nowhere else."""
 
 import gzip
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import TypeVar
 
@@ -82,13 +84,21 @@ class Cloud:
         content = self._call("POST", "/v1/enrolments", request.model_dump_json().encode(), headers, None)
         return self._parsed(EnrolmentAnswer, content)
 
-    def reach(self) -> None:
-        """Make sure that a cloud answers at this address. Raises CloudError."""
-        content = self._call("GET", "/healthz", b"", {}, None)
-        if not content.startswith(b"{"):
-            raise self._nonsense(_quoted(content) or "an empty answer")
+    def reach(self) -> datetime | None:
+        """Make sure that a cloud answers at this address; return its time in UTC. Raises CloudError."""
+        answer = self._ask("GET", "/healthz", b"", {}, None)
+        if not answer.body.startswith(b"{"):
+            raise self._nonsense(_quoted(answer.body) or "an empty answer")
+        try:
+            # RFC 9110, 6.6.1: a server with a clock sends Date
+            return parsedate_to_datetime(answer.headers["date"]).astimezone(UTC)
+        except (KeyError, TypeError, ValueError):
+            return None
 
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str], token: str | None) -> bytes:
+        return self._ask(method, path, body, headers, token).body
+
+    def _ask(self, method: str, path: str, body: bytes, headers: dict[str, str], token: str | None) -> Answer:
         try:
             # redirects are not followed: the cloud never redirects, captive portals do
             answer = self._client.ask(
@@ -103,7 +113,7 @@ class Cloud:
             kind, remedy = _FAULTS.get(error.fault, _OTHER_FAULT)
             raise kind(self._url, error.cause, remedy) from error
         self._judge(answer)
-        return answer.body
+        return answer
 
     def _judge(self, answer: Answer) -> None:
         status = answer.status
