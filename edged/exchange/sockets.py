@@ -5,6 +5,7 @@ import ssl
 from typing import Any
 
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.exceptions import ProtocolError
 from urllib3.util.ssl_ import create_urllib3_context
 
 from edged.exchange.deadline import current
@@ -47,14 +48,14 @@ class TimedHttpConnection(HTTPConnection):
     """urllib3's connection on a timed socket."""
 
     def _new_conn(self) -> socket.socket:
-        return _connected(self._dns_host, self.port, self.socket_options or ())
+        return _connected(self)
 
 
 class TimedHttpsConnection(HTTPSConnection):
     """urllib3's TLS connection on a timed socket; certificates are checked as urllib3 does by default."""
 
     def _new_conn(self) -> socket.socket:
-        return _connected(self._dns_host, self.port, self.socket_options or ())
+        return _connected(self)
 
     def connect(self) -> None:
         if self.ssl_context is None:
@@ -63,15 +64,16 @@ class TimedHttpsConnection(HTTPSConnection):
         super().connect()
 
 
-def _connected(host: str, port: int, options: Any) -> TimedSocket:
+def _connected(connection: HTTPConnection) -> TimedSocket:
     """Connect to the first address that accepts; the addresses share the time that is left."""
     deadline = current()
-    addresses = addresses_of(host, port, deadline.step_s())
+    host = connection._dns_host
+    addresses = addresses_of(host, connection.port, deadline.step_s())
     last: OSError = OSError(f"no address for {host}")
     for tried, (family, kind, protocol, _, address) in enumerate(addresses):
         opened = TimedSocket(family, kind, protocol)
         try:
-            for option in options:
+            for option in connection.socket_options or ():
                 opened.setsockopt(*option)
             opened.settimeout(deadline.step_s() / (len(addresses) - tried))
             opened.connect(address)
@@ -80,4 +82,7 @@ def _connected(host: str, port: int, options: Any) -> TimedSocket:
             last = exc
         else:
             return opened
+    if isinstance(last, (ConnectionResetError, BrokenPipeError)):
+        # urllib3 ignores these (a server may answer before it has read all), and goes on without a socket
+        raise ProtocolError("the connection broke while it was made", last) from last
     raise last

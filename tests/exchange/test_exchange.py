@@ -1,5 +1,6 @@
 """The exchange itself: which fault each trouble is, and what a good answer costs."""
 
+import errno
 import socket
 import ssl
 import threading
@@ -23,6 +24,7 @@ from hostile_peer import (
 
 from edged.exchange import Bounds, ExchangeError, ExchangeFault, HttpClient
 from edged.exchange.names import addresses_of
+from edged.exchange.sockets import TimedSocket
 
 CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 AMPLE = Bounds(deadline_s=30, max_bytes=2**20)
@@ -184,3 +186,15 @@ def test_a_name_server_that_never_answers_costs_one_thread_a_name() -> None:
     assert threading.active_count() == before + 1
     answers.set()
     assert addresses_of("silent.example", 80, 5, resolver)[0][4] == ("192.0.2.1", 80)
+
+
+def test_a_peer_that_resets_the_connection_while_it_is_made_is_an_error_of_the_exchange(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A loaded peer does so once in thousands of connects; urllib3 would ignore it and fail on no socket."""
+
+    def connect(_socket: socket.socket, _address: object) -> None:
+        raise ConnectionResetError(errno.ECONNRESET, "Connection reset by peer")
+
+    monkeypatch.setattr(TimedSocket, "connect", connect)
+    assert fault_at("http://127.0.0.1:9").fault is ExchangeFault.BROKEN_OFF
