@@ -25,4 +25,7 @@ UNDECIDED = (OrderState.SUBMITTED, OrderState.PENDING)
 # News of the pole about the berth may change these.
 WATCHED = (OrderState.PENDING, OrderState.REVIEW, OrderState.CONFIRMED)
 CLOSED = (OrderState.PAID, OrderState.EXPIRED, OrderState.CANCELLED)
-OPEN = tuple(state for state in OrderState if state not in CLOSED)
+# As they are stored: SUBMITTED lasts for one transaction.
+OPEN = tuple(state for state in OrderState if state not in (*CLOSED, OrderState.SUBMITTED))
+CHOOSING = (OrderState.OFFERED, OrderState.PLATE_MODIFICATION)  # the driver chooses a berth
+HOLDING = (OrderState.CONFIRMED, OrderState.PAID)  # the berth is held for the order

@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 from collections.abc import Sequence
+from queue import SimpleQueue
 
 from cloud_endpoint.base.failures import contained
 from cloud_endpoint.base.service import Cloud
@@ -23,12 +24,14 @@ LATE_S = 60.0  # a turn waits up to 30 s for a connection
 
 
 class _Post:
-    """A duty in this process: its slots, and when it is claimed next."""
+    """A duty in this process: its slots, its threads, and when it is claimed next."""
 
     def __init__(self, cloud: Cloud, duty: Duty) -> None:
         self._cloud = cloud
         self._duty = duty
-        self.slots = Slots(duty.slots, duty.slots_per_peer)
+        self._slots = Slots(duty.slots, duty.slots_per_peer)
+        self._claimed: SimpleQueue[Work | None] = SimpleQueue()  # never more than there are slots
+        self._threads = 0
         self.next_s = 0.0
 
     def turn(self) -> None:
@@ -37,19 +40,26 @@ class _Post:
             return
         self.next_s = time.monotonic() + REST_S  # unless the claim succeeds
         with contained(self._duty.name, "the claim"):
-            claimed = self._duty.claim(self._cloud, self.slots)
+            for work in self._duty.claim(self._cloud, self._slots):
+                self._claimed.put(work)
             self.next_s = time.monotonic() + self._duty.every_s
-            for work in claimed:
-                # A daemon: a database that went away without a word has no deadline, and must not keep the
-                # process from ending. The work is leased, and due again in the next process.
-                threading.Thread(target=self._act, args=(work,), name=self._duty.name, daemon=True).start()
+        while self._threads < self._duty.slots - self._slots.free:
+            # A daemon: a database that went away without a word has no deadline, and must not keep the
+            # process from ending. The work is leased, and due again in the next process.
+            threading.Thread(target=self._run, name=self._duty.name, daemon=True).start()
+            self._threads += 1
 
-    def _act(self, work: Work) -> None:
-        try:
+    def stop(self, timeout_s: float) -> int:
+        """Wait for the work under way; returns how many pieces are left."""
+        for _ in range(self._threads):
+            self._claimed.put(None)
+        return self._slots.drain(timeout_s)
+
+    def _run(self) -> None:
+        while (work := self._claimed.get()) is not None:
             with contained(self._duty.name, f"work at {work.peer or 'the database'}"):
                 self._duty.act(self._cloud, work.row)
-        finally:
-            self.slots.give_back(work.peer)
+            self._slots.give_back(work.peer)
             self._cloud.wake.set()
 
 
@@ -74,7 +84,7 @@ class Clockwork:
         self._stop.set()
         self._cloud.wake.set()
         self._thread.join(STOP_S)
-        left = sum(post.slots.drain(max(0.0, until_s - time.monotonic())) for post in self._posts)
+        left = sum(post.stop(max(0.0, until_s - time.monotonic())) for post in self._posts)
         if left:
             log.warning("stopped with %s pieces of work under way; they are due again by themselves", left)
 

@@ -9,11 +9,12 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.order_states import CHOOSING, CLOSED, HOLDING
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import insert_all
 from cloud_endpoint.database.tables import holds, order_events, orders
 from cloud_endpoint.ordering.messages import OrderAnswer
-from cloud_endpoint.ordering.states import INSTRUCTIONS, OrderEvent, OrderState, step
+from cloud_endpoint.ordering.states import INSTRUCTIONS, Instruction, OrderEvent, OrderState, step
 
 NEVER_MS = 2**62
 # What a driver may be told beside the instruction; other reasons stay in the record.
@@ -91,7 +92,7 @@ def advance(
 
 
 def _due(state: OrderState, order: Order) -> int:
-    if state in (OrderState.DRAFT, OrderState.OFFERED, OrderState.PLATE_MODIFICATION):
+    if state is OrderState.DRAFT or state in CHOOSING:
         return order.expires_ms
     return NEVER_MS  # the others are told when, by who puts them there
 
@@ -125,7 +126,7 @@ def save(connection: Connection, order: Order) -> Order:
         key = {"site_id": order.site_id, "order_id": order.order_id}
         lines = [key | {name: getattr(entry, name) for name in LogEntry.__slots__} for entry in order.log]
         insert_all(connection, order_events, lines)
-    if order.state in (OrderState.EXPIRED, OrderState.CANCELLED) and order.berth_id is not None:
+    if order.state in CLOSED and order.state not in HOLDING and order.berth_id is not None:
         connection.execute(_LET_GO, this | {"of_berth": order.berth_id})
     return replace(order, log=())
 
@@ -162,7 +163,7 @@ def unknown() -> Problem:
 def answer(order: Order, settings: CloudSettings) -> OrderAnswer:
     """Return what the terminal is told."""
     state = order.state
-    hold_until = _time(order.hold_until_ms) if state in (OrderState.CONFIRMED, OrderState.PAID) else None
+    hold_until = _time(order.hold_until_ms) if state in HOLDING else None
     left = None
     if state is OrderState.PLATE_MODIFICATION:
         left = max(0, settings.check.max_modifications + 1 - order.submissions)
@@ -174,7 +175,7 @@ def answer(order: Order, settings: CloudSettings) -> OrderAnswer:
         expires_at=from_ms(order.expires_ms),
         hold_until=hold_until,
         attempts_left=left,
-        retry_after_s=1.0 if INSTRUCTIONS[state] == "pending" else None,
+        retry_after_s=1.0 if INSTRUCTIONS[state] is Instruction.PENDING else None,
     )
 
 

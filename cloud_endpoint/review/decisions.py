@@ -14,7 +14,7 @@ from cloud_endpoint.ordering import apply, orders, webhooks
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView, Verdict
 from cloud_endpoint.ordering.orders import Order, advance
 from cloud_endpoint.ordering.review_queue import open_review
-from cloud_endpoint.ordering.states import OrderEvent
+from cloud_endpoint.ordering.states import OrderEvent, OrderState
 from cloud_endpoint.records import audit
 from edged.domain.plate import PlateError, parse_plate
 
@@ -123,7 +123,7 @@ def appeal(connection: Connection, order: Order, reason: str, now_ms: int) -> Or
 def _tell_order(
     connection: Connection, order: Order, decision: ReviewDecision, settings: CloudSettings, now_ms: int
 ) -> None:
-    if order.state != "review":
+    if order.state is not OrderState.REVIEW:
         raise _closed(f"its order is {order.state}")
     if decision.decision is Verdict.APPROVE:
         changed = apply.approve(connection, order, settings, now_ms)

@@ -1,5 +1,6 @@
 """Berths change their number, pole or service and stay the same berth: visits and orders stay their own."""
 
+import re
 from collections.abc import Iterable, Set
 from typing import Any
 
@@ -10,6 +11,7 @@ from cloud_endpoint.base.ids import new_id
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.tables import berth_assignments, berths, devices
 from cloud_endpoint.records import audit
+from edged.domain.berth import BERTH_NO_PATTERN
 
 
 def assign(
@@ -46,6 +48,8 @@ def assign(
 
 def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, now_ms: int) -> None:
     """Give a berth another number; its visits and orders stay its own. Raises ConfigError."""
+    if not re.fullmatch(BERTH_NO_PATTERN, new_no):
+        raise ConfigError(f"berth number {new_no!r}: use 1 to 32 of the letters A-Z and a-z, digits, -")
     berth = _find(connection, site_id, berth_no)
     here = (berths.c.site_id == site_id) & (berths.c.berth_no == new_no)
     if connection.execute(select(berths.c.berth_id).where(here)).first() is not None:

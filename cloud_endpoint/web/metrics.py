@@ -20,7 +20,14 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from cloud_endpoint.base.order_states import OPEN
-from cloud_endpoint.database.tables import captures, devices, orders, reviews, wanted_pictures, webhooks
+from cloud_endpoint.database.tables import (
+    CAPTURE_ASKED,
+    WEBHOOK_WAITING,
+    devices,
+    orders,
+    reviews,
+    wanted_pictures,
+)
 from cloud_endpoint.street.outages import SILENT_MS
 
 FOLDER_VARIABLE = "PROMETHEUS_MULTIPROC_DIR"
@@ -66,12 +73,12 @@ class _Waiting(Collector):
             (
                 "captures",
                 "Pictures asked for and not here",
-                select(func.count()).where(captures.c.state == "asked"),
+                select(func.count()).where(CAPTURE_ASKED),
             ),
             (
                 "webhooks",
                 "Webhooks not delivered yet",
-                select(func.count()).where(webhooks.c.state == "waiting"),
+                select(func.count()).where(WEBHOOK_WAITING),
             ),
             (
                 "pictures",

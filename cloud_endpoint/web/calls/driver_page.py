@@ -13,15 +13,13 @@ from sqlalchemy import Connection, select
 from cloud_endpoint.access.credentials import Role, authenticate
 from cloud_endpoint.base.clock import HOUR_MS
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.base.order_states import CHOOSING, OrderState
 from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.database.engine import reading, writing
 from cloud_endpoint.database.tables import berths, credentials, holds, sites
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import limits, offers, orders
 from cloud_endpoint.ordering.messages import CandidateBerths, OrderAnswer
-from cloud_endpoint.ordering.states import OrderState
-
-CHOOSING = frozenset({OrderState.OFFERED, OrderState.PLATE_MODIFICATION})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

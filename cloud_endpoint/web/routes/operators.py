@@ -14,13 +14,13 @@ from cloud_endpoint.web import metrics as cloud_metrics
 from cloud_endpoint.web.calls import operators as calls
 from cloud_endpoint.web.context import OperatorToken, Service
 from cloud_endpoint.web.problems import documented
-from edged.domain.berth import BERTH_NO_PATTERN
 from edged.wire import Snapshot
+from edged.wire.base import BerthNo, Identifier
 
 router = APIRouter()
 
-ReviewIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
-BerthNoPath = Annotated[str, Path(pattern=BERTH_NO_PATTERN)]
+ReviewIdPath = Annotated[Identifier, Path()]
+BerthNoPath = Annotated[BerthNo, Path()]
 
 
 @router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))

@@ -13,6 +13,7 @@ from cloud_endpoint.web.calls import poles as calls
 from cloud_endpoint.web.context import DeviceToken, Service
 from cloud_endpoint.web.problems import documented
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, SyncAnswer, SyncRequest
+from edged.wire.base import DeviceId, Sha256
 
 router = APIRouter(tags=["poles"])
 
@@ -65,8 +66,8 @@ async def _turns(request: Request) -> Turns:
 
 SyncTurns = Annotated[Turns, Depends(_turns)]
 
-DeviceIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
-Sha256Path = Annotated[str, Path(pattern=r"^[0-9a-f]{64}$")]
+DeviceIdPath = Annotated[DeviceId, Path()]
+Sha256Path = Annotated[Sha256, Path()]
 
 
 @router.post("/v1/enrolments", status_code=201, responses=documented(403, 409))

@@ -20,10 +20,11 @@ from cloud_endpoint.ordering.messages import (
 from cloud_endpoint.web.calls import terminals as calls
 from cloud_endpoint.web.context import Service, TerminalToken
 from cloud_endpoint.web.problems import documented
+from edged.wire.base import Identifier
 
 router = APIRouter(prefix="/v1/orders", tags=["orders"])
 
-OrderIdPath = Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{8,64}$")]
+OrderIdPath = Annotated[Identifier, Path()]
 IdempotencyKey = Annotated[
     str | None,
     Header(

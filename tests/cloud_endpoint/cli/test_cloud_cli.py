@@ -148,6 +148,10 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     assert "credential_added app" in capsys.readouterr().out
     with pytest.raises(ConfigError, match="known: demo"):
         edged_cloud(tmp_path, "audit", "verify", "--site", "dmeo")
+    with pytest.raises(ConfigError, match="berth number '20 01'"):
+        edged_cloud(
+            tmp_path, "berth", "renumber", "--site", "demo", "--berth-no", "1001", "--new-no", "20 01"
+        )
     edged_cloud(tmp_path, "berth", "renumber", "--site", "demo", "--berth-no", "1001", "--new-no", "2001")
     edged_cloud(tmp_path, "berth", "service", "--site", "demo", "--berth-no", "2001", "--out")
     edged_cloud(tmp_path, "retention", "run", "--dry-run")
