@@ -14,12 +14,6 @@ class SystemdNotifier:
     def __init__(self) -> None:
         self._notify = _library()
 
-    @property
-    def watchdog_s(self) -> float | None:
-        """How often systemd wants to hear from us (WATCHDOG_USEC), None when it does not."""
-        microseconds = os.environ.get("WATCHDOG_USEC", "")
-        return int(microseconds) / 1e6 if microseconds.isdigit() else None
-
     def ready(self) -> None:
         self._notify("READY=1")
 

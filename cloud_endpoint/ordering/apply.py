@@ -184,7 +184,7 @@ def _look_on(
             held = _held(connection, order, scene, settings, now_ms)
             if held is not None:
                 reason = "a later picture shows the ordered plate"
-                review_queue.settle(connection, order, decision="matched", reason=reason, now_ms=now_ms)
+                review_queue.close(connection, order, decision="matched", reason=reason, now_ms=now_ms)
                 matched = advance(order, OrderEvent.MATCH, now_ms=now_ms, reason="equal_later", **held)
                 return orders.save(connection, matched)
         if order.due_ms <= now_ms and not on_its_way:
@@ -236,7 +236,7 @@ def cancel(connection: Connection, order: Order, now_ms: int) -> Order:
     cancelled = advance(order, OrderEvent.CANCEL, now_ms=now_ms, reason="cancelled_by_driver")
     if order.state is OrderState.REVIEW:
         reason = "the driver cancelled the order"
-        review_queue.settle(connection, order, decision="withdrawn", reason=reason, now_ms=now_ms)
+        review_queue.close(connection, order, decision="withdrawn", reason=reason, now_ms=now_ms)
     return orders.save(connection, cancelled)
 
 

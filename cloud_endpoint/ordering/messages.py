@@ -140,7 +140,7 @@ class PaymentAnswer(Message):
     outcome: str
 
 
-class Verdict(StrEnum):
+class ReviewChoice(StrEnum):
     """An operator's decision."""
 
     APPROVE = "approve"
@@ -150,7 +150,7 @@ class Verdict(StrEnum):
 class ReviewDecision(Message):
     """`operator_plate` is what the operator reads in the picture; approval needs it to equal the order's."""
 
-    decision: Verdict
+    decision: ReviewChoice
     operator_plate: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     reason: Reason
 

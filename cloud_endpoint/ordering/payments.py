@@ -21,7 +21,7 @@ MINUTE_MS = 60_000
 GRACE_MS = 60_000  # between the operator's clock and ours
 
 
-class Outcome(StrEnum):
+class PaymentOutcome(StrEnum):
     """What a payment came to."""
 
     APPLIED = "applied"
@@ -63,7 +63,7 @@ def report(
                 remedy="report each payment under an id of its own",
             )
         return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome)
-    outcome = Outcome.APPLIED if _counts(connection, order, payment) else Outcome.REFUND_DUE
+    outcome = PaymentOutcome.APPLIED if _counts(connection, order, payment) else PaymentOutcome.REFUND_DUE
     connection.execute(
         insert(connection, payments).values(
             site_id=site_id,
@@ -75,7 +75,7 @@ def report(
             outcome=outcome,
         )
     )
-    if outcome is Outcome.APPLIED:
+    if outcome is PaymentOutcome.APPLIED:
         _apply(connection, order, payment, now_ms)
     else:
         audit.append(

@@ -42,7 +42,7 @@ def open_review(connection: Connection, order: Order, *, kind: str, reason: str,
     return review_id
 
 
-def settle(connection: Connection, order: Order, *, decision: str, reason: str, now_ms: int) -> None:
+def close(connection: Connection, order: Order, *, decision: str, reason: str, now_ms: int) -> None:
     """Close the order's open review without an operator: nothing is left to decide."""
     r = reviews.c
     closed = connection.execute(

@@ -11,7 +11,7 @@ from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.tables import berths, evidence, reviews
 from cloud_endpoint.ordering import apply, orders, webhooks
-from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView, Verdict
+from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision, ReviewView
 from cloud_endpoint.ordering.orders import Order, advance
 from cloud_endpoint.ordering.review_queue import open_review
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
@@ -58,7 +58,7 @@ def decide(
     if row.decision is not None:
         raise _closed(f"this review was decided as {row.decision}")
     plate = _operator_plate(decision)
-    if decision.decision is Verdict.APPROVE and plate != row.ordered_plate:
+    if decision.decision is ReviewChoice.APPROVE and plate != row.ordered_plate:
         raise Problem(
             "plates-differ",
             HTTPStatus.CONFLICT,
@@ -125,7 +125,7 @@ def _tell_order(
 ) -> None:
     if order.state is not OrderState.REVIEW:
         raise _closed(f"its order is {order.state}")
-    if decision.decision is Verdict.APPROVE:
+    if decision.decision is ReviewChoice.APPROVE:
         changed = apply.approve(connection, order, settings, now_ms)
     else:
         changed = orders.save(connection, advance(order, OrderEvent.REFUSE, now_ms=now_ms, reason="refused"))

@@ -1,10 +1,11 @@
 """Pictures from a folder, replayed in the order of their names, over and over."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 from edged.camera.port import CameraFault, Frame
-from edged.camera.turns import TurnTakingCamera, now_s
+from edged.camera.turns import TurnTakingCamera
 from edged.picture import Image, PictureError, decode_picture
 
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
@@ -26,7 +27,7 @@ class FolderCamera(TurnTakingCamera):
         for index in range(count):
             if index:
                 self._wait(self._settings.min_interval_s)
-            taken_s = now_s()
+            taken_s = time.monotonic()
             path = paths[self._next % len(paths)]
             self._next += 1
             data, image = self._read(path)

@@ -1,7 +1,6 @@
 """What all cameras share: one burst at a time, aim -> settle -> shoot."""
 
 import threading
-import time
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 
@@ -71,8 +70,3 @@ class TurnTakingCamera(ABC):
 
     def _error(self, fault: CameraFault, what: str) -> CameraError:
         return CameraError(self.name, self._settings.source, fault, what)
-
-
-def now_s() -> float:
-    """Return the monotonic clock, which frames are stamped with."""
-    return time.monotonic()

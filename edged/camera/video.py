@@ -4,12 +4,13 @@ import json
 import selectors
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 
 import numpy as np
 
 from edged.camera.port import CameraFault, Frame
-from edged.camera.turns import TurnTakingCamera, now_s
+from edged.camera.turns import TurnTakingCamera
 from edged.camera.video_child import HEADER
 from edged.picture import MAX_PIXELS
 
@@ -49,7 +50,9 @@ class VideoCamera(TurnTakingCamera):
             child.stdin.write(request)
         except BrokenPipeError as exc:
             raise self._error(CameraFault.NO_STREAM, "the video process died at its start") from exc
-        deadline_s = now_s() + _START_S + 2 * self._settings.timeout_s  # to open, and to the first keyframe
+        deadline_s = (
+            time.monotonic() + _START_S + 2 * self._settings.timeout_s
+        )  # to open, and to the first keyframe
         for _ in range(count):
             height_px, width_px, taken_s = HEADER.unpack(self._read(child, HEADER.size, deadline_s))
             if height_px * width_px > MAX_PIXELS:
@@ -57,7 +60,7 @@ class VideoCamera(TurnTakingCamera):
             pixels = self._read(child, height_px * width_px * 3, deadline_s)
             image = np.frombuffer(pixels, np.uint8).reshape(height_px, width_px, 3)
             yield Frame(image=image, jpeg=None, taken_monotonic_s=taken_s)
-            deadline_s = now_s() + self._settings.min_interval_s + self._settings.timeout_s
+            deadline_s = time.monotonic() + self._settings.min_interval_s + self._settings.timeout_s
 
     def _read(self, child: "subprocess.Popen[bytes]", size_bytes: int, deadline_s: float) -> bytearray:
         assert child.stdout is not None
@@ -67,7 +70,7 @@ class VideoCamera(TurnTakingCamera):
             while len(data) < size_bytes:
                 if self._stop.is_set():
                     raise self._error(CameraFault.STOPPED, "stopped while waiting for the stream")
-                if now_s() > deadline_s:
+                if time.monotonic() > deadline_s:
                     raise self._error(
                         CameraFault.TIMEOUT, f"gave no frame within {self._settings.timeout_s:g} s"
                     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from edged.cli.read_view import Outcome, json_lines, tables
+from edged.cli.read_view import FileRead, json_lines, tables
 
 if TYPE_CHECKING:
     from edged.vision.pipeline import PlateVision
@@ -71,7 +71,7 @@ def _make_folder(annotate: Path) -> None:
         raise typer.Exit(2) from None
 
 
-def _read_file(vision: "PlateVision", path: Path, *, crop: bool, annotate: Path | None) -> Outcome:
+def _read_file(vision: "PlateVision", path: Path, *, crop: bool, annotate: Path | None) -> FileRead:
     from edged.cli.annotated import write_annotated
     from edged.picture import PictureError, decode_picture
     from edged.vision.errors import BadFrame
@@ -82,10 +82,10 @@ def _read_file(vision: "PlateVision", path: Path, *, crop: bool, annotate: Path 
         if annotate is not None:
             write_annotated(_free_name(annotate, path.stem), image, plates)
     except OSError as error:
-        return Outcome(file=str(path), error=f"{error.filename or path}: {error.strerror or error}")
+        return FileRead(file=str(path), error=f"{error.filename or path}: {error.strerror or error}")
     except (PictureError, BadFrame) as error:
-        return Outcome(file=str(path), error=str(error))
-    return Outcome(file=str(path), plates=plates)
+        return FileRead(file=str(path), error=str(error))
+    return FileRead(file=str(path), plates=plates)
 
 
 def _free_name(folder: Path, stem: str) -> Path:

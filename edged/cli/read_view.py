@@ -15,11 +15,11 @@ if TYPE_CHECKING:
 
 _ROWS_A_TABLE = 100
 
-Report = Generator[None, "Outcome", None]
+Report = Generator[None, "FileRead", None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class FileRead:
     """What one file showed, or why it could not be read."""
 
     file: str
@@ -51,7 +51,7 @@ def tables(console: "Console") -> Report:
             console.print(table)
 
 
-def _as_json(outcome: Outcome) -> dict[str, Any]:
+def _as_json(outcome: FileRead) -> dict[str, Any]:
     """One line of --json; corners are px of the picture as it is shown, upright."""
     line: dict[str, Any] = {
         "file": outcome.file,
@@ -82,7 +82,7 @@ def _empty_table() -> "Table":
     return table
 
 
-def _add_rows(table: "Table", outcome: Outcome) -> None:
+def _add_rows(table: "Table", outcome: FileRead) -> None:
     from rich.text import Text
 
     name = Text(outcome.file.encode("utf-8", "backslashreplace").decode())

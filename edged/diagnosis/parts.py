@@ -8,7 +8,7 @@ from edged.camera import CameraError, open_camera
 from edged.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.settings import BerthSettings, CameraSettings, Settings
-from edged.uplink import CLOCK_TOLERANCE_S, Cloud, UplinkError
+from edged.uplink import CLOCK_TOLERANCE_S, CloudClient, UplinkError
 from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.vision.regions import surroundings
@@ -85,7 +85,7 @@ def check_cloud(settings: Settings) -> list[Finding]:
     """Reach the cloud; no credentials are needed for it."""
     began_s = time.monotonic()
     try:
-        with Cloud(settings.uplink) as cloud:
+        with CloudClient(settings.uplink) as cloud:
             cloud_utc = cloud.reach()
     except UplinkError as error:
         return [Finding.of("cloud", HealthStatus.FAILED, error.trouble)]

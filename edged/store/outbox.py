@@ -90,7 +90,7 @@ def _event_of(row: dict[str, Any], correct: Correction, bound: Bounding) -> Pend
     return PendingEvent(event_id=row["event_id"], body=body, size_bytes=len(row["body"].encode()) + 250)
 
 
-def settle(db: Database, verdicts: Iterable[EventVerdict]) -> None:
+def apply_verdicts(db: Database, verdicts: Iterable[EventVerdict]) -> None:
     """Forget what was accepted, set aside what was rejected, count what is to be kept."""
     for verdict in verdicts:
         match verdict.verdict:

@@ -150,10 +150,10 @@ class Store(Archive):
                 bound=lambda stamp: Bounds() if stamp.boot_id == now.boot_id else bounds(stamp, boots),
             )
 
-    def settle(self, verdicts: Sequence[EventVerdict]) -> None:
+    def apply_verdicts(self, verdicts: Sequence[EventVerdict]) -> None:
         """Act on the cloud's verdicts, in one commit; verdicts about unknown events are ignored."""
         if verdicts:
-            self._writer.write(lambda db: outbox.settle(db, verdicts))
+            self._writer.write(lambda db: outbox.apply_verdicts(db, verdicts))
 
     def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Queue pictures that the cloud asked for; return those that are not here."""

@@ -1,6 +1,6 @@
 """Outbox -> cloud: at least once, deduplicated there by event id; requests come back on the answers."""
 
-from edged.uplink.cloud import Cloud
+from edged.uplink.cloud import CloudClient
 from edged.uplink.credentials import Credentials, CredentialsFile, load_credentials, write_credentials
 from edged.uplink.enrolment import enrol
 from edged.uplink.errors import (
@@ -18,8 +18,8 @@ from edged.uplink.uplink import CLOCK_TOLERANCE_S, Outbox, Uplink
 
 __all__ = [
     "CLOCK_TOLERANCE_S",
-    "Cloud",
     "CloudBusyError",
+    "CloudClient",
     "CloudDeniedError",
     "CloudError",
     "CloudNonsenseError",

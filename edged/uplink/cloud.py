@@ -45,7 +45,7 @@ _FAULTS: dict[ExchangeFault, tuple[type[CloudError], str]] = {
 _OTHER_FAULT = (CloudUnreachableError, "check SIM, antenna and uplink.cloud_url (edged diag)")
 
 
-class Cloud:
+class CloudClient:
     """One session with the cloud. Use from one thread; close it, or use it in a `with`."""
 
     def __init__(self, settings: UplinkSettings) -> None:
@@ -57,7 +57,7 @@ class Cloud:
         )
         self._client = HttpClient(f"edged/{__version__}", ca_file=settings.ca_file)
 
-    def __enter__(self) -> "Cloud":
+    def __enter__(self) -> "CloudClient":
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -19,15 +19,15 @@ log = structlog.get_logger(__name__)
 
 
 class Courier:
-    """`exchange` does one request and raises CloudError; `settle` makes verdicts durable."""
+    """`exchange` does one request and raises CloudError; `apply_verdicts` makes verdicts durable."""
 
     def __init__(
         self,
         exchange: Callable[[Sequence[PendingEvent]], SyncAnswer],
-        settle: Callable[[Sequence[EventVerdict]], None],
+        apply_verdicts: Callable[[Sequence[EventVerdict]], None],
     ) -> None:
         self._exchange = exchange
-        self._settle = settle
+        self._apply_verdicts = apply_verdicts
         self._set_aside_in_a_row = 0
 
     def limit(self, batch_size: int) -> int:
@@ -44,7 +44,7 @@ class Courier:
             # Is it the events? The same request without them tells, and raises if it is not.
             self._exchange(())
             return self._halve(events, refusal)
-        return self._settled(events, answer)
+        return self._act_on(events, answer)
 
     def _halve(self, events: Sequence[PendingEvent], refusal: CloudRefusedError) -> bool:
         """Send a refused batch in halves until the culprit is alone."""
@@ -54,7 +54,7 @@ class Courier:
         kept = False
         for half in (events[:middle], events[middle:]):
             try:
-                kept |= self._settled(half, self._exchange(half))
+                kept |= self._act_on(half, self._exchange(half))
             except CloudRefusedError as error:
                 kept |= self._halve(half, error)
         return kept
@@ -64,11 +64,13 @@ class Courier:
         keep = self._set_aside_in_a_row > SET_ASIDE_IN_A_ROW
         verdict = Verdict.KEEP if keep else Verdict.REJECTED
         log.warning("event refused", event_id=event.event_id, verdict=verdict, reason=refusal.trouble.what)
-        self._settle([EventVerdict(event_id=event.event_id, verdict=verdict, reason=refusal.trouble.what)])
+        self._apply_verdicts(
+            [EventVerdict(event_id=event.event_id, verdict=verdict, reason=refusal.trouble.what)]
+        )
         EVENTS.labels(verdict.value).inc()
         return keep
 
-    def _settled(self, events: Sequence[PendingEvent], answer: SyncAnswer) -> bool:
+    def _act_on(self, events: Sequence[PendingEvent], answer: SyncAnswer) -> bool:
         """Act on the verdicts about `events`; an event without one is kept, a stranger's is ignored."""
         said: dict[str, EventVerdict] = {}
         for verdict in answer.verdicts:
@@ -77,7 +79,7 @@ class Courier:
             said.get(event.event_id, EventVerdict(event_id=event.event_id, verdict=Verdict.KEEP))
             for event in events
         ]
-        self._settle(verdicts)
+        self._apply_verdicts(verdicts)
         for verdict in verdicts:
             EVENTS.labels(verdict.verdict.value).inc()
             if verdict.verdict is Verdict.REJECTED:

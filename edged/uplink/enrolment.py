@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edged.settings import UplinkSettings
-from edged.uplink.cloud import Cloud
+from edged.uplink.cloud import CloudClient
 from edged.uplink.credentials import Credentials, check_writable, write_credentials
 from edged.uplink.errors import CloudDeniedError, CloudRefusedError, CredentialsError, UplinkError
 from edged.wire import EnrolmentRequest
@@ -46,7 +46,7 @@ def enrol(
         snapshot_url=snapshot_url,
         snapshot_token=snapshot_token if snapshot_url else None,
     )
-    with Cloud(settings) as cloud:
+    with CloudClient(settings) as cloud:
         try:
             answer = cloud.enrol(request)
         except (CloudDeniedError, CloudRefusedError) as error:

@@ -18,7 +18,7 @@ from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import Stamp
 from edged.domain.trouble import Trouble
 from edged.settings import UplinkSettings
-from edged.uplink.cloud import Cloud, picture_bytes
+from edged.uplink.cloud import CloudClient, picture_bytes
 from edged.uplink.courier import Courier
 from edged.uplink.credentials import Credentials, CredentialsFile
 from edged.uplink.errors import (
@@ -60,7 +60,7 @@ class Outbox(Protocol):
     grown: threading.Event
 
     def pending(self, limit: int, now: Stamp, *, fresh_only: bool = False) -> list[PendingEvent]: ...
-    def settle(self, verdicts: Sequence[EventVerdict]) -> None: ...
+    def apply_verdicts(self, verdicts: Sequence[EventVerdict]) -> None: ...
     def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]: ...
     def wanted_evidence(self, limit: int) -> list[str]: ...
     def evidence_path(self, sha256: str) -> Path | None: ...
@@ -129,9 +129,9 @@ class Uplink:
     def run(self, stop: threading.Event) -> None:
         """Deliver until `stop` is set; what is left waits in the outbox for the next start."""
         self._stop = stop
-        with Cloud(self._settings) as cloud:
+        with CloudClient(self._settings) as cloud:
             self._cloud = cloud
-            self._courier = Courier(self._exchange, self._outbox.settle)
+            self._courier = Courier(self._exchange, self._outbox.apply_verdicts)
             while not stop.is_set():
                 self.last_progress_s = time.monotonic()
                 self._pause(self._turn())

@@ -69,7 +69,9 @@ def store(config: Path) -> Iterator[Store]:
         store.drive_in("1001", "visit-0001", stamp(0), "sensor")
         (event,) = store.pending(1, stamp(1))
         refusal = "berth unknown [site demo], plate 京A12345"
-        store.settle([EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason=refusal)])
+        store.apply_verdicts(
+            [EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason=refusal)]
+        )
         store.commit_reading(
             NewReading(
                 visit_id="visit-0001",

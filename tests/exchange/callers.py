@@ -16,7 +16,7 @@ from edged.camera import CameraError, open_camera
 from edged.exchange import Bounds
 from edged.settings import UplinkSettings
 from edged.settings.model import CameraKind, CameraSettings
-from edged.uplink import Cloud, CloudError, UplinkError, enrol
+from edged.uplink import CloudClient, CloudError, UplinkError, enrol
 from edged.wire import DeviceHealth, SyncRequest
 
 HEARTBEAT = SyncRequest(
@@ -51,7 +51,7 @@ def _uplink_settings(url: str, folder: Path) -> UplinkSettings:
 
 
 def _sync(url: str, token: str, folder: Path) -> object:
-    with Cloud(_uplink_settings(url, folder)) as cloud:
+    with CloudClient(_uplink_settings(url, folder)) as cloud:
         return cloud.sync("pole-0001", token, HEARTBEAT)
 
 

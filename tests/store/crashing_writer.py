@@ -33,7 +33,7 @@ def deliver(store: Store) -> None:
         events = store.pending(2, at())
         for event in events:
             say(f"delivering {event.event_id}")
-        store.settle([EventVerdict(event_id=e.event_id, verdict=Verdict.ACCEPTED) for e in events])
+        store.apply_verdicts([EventVerdict(event_id=e.event_id, verdict=Verdict.ACCEPTED) for e in events])
 
 
 def main() -> None:

@@ -50,6 +50,6 @@ def deliver_all(store: Store, now: Stamp | None = None) -> list[str]:
     """Let the cloud accept everything that waits; return the event ids."""
     delivered: list[str] = []
     while events := store.pending(1000, now or at()):
-        store.settle([EventVerdict(event_id=e.event_id, verdict=Verdict.ACCEPTED) for e in events])
+        store.apply_verdicts([EventVerdict(event_id=e.event_id, verdict=Verdict.ACCEPTED) for e in events])
         delivered += [event.event_id for event in events]
     return delivered

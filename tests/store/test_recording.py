@@ -130,7 +130,9 @@ def test_the_clock_of_an_earlier_boot_is_remembered(tmp_path: Path) -> None:
 def test_a_technician_sends_a_rejected_event_again_beside_the_daemon(store: Store) -> None:
     store.drive_in("1001", VISIT, at(0), "sensor")
     (event,) = store.pending(10, at())
-    store.settle([EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason="unknown berth")])
+    store.apply_verdicts(
+        [EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason="unknown berth")]
+    )
     assert store.pending(10, at()) == []
     with Archive.open_existing(store.directory) as archive:
         (rejected,) = archive.rejected()
@@ -144,7 +146,7 @@ def test_kept_events_go_behind_fresh_ones(store: Store) -> None:
     for number in range(4):
         store.drive_in("1001", f"visit-{number:04}", at(number), "sensor")
     first, *_ = store.pending(10, at())
-    store.settle([EventVerdict(event_id=first.event_id, verdict=Verdict.KEEP)])
+    store.apply_verdicts([EventVerdict(event_id=first.event_id, verdict=Verdict.KEEP)])
     assert store.pending(10, at())[-1].event_id == first.event_id
     assert len(store.pending(10, at(), fresh_only=True)) == 3
 

@@ -8,7 +8,7 @@ import pytest
 from fault_cloud import TOKEN, FaultCloud
 
 from edged.settings import UplinkSettings
-from edged.uplink import Cloud, CloudUnreachableError
+from edged.uplink import CloudClient, CloudUnreachableError
 from edged.wire import DeviceHealth, SyncRequest
 from tests.certificates import self_signed
 
@@ -32,10 +32,10 @@ def test_only_the_cloud_that_the_ca_file_vouches_for_is_spoken_to(cloud: FaultCl
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(ours)
     with cloud.listening(context) as url:
-        with Cloud(settings(url, ours)) as trusted:
+        with CloudClient(settings(url, ours)) as trusted:
             assert trusted.sync("pole-0001", TOKEN, HEARTBEAT).verdicts == ()
         with (
-            Cloud(settings(url, foreign)) as untrusted,
+            CloudClient(settings(url, foreign)) as untrusted,
             pytest.raises(CloudUnreachableError, match=r"TLS was refused .*; check uplink.ca_file.*clock"),
         ):
             untrusted.sync("pole-0001", TOKEN, HEARTBEAT)
@@ -45,7 +45,7 @@ def test_only_the_cloud_that_the_ca_file_vouches_for_is_spoken_to(cloud: FaultCl
 def test_a_missing_ca_file_is_named(tmp_path: Path) -> None:
     missing = tmp_path / "none.pem"
     with (
-        Cloud(settings("https://127.0.0.1:9", missing)) as cloud,
+        CloudClient(settings("https://127.0.0.1:9", missing)) as cloud,
         pytest.raises(CloudUnreachableError, match=r"none\.pem"),
     ):
         cloud.sync("pole-0001", TOKEN, HEARTBEAT)

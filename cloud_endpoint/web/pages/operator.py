@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 from cloud_endpoint.access.credentials import unauthorised
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.ordering.messages import ReviewDecision, Verdict
+from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision
 from cloud_endpoint.review.operator_page import Desk
 from cloud_endpoint.web.calls import operators
 from cloud_endpoint.web.context import Service
@@ -76,7 +76,7 @@ def sign_out(lang: Kept = "zh") -> RedirectResponse:
 def decide(
     review_id: ReviewIdPath,
     cloud: Service,
-    decision: Annotated[Verdict, Form()],
+    decision: Annotated[ReviewChoice, Form()],
     reason: Annotated[str, Form(max_length=500)] = "",
     operator_plate: Annotated[str, Form(max_length=32)] = "",
     lang: Kept = "zh",
