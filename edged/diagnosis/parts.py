@@ -100,11 +100,11 @@ def compared(cloud_utc: datetime | None) -> list[Finding]:
         return []
     ahead_s = (Clock().now().utc - cloud_utc).total_seconds()
     if abs(ahead_s) <= CLOCK_TOLERANCE_S:
-        return [Finding.sound("clock and cloud", f"agree to {CLOCK_TOLERANCE_S:.0f} s")]
+        return [Finding.sound("clock", f"agrees with the cloud's to {CLOCK_TOLERANCE_S:.0f} s")]
     differs = f"{abs(ahead_s):.0f} s {'ahead of' if ahead_s > 0 else 'behind'} the cloud's"
     return [
         Finding(
-            where="clock and cloud",
+            where="clock",
             status=HealthStatus.DEGRADED,
             cause=f"this box's clock is {differs}",
             remedy="check time synchronisation here and at the cloud (timedatectl)",

@@ -49,7 +49,6 @@ class UpkeepWorker:
             believed = is_believed(self._clock.now(), self._cloud_utc())
             if self.last_progress_s >= next_s or (believed and not was_believed):
                 next_s = self.last_progress_s + _EVERY_S
-                self._keep_time()
                 self._evict()
                 self._look_at_disk()
                 self._look_at_clock()
@@ -62,17 +61,13 @@ class UpkeepWorker:
     def _keep_time(self) -> None:
         """Keep the last-known time, and what proves the time of this boot's records after a reboot."""
         now, cloud_utc = self._clock.now(), self._cloud_utc()
-        try:
-            known = advanced(self._store.known_time(), now, cloud_utc)
-            self._store.keep_time(known, now, is_believed=is_believed(now, cloud_utc))
-        except StoreError as error:
-            self._health.enter(Finding.of("clock store", HealthStatus.DEGRADED, error.trouble))
-        else:
-            self._health.clear("clock store")
+        known = advanced(self._store.known_time(), now, cloud_utc)
+        self._store.keep_time(known, now, is_believed=is_believed(now, cloud_utc))
 
     def _evict(self) -> None:
         now = self._clock.now()
         try:
+            self._keep_time()
             trusted = is_trusted(now, self._store.known_time(), self._cloud_utc())
             self._store.evict(replace(now, clock_synced=trusted))
         except StoreError as error:
