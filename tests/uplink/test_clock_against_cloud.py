@@ -13,7 +13,7 @@ import pytest
 from edged.diagnosis.parts import compared
 from edged.domain.health import HealthStatus
 from edged.settings import UplinkSettings
-from edged.uplink import Cloud
+from edged.uplink import CloudClient
 
 
 @contextmanager
@@ -52,7 +52,7 @@ def test_a_clock_that_differs_from_the_clouds_is_a_finding(
     credentials = tmp_path / "none"
     with (
         cloud_ahead_by(ahead) as url,
-        Cloud(UplinkSettings(cloud_url=url, credentials=credentials)) as cloud,
+        CloudClient(UplinkSettings(cloud_url=url, credentials=credentials)) as cloud,
     ):
         found = compared(cloud.reach())
 
