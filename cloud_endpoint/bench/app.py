@@ -18,7 +18,7 @@ from cloud_endpoint.database.tables import order_events, orders
 from cloud_endpoint.ordering.messages import OrderAnswer, PrePaymentOrder
 from cloud_endpoint.ordering.orders import Order, answer
 from cloud_endpoint.web.app import CONFIG_VARIABLE, create_app
-from cloud_endpoint.web.context import Service, TerminalToken
+from cloud_endpoint.web.context import TerminalToken, ThisService
 from cloud_endpoint.web.routes.terminals import OrderIdPath
 
 router = APIRouter(prefix="/bench")
@@ -33,7 +33,7 @@ def empty() -> dict[str, str]:
 
 @router.post("/{order_id}/plain")
 def plain(
-    order_id: OrderIdPath, request: PrePaymentOrder, cloud: Service, token: TerminalToken
+    order_id: OrderIdPath, request: PrePaymentOrder, cloud: ThisService, token: TerminalToken
 ) -> OrderAnswer:
     """One SELECT, one INSERT, commit; request and answer are those of a check."""
     now_ms = cloud.clock()

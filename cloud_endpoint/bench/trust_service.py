@@ -9,12 +9,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from cloud_endpoint.access.credentials import Role, add_credential
 from cloud_endpoint.base.clock import from_ms
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.bench.stories import CAPTURE_S, PATIENCE, SYNC_S, Story, Tally, looked_again
 from cloud_endpoint.bench.town import Seen, Town, read
 from cloud_endpoint.database.engine import open_engine, writing
 from cloud_endpoint.database.schema import migrate
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering import due_orders
 from cloud_endpoint.ordering.messages import BerthNumberAcquisition, OrderAnswer, PrePaymentOrder
 from cloud_endpoint.ordering.states import OrderState
@@ -39,7 +39,7 @@ class ServiceWorld:
         engine = open_engine(f"sqlite:///{folder}/trust.db")
         migrate(engine)
         settings = CloudSettings.model_validate(SETTINGS)
-        self._cloud = Cloud(engine=engine, settings=settings, clock=lambda: self._now_ms)
+        self._cloud = Service(engine=engine, settings=settings, clock=lambda: self._now_ms)
         self._key = Ed25519PrivateKey.generate()
         self._number = 0
 

@@ -43,7 +43,6 @@ import typer
 
 from cloud_endpoint.base.clock import system_clock
 from cloud_endpoint.base.errors import CloudError, Problem
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import load_settings
 from cloud_endpoint.cli.berths import berth
 from cloud_endpoint.cli.credentials import operator, terminal
@@ -51,6 +50,7 @@ from cloud_endpoint.cli.options import BerthNumber, Config, Site, explained, ope
 from cloud_endpoint.cli.records import audit, data
 from cloud_endpoint.database import schema
 from cloud_endpoint.database.engine import open_engine, writing
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.poles import enrolment
 from cloud_endpoint.street import registry
 from cloud_endpoint.web.app import serve as run_server
@@ -127,5 +127,5 @@ def enrol(
 def snapshot(site: Site, berth_no: BerthNumber, config: Config = None) -> None:
     """Pull a berth's latest snapshot from its pole, verify it, and print it as JSON (plate included)."""
     settings, engine = opened(config)
-    taken = pull_snapshot(Cloud(engine=engine, settings=settings), site, berth_no)
+    taken = pull_snapshot(Service(engine=engine, settings=settings), site, berth_no)
     print(taken.model_dump_json(indent=2))

@@ -3,22 +3,22 @@
 from typing import Any
 from urllib.parse import urlsplit
 
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.clockwork import pictures, pulls
-from cloud_endpoint.clockwork.duty import Duty, Leased, Work
+from cloud_endpoint.clockwork.duty import Claimed, Duty, Leased
 from cloud_endpoint.clockwork.slots import Slots
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering import due_orders, webhooks
 
 TICK_S = 0.5
 
 
-def _one_look(_cloud: Cloud, slots: Slots) -> list[Work]:
+def _one_look(_service: Service, slots: Slots) -> list[Claimed]:
     """One look at a time: the next one finds what this one had no room for."""
-    return [Work(peer="")] if slots.take("") else []
+    return [Claimed(peer="")] if slots.take("") else []
 
 
-def _look(cloud: Cloud, _row: None) -> None:
-    due_orders.look(cloud)
+def _look(service: Service, _row: None) -> None:
+    due_orders.look(service)
 
 
 def _pole(row: Any) -> str:

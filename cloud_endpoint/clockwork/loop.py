@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from queue import SimpleQueue
 
 from cloud_endpoint.base.failures import contained
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.clockwork.duties import DUTIES, TICK_S
-from cloud_endpoint.clockwork.duty import Duty, Work
+from cloud_endpoint.clockwork.duty import Claimed, Duty
 from cloud_endpoint.clockwork.slots import Slots
+from cloud_endpoint.database.service import Service
 
 log = logging.getLogger(__name__)
 
@@ -26,11 +26,11 @@ LATE_S = 60.0  # a turn waits up to 30 s for a connection
 class _Post:
     """A duty in this process: its slots, its threads, and when it is claimed next."""
 
-    def __init__(self, cloud: Cloud, duty: Duty) -> None:
-        self._cloud = cloud
+    def __init__(self, service: Service, duty: Duty) -> None:
+        self._service = service
         self._duty = duty
         self._slots = Slots(duty.slots, duty.slots_per_peer)
-        self._claimed: SimpleQueue[Work | None] = SimpleQueue()  # never more than there are slots
+        self._claimed: SimpleQueue[Claimed | None] = SimpleQueue()  # never more than there are slots
         self._threads = 0
         self.next_s = 0.0
 
@@ -40,7 +40,7 @@ class _Post:
             return
         self.next_s = time.monotonic() + REST_S  # unless the claim succeeds
         with contained(self._duty.name, "the claim"):
-            for work in self._duty.claim(self._cloud, self._slots):
+            for work in self._duty.claim(self._service, self._slots):
                 self._claimed.put(work)
             self.next_s = time.monotonic() + self._duty.every_s
         while self._threads < self._duty.slots - self._slots.free:
@@ -58,18 +58,18 @@ class _Post:
     def _run(self) -> None:
         while (work := self._claimed.get()) is not None:
             with contained(self._duty.name, f"work at {work.peer or 'the database'}"):
-                self._duty.act(self._cloud, work.row)
+                self._duty.act(self._service, work.row)
             self._slots.give_back(work.peer)
-            self._cloud.wake.set()
+            self._service.wake.set()
 
 
 class Clockwork:
     """Runs in a thread of its own from `start` to `stop`."""
 
-    def __init__(self, cloud: Cloud, duties: Sequence[Duty] = DUTIES) -> None:
-        self._cloud = cloud
+    def __init__(self, service: Service, duties: Sequence[Duty] = DUTIES) -> None:
+        self._service = service
         self._stop = threading.Event()
-        self._posts = [_Post(cloud, duty) for duty in duties]
+        self._posts = [_Post(service, duty) for duty in duties]
         self._thread = threading.Thread(target=self._run, name="clockwork", daemon=True)
         self._turned_s = time.monotonic()
 
@@ -82,7 +82,7 @@ class Clockwork:
         """Claim nothing more and wait for the work under way, at most `STOP_S` in all."""
         until_s = time.monotonic() + STOP_S
         self._stop.set()
-        self._cloud.wake.set()
+        self._service.wake.set()
         self._thread.join(STOP_S)
         left = sum(post.stop(max(0.0, until_s - time.monotonic())) for post in self._posts)
         if left:
@@ -95,10 +95,10 @@ class Clockwork:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            self._cloud.wake.clear()
+            self._service.wake.clear()
             for post in self._posts:
                 post.turn()
             now_s = self._turned_s = time.monotonic()
             later_s = [post.next_s - now_s for post in self._posts if post.next_s > now_s]
-            self._cloud.wake.wait(min([TICK_S, *later_s]))
+            self._service.wake.wait(min([TICK_S, *later_s]))
             self._stop.wait(PAUSE_S)

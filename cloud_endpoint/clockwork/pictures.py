@@ -4,11 +4,11 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.database.engine import padded, writing
+from cloud_endpoint.database.engine import padded
+from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.database.tables import devices, wanted_pictures
 from cloud_endpoint.poles import evidence, pulls
 
@@ -17,14 +17,16 @@ log = logging.getLogger(__name__)
 LONGEST_WAIT_MS = 3_600_000
 
 
-def due(connection: Connection, now_ms: int, most: int, passed_over: Collection[str]) -> Sequence[Any]:
+def due(work: Work, most: int, passed_over: Collection[str]) -> Sequence[Any]:
     """Return pictures to pull now, locked, without those of poles that are passed over."""
     w = wanted_pictures.c
-    return connection.execute(
+    return work.connection.execute(
         select(wanted_pictures, devices.c.snapshot_url, devices.c.snapshot_token)
         .join(devices, devices.c.device_id == w.device_id)
         .where(
-            w.due_ms <= now_ms, devices.c.snapshot_url.is_not(None), w.device_id.not_in(padded(passed_over))
+            w.due_ms <= work.now_ms,
+            devices.c.snapshot_url.is_not(None),
+            w.device_id.not_in(padded(passed_over)),
         )
         .order_by(w.due_ms)
         .limit(most)
@@ -32,25 +34,25 @@ def due(connection: Connection, now_ms: int, most: int, passed_over: Collection[
     ).all()
 
 
-def lease(connection: Connection, _cloud: Cloud, row: Any, now_ms: int) -> bool:
+def lease(work: Work, row: Any) -> bool:
     """Have the picture come due again, the later the more often it failed."""
     w = wanted_pictures.c
     wait_ms = min(LONGEST_WAIT_MS, 10_000 * 2 ** min(row.attempts, 10))
-    connection.execute(
+    work.connection.execute(
         update(wanted_pictures)
         .where(w.site_id == row.site_id, w.sha256 == row.sha256)
-        .values(attempts=row.attempts + 1, due_ms=now_ms + wait_ms)
+        .values(attempts=row.attempts + 1, due_ms=work.now_ms + wait_ms)
     )
     return True
 
 
-def fetch(cloud: Cloud, row: Any) -> None:
+def fetch(service: Service, row: Any) -> None:
     """Pull one picture and keep it; the pole's sync is asked for it too."""
     try:
         body = pulls.picture(
-            row.snapshot_url, row.snapshot_token or "", row.sha256, cloud.settings.poles.pull_timeout_s
+            row.snapshot_url, row.snapshot_token or "", row.sha256, service.settings.poles.pull_timeout_s
         )
-        with writing(cloud.engine) as connection:
-            evidence.store(connection, row.site_id, row.device_id, row.sha256, body, cloud.clock())
+        with service.writing() as work:
+            evidence.store(work, row.site_id, row.device_id, row.sha256, body)
     except (pulls.PullFailed, Problem) as exc:
         log.warning("picture not pulled device=%s: %s", row.device_id, exc)

@@ -15,6 +15,7 @@ from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import WATCHED
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import padded
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import ORDER_WATCHED
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import holds, orders, review_queue, webhooks
@@ -29,49 +30,35 @@ from cloud_endpoint.poles.visits import Sight
 CONFIRMED_LOOK_MS = 5 * 60_000
 
 
-def resolve(
-    connection: Connection,
-    order: Order,
-    settings: CloudSettings,
-    now_ms: int,
-    *,
-    fresh: Sight | None = None,
-    captured: bool = False,
-) -> Order:
+def resolve(work: Work, order: Order, *, fresh: Sight | None = None, captured: bool = False) -> Order:
     """Look at an order that is watched again; `fresh` is what a requested picture shows.
 
     `captured` counts an answered request, whatever it showed. `order` is locked.
     """
-    after = _resolve(connection, order, settings, now_ms, fresh=fresh, captured=captured)
-    webhooks.queue(connection, order, after, settings, now_ms)
+    after = _resolve(work, order, fresh=fresh, captured=captured)
+    webhooks.queue(work, order, after)
     return after
 
 
-def _resolve(
-    connection: Connection,
-    order: Order,
-    settings: CloudSettings,
-    now_ms: int,
-    *,
-    fresh: Sight | None,
-    captured: bool,
-) -> Order:
+def _resolve(work: Work, order: Order, *, fresh: Sight | None, captured: bool) -> Order:
     if order.state not in WATCHED:
         return order
-    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    scene = scene_of(work.connection, order.site_id, order.berth_id or "")
     if order.state is OrderState.CONFIRMED:
-        return _watch(connection, order, scene, now_ms)
-    if order.state is OrderState.PENDING and now_ms >= order.expires_ms:
-        return orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
+        return _watch(work, order, scene)
+    if order.state is OrderState.PENDING and work.now_ms >= order.expires_ms:
+        return orders.save(
+            work.connection, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late")
+        )
     if captured:
         order = replace(order, captures=order.captures + 1)
     # A picture of another visit than the current one is history.
     if fresh is not None and scene.sight is not None and fresh.visit_id == scene.sight.visit_id:
         scene = Scene(berth=scene.berth, sight=fresh)
-    on_its_way = captures.on_its_way(connection, order)
+    on_its_way = captures.on_its_way(work.connection, order)
     if order.state is OrderState.REVIEW:
-        return _look_on(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
-    return judge(connection, order, scene, settings, now_ms, on_its_way=on_its_way)
+        return _look_on(work, order, scene, on_its_way=on_its_way)
+    return judge(work, order, scene, on_its_way=on_its_way)
 
 
 def quiet_until(
@@ -93,42 +80,34 @@ def quiet_until(
     return _next_pending_look(order, settings, now_ms) if waits_on else None
 
 
-def judge(
-    connection: Connection,
-    order: Order,
-    scene: Scene,
-    settings: CloudSettings,
-    now_ms: int,
-    *,
-    on_its_way: bool,
-) -> Order:
+def judge(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     """Decide a submitted or pending order by what is seen in its berth, and store it. `order` is locked."""
-    decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
+    decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
     changes: dict[str, Any] = {"visit_id": scene.sight.visit_id if scene.sight else None}
     if decision.event is OrderEvent.MATCH:
-        held = _held(connection, order, scene, settings, now_ms)
+        held = _held(work, order, scene)
         if held is None:
-            decision = Decision(event=OrderEvent.WAIT, reason=holds.why_held(connection, order))
+            decision = Decision(event=OrderEvent.WAIT, reason=holds.why_held(work.connection, order))
         else:
             changes |= held
     if decision.event is OrderEvent.MISMATCH:
         changes["modifications"] = order.modifications + 1
     if decision.event is OrderEvent.WAIT:
-        changes["due_ms"] = _next_pending_look(order, settings, now_ms)
+        changes["due_ms"] = _next_pending_look(order, work.settings, work.now_ms)
     if decision.recapture:
-        _ask(connection, order, scene, settings, now_ms)
+        captures.ask(work, order, scene.berth)
     if decision.event is OrderEvent.WAIT and (order.state, order.reason) == (
         OrderState.PENDING,
         decision.reason,
     ):
-        return orders.save(connection, replace(order, **changes))  # no news: not worth a line
+        return orders.save(work.connection, replace(order, **changes))  # no news: not worth a line
     if decision.event in (OrderEvent.DOUBT, OrderEvent.GIVE_UP):
-        changes["due_ms"] = _next_review_look(order, settings, now_ms)
+        changes["due_ms"] = _next_review_look(order, work.settings, work.now_ms)
     order = orders.save(
-        connection, advance(order, decision.event, now_ms=now_ms, reason=decision.reason, **changes)
+        work.connection, advance(order, decision.event, now_ms=work.now_ms, reason=decision.reason, **changes)
     )
     if order.state is OrderState.REVIEW:
-        review_queue.open_review(connection, order, kind="check", reason=decision.reason, now_ms=now_ms)
+        review_queue.open_review(work, order, kind="check", reason=decision.reason)
     return order
 
 
@@ -145,20 +124,12 @@ def _decide(
     return decide(claim, scene.sight, now_ms=now_ms, rules=settings.check.rules())
 
 
-def _held(
-    connection: Connection, order: Order, scene: Scene, settings: CloudSettings, now_ms: int
-) -> dict[str, Any] | None:
+def _held(work: Work, order: Order, scene: Scene) -> dict[str, Any] | None:
     """Take the hold; returns what changes in the order, None when another order has it."""
-    until_ms = now_ms + round(settings.orders.hold_s * 1000)
-    if not holds.take(connection, order, scene, until_ms, now_ms):
+    until_ms = work.now_ms + round(work.settings.orders.hold_s * 1000)
+    if not holds.take(work, order, scene, until_ms):
         return None
-    return {"hold_until_ms": until_ms, "due_ms": min(until_ms, now_ms + CONFIRMED_LOOK_MS)}
-
-
-def _ask(connection: Connection, order: Order, scene: Scene, settings: CloudSettings, now_ms: int) -> None:
-    captures.ask(
-        connection, order, scene.berth, submission=order.submissions, now_ms=now_ms, poles=settings.poles
-    )
+    return {"hold_until_ms": until_ms, "due_ms": min(until_ms, work.now_ms + CONFIRMED_LOOK_MS)}
 
 
 def _next_review_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
@@ -166,32 +137,24 @@ def _next_review_look(order: Order, settings: CloudSettings, now_ms: int) -> int
     return due_ms if due_ms < order.expires_ms else NEVER_MS
 
 
-def _look_on(
-    connection: Connection,
-    order: Order,
-    scene: Scene,
-    settings: CloudSettings,
-    now_ms: int,
-    *,
-    on_its_way: bool,
-) -> Order:
+def _look_on(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     """While an order waits for an operator the pole looks on; a match takes it out of the queue again.
 
     Nothing else than a match is decided here: what is doubtful is a human's now.
     """
     if scene.sight is not None and scene.sight.visit_id == order.visit_id:
-        if _decide(order, scene, settings, now_ms, on_its_way=on_its_way).event is OrderEvent.MATCH:
-            held = _held(connection, order, scene, settings, now_ms)
+        if _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way).event is OrderEvent.MATCH:
+            held = _held(work, order, scene)
             if held is not None:
                 reason = "a later picture shows the ordered plate"
-                review_queue.close(connection, order, decision="matched", reason=reason, now_ms=now_ms)
-                matched = advance(order, OrderEvent.MATCH, now_ms=now_ms, reason="equal_later", **held)
-                return orders.save(connection, matched)
-        if order.due_ms <= now_ms and not on_its_way:
-            _ask(connection, order, scene, settings, now_ms)
-    if order.due_ms <= now_ms:
-        order = replace(order, due_ms=_next_review_look(order, settings, now_ms))
-    return orders.save(connection, order)
+                review_queue.close(work, order, decision="matched", reason=reason)
+                matched = advance(order, OrderEvent.MATCH, now_ms=work.now_ms, reason="equal_later", **held)
+                return orders.save(work.connection, matched)
+        if order.due_ms <= work.now_ms and not on_its_way:
+            captures.ask(work, order, scene.berth)
+    if order.due_ms <= work.now_ms:
+        order = replace(order, due_ms=_next_review_look(order, work.settings, work.now_ms))
+    return orders.save(work.connection, order)
 
 
 def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
@@ -201,16 +164,16 @@ def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> in
     return min(order.expires_ms, now_ms + wait_ms)
 
 
-def approve(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+def approve(work: Work, order: Order) -> Order:
     """Confirm an order after review; raises Problem when the car is gone or another order holds the berth."""
-    scene = scene_of(connection, order.site_id, order.berth_id or "")
+    scene = scene_of(work.connection, order.site_id, order.berth_id or "")
     if scene.sight is None or scene.sight.visit_id != order.visit_id:
         raise _cannot_approve("vehicle-left", "the vehicle of this order has left the berth")
-    held = _held(connection, order, scene, settings, now_ms)
+    held = _held(work, order, scene)
     if held is None:
         raise _cannot_approve("berth-held", "another order holds the berth for this vehicle")
-    approved = advance(order, OrderEvent.APPROVE, now_ms=now_ms, reason="approved", **held)
-    return orders.save(connection, approved)
+    approved = advance(order, OrderEvent.APPROVE, now_ms=work.now_ms, reason="approved", **held)
+    return orders.save(work.connection, approved)
 
 
 def _cannot_approve(slug: str, detail: str) -> Problem:
@@ -219,35 +182,37 @@ def _cannot_approve(slug: str, detail: str) -> Problem:
     )
 
 
-def _watch(connection: Connection, order: Order, scene: Scene, now_ms: int) -> Order:
+def _watch(work: Work, order: Order, scene: Scene) -> Order:
     """A confirmed order ends when the vehicle leaves or nobody pays in time."""
     assert order.hold_until_ms is not None
     if scene.sight is None or scene.sight.visit_id != order.visit_id:
-        changed = advance(order, OrderEvent.LEAVE, now_ms=now_ms, reason="vehicle_left")
-    elif now_ms >= order.hold_until_ms:
-        changed = advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="unpaid")
+        changed = advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left")
+    elif work.now_ms >= order.hold_until_ms:
+        changed = advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="unpaid")
     else:
-        changed = replace(order, due_ms=min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS))
-    return orders.save(connection, changed)
+        changed = replace(order, due_ms=min(order.hold_until_ms, work.now_ms + CONFIRMED_LOOK_MS))
+    return orders.save(work.connection, changed)
 
 
-def cancel(connection: Connection, order: Order, now_ms: int) -> Order:
+def cancel(work: Work, order: Order) -> Order:
     """End an order that is not paid, and its review; raises IllegalEvent. `order` is locked."""
-    cancelled = advance(order, OrderEvent.CANCEL, now_ms=now_ms, reason="cancelled_by_driver")
+    cancelled = advance(order, OrderEvent.CANCEL, now_ms=work.now_ms, reason="cancelled_by_driver")
     if order.state is OrderState.REVIEW:
         reason = "the driver cancelled the order"
-        review_queue.close(connection, order, decision="withdrawn", reason=reason, now_ms=now_ms)
-    return orders.save(connection, cancelled)
+        review_queue.close(work, order, decision="withdrawn", reason=reason)
+    return orders.save(work.connection, cancelled)
 
 
-def expire(connection: Connection, order: Order, settings: CloudSettings, now_ms: int) -> Order:
+def expire(work: Work, order: Order) -> Order:
     """Do what is due for an order by the clock alone. `order` is locked."""
     if order.state in WATCHED:
-        return resolve(connection, order, settings, now_ms)
-    if now_ms < order.expires_ms:
+        return resolve(work, order)
+    if work.now_ms < order.expires_ms:
         return order
-    expired = orders.save(connection, advance(order, OrderEvent.EXPIRE, now_ms=now_ms, reason="too_late"))
-    webhooks.queue(connection, order, expired, settings, now_ms)
+    expired = orders.save(
+        work.connection, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late")
+    )
+    webhooks.queue(work, order, expired)
     return expired
 
 

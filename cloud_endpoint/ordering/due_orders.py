@@ -3,14 +3,13 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, exists, select, update
+from sqlalchemy import bindparam, exists, select, update
 
 from cloud_endpoint.base.errors import DatabaseUnavailable
 from cloud_endpoint.base.failures import contained
 from cloud_endpoint.base.order_states import WATCHED
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.base.settings import CloudSettings
-from cloud_endpoint.database.engine import savepoint, writing
+from cloud_endpoint.database.engine import savepoint
+from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.database.tables import CAPTURE_ASKED, ORDER_OPEN, berths, captures, visits
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import apply, orders
@@ -22,39 +21,39 @@ AT_ONCE = 200
 AFTER_FAILURE_MS = 60_000
 
 
-def look(cloud: Cloud) -> int:
+def look(service: Service) -> int:
     """Do what the clock demands of orders: expiry, the next look; returns how many were due.
 
     An order that fails unexpectedly is looked at again later, and the others are done.
     """
-    now_ms = cloud.clock()
+    now_ms = service.clock()
     later = []
-    with writing(cloud.engine) as connection:
-        due = connection.execute(_due(), {"now_ms": now_ms}).all()
+    with service.writing() as work:
+        due = work.connection.execute(_due(), {"now_ms": now_ms}).all()
         for row in due:
             values = row._mapping
             site_id, order_id = values[orders_table.c.site_id], values[orders_table.c.order_id]
             until_ms: int | None = now_ms + AFTER_FAILURE_MS
             with contained(DUTY, f"order {order_id}", passing=(DatabaseUnavailable,)):
-                until_ms = _look_at(connection, row, cloud.settings, now_ms)
+                until_ms = _look_at(work, row)
             if until_ms is not None:
                 later.append({"of_site": site_id, "of_order": order_id, "until_ms": until_ms})
         if later:
-            connection.execute(_POSTPONE, later)
+            work.connection.execute(_POSTPONE, later)
     return len(due)
 
 
-def _look_at(connection: Connection, row: Any, settings: CloudSettings, now_ms: int) -> int | None:
+def _look_at(work: Work, row: Any) -> int | None:
     """Return when the order is looked at next; None if there was news and it is stored."""
     values = row._mapping
     order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
     if order.state in WATCHED:
         scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
-        until_ms = apply.quiet_until(order, scene, settings, now_ms, on_its_way=row.on_its_way)
+        until_ms = apply.quiet_until(order, scene, work.settings, work.now_ms, on_its_way=row.on_its_way)
         if until_ms is not None:
             return until_ms
-    with savepoint(connection):
-        apply.expire(connection, order, settings, now_ms)
+    with savepoint(work.connection):
+        apply.expire(work, order)
     return None
 
 

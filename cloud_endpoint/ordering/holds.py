@@ -6,28 +6,29 @@ from typing import Any
 from sqlalchemy import Connection, bindparam, or_, select
 
 from cloud_endpoint.database.engine import insert_of
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import holds, orders
 from cloud_endpoint.ordering.orders import Order
 from cloud_endpoint.ordering.states import OrderState
 from cloud_endpoint.poles.berth_sight import Scene
 
 
-def take(connection: Connection, order: Order, scene: Scene, until_ms: int, now_ms: int) -> bool:
+def take(work: Work, order: Order, scene: Scene, until_ms: int) -> bool:
     """Hold the berth for the order; False when another order holds it for the same vehicle."""
     assert scene.sight is not None  # only a match holds
-    values = _values(order, scene.berth.berth_id, scene.sight.visit_id, until_ms, now_ms)
+    values = _values(order, scene.berth.berth_id, scene.sight.visit_id, until_ms, work.now_ms)
     # Not rowcount: the driver does not report it for INSERT.
-    return connection.execute(_take_hold(connection.dialect.name), values).first() is not None
+    return work.connection.execute(_take_hold(work.connection.dialect.name), values).first() is not None
 
 
-def prolong(connection: Connection, order: Order, until_ms: int, now_ms: int) -> None:
+def prolong(work: Work, order: Order, until_ms: int) -> None:
     """Hold the berth for a paid order, longer or again; whoever got it meanwhile keeps it."""
     h = holds.c
     this = (h.site_id == order.site_id) & (h.berth_id == order.berth_id)
-    others = (h.order_id != order.order_id) & (h.until_ms > now_ms)
-    if connection.execute(select(h.order_id).where(this, others).with_for_update()).first() is None:
-        values = _values(order, order.berth_id, order.visit_id, until_ms, now_ms)
-        connection.execute(_take_hold(connection.dialect.name), values)
+    others = (h.order_id != order.order_id) & (h.until_ms > work.now_ms)
+    if work.connection.execute(select(h.order_id).where(this, others).with_for_update()).first() is None:
+        values = _values(order, order.berth_id, order.visit_id, until_ms, work.now_ms)
+        work.connection.execute(_take_hold(work.connection.dialect.name), values)
 
 
 def why_held(connection: Connection, order: Order) -> str:

@@ -2,23 +2,20 @@
 
 from http import HTTPStatus
 
-from sqlalchemy import Connection
-
 from cloud_endpoint.base.clock import HOUR_MS
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import counters
 
 
-def charge(
-    connection: Connection, site_id: str, scope: str, name: str, *, most: int, window_ms: int, now_ms: int
-) -> None:
+def charge(work: Work, site_id: str, scope: str, name: str, *, most: int, window_ms: int) -> None:
     """Count one use of a window that begins at multiples of `window_ms`; raises Problem beyond `most`."""
-    window = now_ms - now_ms % window_ms
-    statement = insert(connection, counters).values(
+    window = work.now_ms - work.now_ms % window_ms
+    statement = insert(work.connection, counters).values(
         site_id=site_id, scope=scope, name=name, window_ms=window, count=1
     )
-    count = connection.execute(
+    count = work.connection.execute(
         statement.on_conflict_do_update(
             index_elements=["site_id", "scope", "name", "window_ms"],
             set_={"count": counters.c.count + 1},
@@ -31,5 +28,5 @@ def charge(
             f"more than {most} orders for this {scope} in {window_ms // HOUR_MS} h",
             field={"account": "account_id", "client": "client_id"}.get(scope, "place"),
             remedy="wait, or ask the operator",
-            retry_after_s=(window + window_ms - now_ms + 999) // 1000,
+            retry_after_s=(window + window_ms - work.now_ms + 999) // 1000,
         )

@@ -13,7 +13,7 @@ from sqlalchemy import Connection, delete, select
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.ids import fingerprint, new_id
-from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, credentials, order_candidates
 from cloud_endpoint.ordering import orders as order_book
 from cloud_endpoint.ordering.candidates import FEWEST_CANDIDATES, MOST_CANDIDATES, Kerbside, choose
@@ -32,16 +32,9 @@ OFFERED = "offered"
 NEARBY_BERTHS = 1000  # more than any place needs; bounds the work of one request
 
 
-def open_order(
-    connection: Connection,
-    site_id: str,
-    credential_id: str,
-    request: BerthNumberAcquisition,
-    settings: CloudSettings,
-    now_ms: int,
-) -> Order:
+def open_order(work: Work, site_id: str, credential_id: str, request: BerthNumberAcquisition) -> Order:
     """Store and return a draft order; the place is looked up when candidates are asked for."""
-    expires_ms = now_ms + round(settings.orders.lifetime_s * 1000)
+    expires_ms = work.now_ms + round(work.settings.orders.lifetime_s * 1000)
     order = Order(
         site_id=site_id,
         order_id=new_id("ord"),
@@ -51,39 +44,37 @@ def open_order(
         place=request.place.model_dump(exclude_none=True),
         state=OrderState.DRAFT,
         reason=None,
-        created_ms=now_ms,
+        created_ms=work.now_ms,
         expires_ms=expires_ms,
         due_ms=expires_ms,
     )
-    order_book.create(connection, order)
+    order_book.create(work.connection, order)
     return order
 
 
-def zone_of(connection: Connection, site_id: str, place: Place, near_m: float) -> str:
+def zone_of(work: Work, site_id: str, place: Place) -> str:
     """Return the zone an order counts against; raises Problem for a place without berths."""
-    return nearby(connection, site_id, place, near_m)[0].zone_id or "none"
+    return nearby(work.connection, site_id, place, work.settings.limits.near_m)[0].zone_id or "none"
 
 
-def offer(
-    connection: Connection, order: Order, settings: CloudSettings, now_ms: int, *, elsewhere: bool = False
-) -> CandidateBerths:
+def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBerths:
     """Offer the order's candidate berths, with new tokens; raises Problem, IllegalEvent.
 
     Asked again at once, or for berths `elsewhere`, an order with more of them near it sees the next ones;
     asked to correct a plate, it sees the same.
     """
-    if order.offers >= settings.limits.offers_per_order:
+    if order.offers >= work.settings.limits.offers_per_order:
         raise Problem(
             "too-many-offers",
             HTTPStatus.TOO_MANY_REQUESTS,
             f"this order has been offered berths {order.offers} times",
             remedy="choose one of the berths offered, or open a new order",
         )
-    changed = advance(order, OrderEvent.OFFER, now_ms=now_ms, reason=OFFERED, offers=order.offers + 1)
+    changed = advance(order, OrderEvent.OFFER, now_ms=work.now_ms, reason=OFFERED, offers=order.offers + 1)
     place = Place.model_validate(order.place)
-    near = nearby(connection, order.site_id, place, settings.limits.near_m)
+    near = nearby(work.connection, order.site_id, place, work.settings.limits.near_m)
     of_order = (order_candidates.c.site_id == order.site_id) & (order_candidates.c.order_id == order.order_id)
-    shown = set(connection.execute(select(order_candidates.c.berth_id).where(of_order)).scalars())
+    shown = set(work.connection.execute(select(order_candidates.c.berth_id).where(of_order)).scalars())
     chosen = choose(
         near,
         # In a zone nothing tells where the driver is: each order begins somewhere else.
@@ -91,10 +82,10 @@ def offer(
         shown=shown,
         further=elsewhere or order.reason == OFFERED,
     )
-    expires_ms = min(now_ms + round(settings.orders.candidate_lifetime_s * 1000), order.expires_ms)
-    secret = _secret_of(connection, order)
-    connection.execute(delete(order_candidates).where(of_order))
-    connection.execute(
+    expires_ms = min(work.now_ms + round(work.settings.orders.candidate_lifetime_s * 1000), order.expires_ms)
+    secret = _secret_of(work.connection, order)
+    work.connection.execute(delete(order_candidates).where(of_order))
+    work.connection.execute(
         order_candidates.insert().values(
             [
                 {
@@ -108,7 +99,7 @@ def offer(
             ]
         )
     )
-    return _told(order_book.save(connection, changed), secret, chosen, expires_ms)
+    return _told(order_book.save(work.connection, changed), secret, chosen, expires_ms)
 
 
 def offered(connection: Connection, order: Order) -> CandidateBerths:

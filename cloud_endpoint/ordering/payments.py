@@ -9,6 +9,7 @@ from cloud_endpoint.access.signatures import is_signed
 from cloud_endpoint.base.clock import to_ms
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import credentials, payments, visits
 from cloud_endpoint.ordering import holds, orders
 from cloud_endpoint.ordering.messages import PaymentAnswer, PaymentReport
@@ -28,13 +29,13 @@ class PaymentOutcome(StrEnum):
     REFUND_DUE = "refund_due"  # nothing was there to be paid at that time: the operator pays back
 
 
-def authentic(connection: Connection, credential_id: str, header: str, body: bytes, now_ms: int) -> str:
+def authentic(work: Work, credential_id: str, header: str, body: bytes) -> str:
     """Return the site whose credential signed this callback; raises Problem."""
     c = credentials.c
-    row = connection.execute(
+    row = work.connection.execute(
         select(c.site_id, c.signing_secret).where(c.credential_id == credential_id, c.revoked_ms.is_(None))
     ).one_or_none()
-    if row is None or not is_signed(body, header, row.signing_secret, now_ms / 1000):
+    if row is None or not is_signed(body, header, row.signing_secret, work.now_ms / 1000):
         raise Problem(
             "signature-refused",
             HTTPStatus.UNAUTHORIZED,
@@ -45,12 +46,10 @@ def authentic(connection: Connection, credential_id: str, header: str, body: byt
     return str(row.site_id)
 
 
-def report(
-    connection: Connection, site_id: str, credential_id: str, payment: PaymentReport, now_ms: int
-) -> PaymentAnswer:
+def report(work: Work, site_id: str, credential_id: str, payment: PaymentReport) -> PaymentAnswer:
     """Record a payment and close its order; the same payment twice is recorded once."""
-    order = orders.load(connection, site_id, payment.order_id, credential_id=credential_id, lock=True)
-    known = connection.execute(
+    order = orders.load(work.connection, site_id, payment.order_id, credential_id=credential_id, lock=True)
+    known = work.connection.execute(
         select(payments).where(payments.c.site_id == site_id, payments.c.payment_id == payment.payment_id)
     ).one_or_none()
     if known is not None:
@@ -63,28 +62,30 @@ def report(
                 remedy="report each payment under an id of its own",
             )
         return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome)
-    outcome = PaymentOutcome.APPLIED if _counts(connection, order, payment) else PaymentOutcome.REFUND_DUE
-    connection.execute(
-        insert(connection, payments).values(
+    outcome = (
+        PaymentOutcome.APPLIED if _counts(work.connection, order, payment) else PaymentOutcome.REFUND_DUE
+    )
+    work.connection.execute(
+        insert(work.connection, payments).values(
             site_id=site_id,
             payment_id=payment.payment_id,
             order_id=payment.order_id,
             amount_fen=payment.amount_fen,
             paid_ms=to_ms(payment.paid_at),
-            received_ms=now_ms,
+            received_ms=work.now_ms,
             outcome=outcome,
         )
     )
     if outcome is PaymentOutcome.APPLIED:
-        _apply(connection, order, payment, now_ms)
+        _apply(work, order, payment)
     else:
         audit.append(
-            connection,
+            work.connection,
             site_id,
             actor=credential_id,
             action="refund_due",
             subject=payment.payment_id,
-            now_ms=now_ms,
+            now_ms=work.now_ms,
             order_id=order.order_id,
             order_state=order.state,
         )
@@ -117,20 +118,23 @@ def _stood_there(connection: Connection, order: Order, at_ms: int) -> bool:
     return ended_ms is not None and at_ms <= ended_ms
 
 
-def _apply(connection: Connection, order: Order, payment: PaymentReport, now_ms: int) -> None:
+def _apply(work: Work, order: Order, payment: PaymentReport) -> None:
     minutes = payment.minutes or order.minutes or 0
     held_ms = order.hold_until_ms or 0
     if order.state is OrderState.PAID:
         until_ms, booked = held_ms + minutes * MINUTE_MS, (order.minutes or 0) + minutes
     else:  # from the payment on, however late it was reported
-        until_ms, booked = max(held_ms, min(to_ms(payment.paid_at), now_ms) + minutes * MINUTE_MS), minutes
-    holds.prolong(connection, order, until_ms, now_ms)
+        until_ms, booked = (
+            max(held_ms, min(to_ms(payment.paid_at), work.now_ms) + minutes * MINUTE_MS),
+            minutes,
+        )
+    holds.prolong(work, order, until_ms)
     orders.save(
-        connection,
+        work.connection,
         advance(
             order,
             OrderEvent.PAY,
-            now_ms=now_ms,
+            now_ms=work.now_ms,
             reason="paid",
             detail={"payment_id": payment.payment_id, "minutes": minutes},
             hold_until_ms=until_ms,

@@ -1,9 +1,10 @@
 """Opening a review: what is known is copied beside the order, and the picture is asked for."""
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import select, update
 
 from cloud_endpoint.base.ids import new_id
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import evidence, readings, reviews, visits, wanted_pictures
 from cloud_endpoint.ordering.orders import Order
 from cloud_endpoint.records import audit
@@ -11,10 +12,10 @@ from cloud_endpoint.records import audit
 BY_ITSELF = "service"  # decided a review, where operators have their names
 
 
-def open_review(connection: Connection, order: Order, *, kind: str, reason: str, now_ms: int) -> str:
+def open_review(work: Work, order: Order, *, kind: str, reason: str) -> str:
     """Queue an order for an operator; returns the review's id."""
     r = readings.c
-    latest = connection.execute(
+    latest = work.connection.execute(
         select(r.plate, r.evidence_sha256)
         .where(r.site_id == order.site_id, r.visit_id == order.visit_id)
         .order_by(r.captured_ms.desc())
@@ -22,7 +23,7 @@ def open_review(connection: Connection, order: Order, *, kind: str, reason: str,
     ).one_or_none()
     review_id = new_id("rev")
     sha256 = latest.evidence_sha256 if latest else None
-    connection.execute(
+    work.connection.execute(
         reviews.insert().values(
             site_id=order.site_id,
             review_id=review_id,
@@ -31,53 +32,53 @@ def open_review(connection: Connection, order: Order, *, kind: str, reason: str,
             berth_id=order.berth_id,
             visit_id=order.visit_id,
             reason=reason,
-            opened_ms=now_ms,
+            opened_ms=work.now_ms,
             read_plate=latest.plate if latest else None,
             ordered_plate=order.plate,
             evidence_sha256=sha256,
         )
     )
     if sha256 is not None:
-        _want(connection, order.site_id, sha256, order.visit_id, now_ms)
+        _want(work, order.site_id, sha256, order.visit_id)
     return review_id
 
 
-def close(connection: Connection, order: Order, *, decision: str, reason: str, now_ms: int) -> None:
+def close(work: Work, order: Order, *, decision: str, reason: str) -> None:
     """Close the order's open review without an operator: nothing is left to decide."""
     r = reviews.c
-    closed = connection.execute(
+    closed = work.connection.execute(
         update(reviews)
         .where(r.site_id == order.site_id, r.order_id == order.order_id, r.decision.is_(None))
         .values(
             decision=decision,
             decision_reason=reason,
             decided_by=BY_ITSELF,
-            decided_ms=now_ms,
+            decided_ms=work.now_ms,
         )
         .returning(r.review_id)
     )
     for review_id in closed.scalars().all():
         audit.append(
-            connection,
+            work.connection,
             order.site_id,
             actor=BY_ITSELF,
             action=f"review_{decision}",
             subject=review_id,
-            now_ms=now_ms,
+            now_ms=work.now_ms,
             order_id=order.order_id,
         )
 
 
-def _want(connection: Connection, site_id: str, sha256: str, visit_id: str | None, now_ms: int) -> None:
+def _want(work: Work, site_id: str, sha256: str, visit_id: str | None) -> None:
     e, v = evidence.c, visits.c
-    if connection.execute(select(e.sha256).where(e.site_id == site_id, e.sha256 == sha256)).first():
+    if work.connection.execute(select(e.sha256).where(e.site_id == site_id, e.sha256 == sha256)).first():
         return
-    device_id = connection.execute(
+    device_id = work.connection.execute(
         select(v.device_id).where(v.site_id == site_id, v.visit_id == visit_id)
     ).scalar()
     if device_id is not None:
-        connection.execute(
-            insert(connection, wanted_pictures)
-            .values(site_id=site_id, sha256=sha256, device_id=device_id, due_ms=now_ms, attempts=0)
+        work.connection.execute(
+            insert(work.connection, wanted_pictures)
+            .values(site_id=site_id, sha256=sha256, device_id=device_id, due_ms=work.now_ms, attempts=0)
             .on_conflict_do_nothing()
         )

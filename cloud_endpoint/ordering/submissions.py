@@ -4,12 +4,13 @@ from functools import cache
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, select
+from sqlalchemy import bindparam, select
 
 from cloud_endpoint.access.credentials import COLUMNS, Role, authenticate, checked
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.ids import fingerprint
 from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, credentials, order_candidates, visits
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import orders
@@ -24,34 +25,27 @@ from edged.domain.plate import PlateError, parse_plate
 PRESENCE_REQUIRED = "presence-required"
 
 
-def submit(
-    connection: Connection,
-    token: str,
-    order_id: str,
-    request: PrePaymentOrder,
-    settings: CloudSettings,
-    now_ms: int,
-) -> Order:
+def submit(work: Work, token: str, order_id: str, request: PrePaymentOrder) -> Order:
     """Take a terminal's second plate and decide; raises Problem, IllegalEvent."""
-    order, scene = _locked(connection, token, order_id, request, now_ms)
+    order, scene = _locked(work, token, order_id, request)
     plate = _parsed(request.plate)
-    if now_ms >= order.expires_ms:
+    if work.now_ms >= order.expires_ms:
         raise _expired()
     submitted = advance(
         order,
         OrderEvent.SUBMIT,
-        now_ms=now_ms,
+        now_ms=work.now_ms,
         reason="submitted",
         plate=plate,
         minutes=request.minutes,
         berth_id=scene.berth.berth_id,
         visit_id=None,
-        submitted_ms=now_ms,
+        submitted_ms=work.now_ms,
         submissions=order.submissions + 1,
         captures=0,
     )
-    _require_presence(order, request, scene.berth, settings)
-    return judge(connection, submitted, scene, settings, now_ms, on_its_way=False)
+    _require_presence(order, request, scene.berth, work.settings)
+    return judge(work, submitted, scene, on_its_way=False)
 
 
 def _parsed(text: str) -> str:
@@ -67,14 +61,12 @@ def _parsed(text: str) -> str:
         ) from exc
 
 
-def _locked(
-    connection: Connection, token: str, order_id: str, request: PrePaymentOrder, now_ms: int
-) -> tuple[Order, Scene]:
+def _locked(work: Work, token: str, order_id: str, request: PrePaymentOrder) -> tuple[Order, Scene]:
     """Return the terminal's order, locked, and the scene at the berth whose token this is.
 
     One query: the check is what drivers wait for. Raises Problem for whatever does not fit.
     """
-    row = connection.execute(
+    row = work.connection.execute(
         _submission(),
         {
             "credential_id": token.partition(".")[0],
@@ -83,8 +75,8 @@ def _locked(
         },
     ).one_or_none()
     if row is None:  # rare: find out what is wrong
-        who = authenticate(connection, token, Role.TERMINAL)
-        orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
+        who = authenticate(work.connection, token, Role.TERMINAL)
+        orders.load(work.connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
         raise Problem(
             "candidate-token-foreign",
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -95,7 +87,7 @@ def _locked(
     checked(row, token, Role.TERMINAL)
     values = row._mapping
     order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
-    if row.candidate_expires_ms <= now_ms:
+    if row.candidate_expires_ms <= work.now_ms:
         step(order.state, OrderEvent.SUBMIT)  # what can't be submitted at all is told first
         raise Problem(
             "candidate-token-stale",

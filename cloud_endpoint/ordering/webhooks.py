@@ -5,14 +5,13 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Connection, literal, select, update
+from sqlalchemy import literal, select, update
 
 from cloud_endpoint.access.signatures import sign
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.ids import new_id
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import padded, writing
+from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.database.tables import WEBHOOK_WAITING, credentials, webhooks
 from cloud_endpoint.ordering.orders import Order, answer
 from cloud_endpoint.ordering.states import INSTRUCTIONS
@@ -28,7 +27,7 @@ MOST_ATTEMPTS = 12  # the last after about 2 h
 LONGEST_WAIT_MS = 30 * 60_000
 
 
-def queue(connection: Connection, before: Order, after: Order, settings: CloudSettings, now_ms: int) -> None:
+def queue(work: Work, before: Order, after: Order) -> None:
     """Queue a webhook if the instruction changed and the terminal has a URL."""
     if INSTRUCTIONS[before.state] == INSTRUCTIONS[after.state] and before.state == after.state:
         return
@@ -36,8 +35,8 @@ def queue(connection: Connection, before: Order, after: Order, settings: CloudSe
     body = {
         "webhook_id": webhook_id,
         "number": after.changes,  # increases by order: an older one that comes late can be dropped
-        "sent_at": from_ms(now_ms).isoformat(),
-        "order": answer(after, settings).model_dump(mode="json"),
+        "sent_at": from_ms(work.now_ms).isoformat(),
+        "order": answer(after, work.settings).model_dump(mode="json"),
     }
     c = credentials.c
     row = {
@@ -46,12 +45,12 @@ def queue(connection: Connection, before: Order, after: Order, settings: CloudSe
         "credential_id": c.credential_id,
         "order_id": literal(after.order_id),
         "body": literal(body, webhooks.c.body.type),
-        "created_ms": literal(now_ms),
-        "due_ms": literal(now_ms),
+        "created_ms": literal(work.now_ms),
+        "due_ms": literal(work.now_ms),
         "attempts": literal(0),
         "state": literal("waiting"),
     }
-    connection.execute(
+    work.connection.execute(
         webhooks.insert().from_select(
             list(row),
             select(*row.values()).where(
@@ -61,42 +60,42 @@ def queue(connection: Connection, before: Order, after: Order, settings: CloudSe
     )
 
 
-def due(connection: Connection, now_ms: int, most: int, passed_over: Collection[str]) -> Sequence[Any]:
+def due(work: Work, most: int, passed_over: Collection[str]) -> Sequence[Any]:
     """Return webhooks to deliver now, locked, without those of credentials that are passed over."""
     w, c = webhooks.c, credentials.c
-    return connection.execute(
+    return work.connection.execute(
         select(webhooks, c.webhook_url, c.signing_secret)
         .join(credentials, c.credential_id == w.credential_id)
-        .where(WEBHOOK_WAITING, w.due_ms <= now_ms, w.credential_id.not_in(padded(passed_over)))
+        .where(WEBHOOK_WAITING, w.due_ms <= work.now_ms, w.credential_id.not_in(padded(passed_over)))
         .order_by(w.due_ms)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)
     ).all()
 
 
-def lease(connection: Connection, _cloud: Cloud, row: Any, now_ms: int) -> bool:
+def lease(work: Work, row: Any) -> bool:
     """Have the webhook come due again, the later the more often it failed; the last time it does not."""
     w = webhooks.c
     wait_ms = min(LONGEST_WAIT_MS, 2000 * 2**row.attempts)
     last = row.attempts + 1 >= MOST_ATTEMPTS
-    connection.execute(
+    work.connection.execute(
         update(webhooks)
         .where(w.site_id == row.site_id, w.webhook_id == row.webhook_id)
         .values(
             attempts=row.attempts + 1,
-            due_ms=now_ms + TIMEOUT_S * 1000 + wait_ms,
+            due_ms=work.now_ms + TIMEOUT_S * 1000 + wait_ms,
             state="given_up" if last else "waiting",
         )
     )
     return True
 
 
-def deliver(cloud: Cloud, row: Any, bounds: Bounds = BOUNDS) -> bool:
+def deliver(service: Service, row: Any, bounds: Bounds = BOUNDS) -> bool:
     """Send one webhook; any 2xx ends it. Returns whether it was delivered."""
     body = json.dumps(row.body, ensure_ascii=False).encode()
     headers = {
         "Content-Type": "application/json",
-        "Edged-Signature": sign(body, row.signing_secret, cloud.clock() // 1000),
+        "Edged-Signature": sign(body, row.signing_secret, service.clock() // 1000),
     }
     try:
         with HttpClient(f"edged-cloud/{__version__}") as client:
@@ -107,7 +106,7 @@ def deliver(cloud: Cloud, row: Any, bounds: Bounds = BOUNDS) -> bool:
     if not 200 <= answered.status < 300:
         log.warning("webhook %s of order %s: HTTP %s", row.webhook_id, row.order_id, answered.status)
         return False
-    with writing(cloud.engine) as connection:
+    with writing(service.engine) as connection:
         connection.execute(
             update(webhooks)
             .where(webhooks.c.site_id == row.site_id, webhooks.c.webhook_id == row.webhook_id)

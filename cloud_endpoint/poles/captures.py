@@ -13,8 +13,8 @@ from sqlalchemy import Connection, select, update
 
 from cloud_endpoint.base.clock import from_ms, to_ms
 from cloud_endpoint.base.ids import new_id
-from cloud_endpoint.base.settings import PoleSettings
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import CAPTURE_ASKED, berths, captures, devices, readings, visits
 from cloud_endpoint.poles.ingest import visit_of, write_visit
 from cloud_endpoint.poles.visits import Sight, Visit, columns_of, with_reading
@@ -56,25 +56,17 @@ def refusal(snapshot: Snapshot, trust: Trust, now_ms: int) -> str | None:
     return None
 
 
-def ask(
-    connection: Connection,
-    order: Any,
-    berth: Any,
-    *,
-    submission: int,
-    now_ms: int,
-    poles: PoleSettings,
-) -> bool:
+def ask(work: Work, order: Any, berth: Any) -> bool:
     """Ask the berth's pole for a new picture; returns False when no pole watches the berth."""
-    pole = connection.execute(
+    pole = work.connection.execute(
         select(devices.c.snapshot_url).where(
             devices.c.device_id == berth.device_id, devices.c.site_id == order.site_id
         )
     ).one_or_none()
     if pole is None:
         return False
-    expires_ms = now_ms + round(poles.capture_lifetime_s * 1000)
-    connection.execute(
+    expires_ms = work.now_ms + round(work.settings.poles.capture_lifetime_s * 1000)
+    work.connection.execute(
         captures.insert().values(
             site_id=order.site_id,
             request_id=new_id("cap"),
@@ -82,13 +74,13 @@ def ask(
             berth_id=berth.berth_id,
             berth_no=berth.berth_no,
             order_id=order.order_id,
-            submission=submission,
+            submission=order.submissions,
             nonce=secrets.token_hex(16),
             state="asked",
-            created_ms=now_ms,
+            created_ms=work.now_ms,
             expires_ms=expires_ms,
             # Behind NAT there is nothing to pull; it is due again when it has expired unanswered.
-            due_ms=now_ms if pole.snapshot_url else expires_ms,
+            due_ms=work.now_ms if pole.snapshot_url else expires_ms,
             attempts=0,
         )
     )
@@ -109,20 +101,20 @@ def on_its_way(connection: Connection, order: Any) -> bool:
     return found.first() is not None
 
 
-def carried(connection: Connection, site_id: str, device_id: str, now_ms: int) -> tuple[CaptureRequest, ...]:
+def carried(work: Work, site_id: str, device_id: str) -> tuple[CaptureRequest, ...]:
     """Return the requests for a pole's sync answer: all of a pole that cannot be pulled.
 
     One that can be gets those that a pull has failed to bring.
     """
     c = captures.c
-    rows = connection.execute(
+    rows = work.connection.execute(
         select(c.request_id, c.berth_no, c.nonce, c.expires_ms)
         .join(devices, devices.c.device_id == c.device_id)
         .where(
             c.site_id == site_id,
             c.device_id == device_id,
             CAPTURE_ASKED,
-            c.expires_ms > now_ms,
+            c.expires_ms > work.now_ms,
             devices.c.snapshot_url.is_(None) | (c.attempts > 0),
         )
         .order_by(c.created_ms)
@@ -150,19 +142,19 @@ def close(connection: Connection, capture: Any, state: str, error: str | None = 
     return bool(result.rowcount)
 
 
-def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int) -> Sight | None:
+def record(work: Work, capture: Any, snapshot: Snapshot) -> Sight | None:
     """Store what a believed snapshot shows; returns the vehicle it saw, None for an empty berth.
 
     An unaccepted reading is kept in the history but does not displace what the pole sent before.
     """
     if snapshot.state == BerthState.VACANT:
-        _found_vacant(connection, capture, now_ms)
+        _found_vacant(work, capture)
     if snapshot.state != BerthState.OCCUPIED or snapshot.visit_id is None:
         return None
     reading = snapshot.reading
-    captured_ms = to_ms(snapshot.captured_at) if snapshot.captured_at else now_ms
+    captured_ms = to_ms(snapshot.captured_at) if snapshot.captured_at else work.now_ms
     v = visits.c
-    row = connection.execute(
+    row = work.connection.execute(
         select(visits).where(v.site_id == capture.site_id, v.visit_id == snapshot.visit_id)
     ).mappings()
     found = row.one_or_none()
@@ -171,16 +163,16 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
         capture.berth_id,
     ):
         return None
-    visit = visit_of(found) if found is not None else _first_seen(capture, snapshot.visit_id, now_ms)
+    visit = visit_of(found) if found is not None else _first_seen(capture, snapshot.visit_id, work.now_ms)
     if reading is not None:
-        connection.execute(
-            insert(connection, readings)
+        work.connection.execute(
+            insert(work.connection, readings)
             .values(
                 site_id=capture.site_id,
                 visit_id=snapshot.visit_id,
                 reading_id=capture.request_id,
                 source="snapshot",
-                received_ms=now_ms,
+                received_ms=work.now_ms,
                 captured_ms=captured_ms,
                 evidence_sha256=snapshot.evidence_sha256,
                 **columns_of(reading),
@@ -189,7 +181,7 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
         )
         if reading.accepted or visit.captured_ms is None:
             visit = with_reading(visit, reading, captured_ms, snapshot.evidence_sha256)
-    write_visit(connection, capture.site_id, visit)
+    write_visit(work.connection, capture.site_id, visit)
     if visit.ended_ms is not None:
         return None
     return Sight(
@@ -203,10 +195,10 @@ def record(connection: Connection, capture: Any, snapshot: Snapshot, now_ms: int
     )
 
 
-def _found_vacant(connection: Connection, capture: Any, now_ms: int) -> None:
+def _found_vacant(work: Work, capture: Any) -> None:
     """Note that the pole has just looked: a visit that it told of before has ended, whatever we heard."""
     b = berths.c
-    connection.execute(
+    work.connection.execute(
         update(berths)
         .where(
             b.site_id == capture.site_id,
@@ -214,7 +206,7 @@ def _found_vacant(connection: Connection, capture: Any, now_ms: int) -> None:
             b.device_id == capture.device_id,
             b.state != BerthState.FAULT.value,  # the end of an outage is the sync's to tell
         )
-        .values(state=BerthState.VACANT.value, state_ms=now_ms)
+        .values(state=BerthState.VACANT.value, state_ms=work.now_ms)
     )
 
 

@@ -10,6 +10,7 @@ from sqlalchemy import Connection, select, update
 from cloud_endpoint.base.errors import ConfigError, Problem
 from cloud_endpoint.base.ids import fingerprint, new_code, new_token
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import devices, enrolment_codes, sites
 from cloud_endpoint.records import audit
 from cloud_endpoint.street import berth_changes
@@ -36,18 +37,18 @@ def issue_code(connection: Connection, site_id: str, device_id: str, *, now_ms: 
     return code
 
 
-def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> EnrolmentAnswer:
+def enrol(work: Work, request: EnrolmentRequest) -> EnrolmentAnswer:
     """Trade the code for credentials; raises Problem."""
     code = enrolment_codes.c
-    site_id = connection.execute(
+    site_id = work.connection.execute(
         update(enrolment_codes)
         .where(
             code.code_sha256 == fingerprint(request.code.strip().upper()),
             code.device_id == request.device_id,
             code.used_ms.is_(None),
-            code.expires_ms > now_ms,
+            code.expires_ms > work.now_ms,
         )
-        .values(used_ms=now_ms)
+        .values(used_ms=work.now_ms)
         .returning(code.site_id)
     ).scalar()
     if site_id is None:
@@ -58,7 +59,7 @@ def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> Enr
             field="code",
             remedy="print a new one: edged-cloud enrol --device-id ID --site SITE",
         )
-    foreign = berth_changes.adopt(connection, site_id, request.device_id, request.berths, now_ms)
+    foreign = berth_changes.adopt(work.connection, site_id, request.device_id, request.berths, work.now_ms)
     if foreign:
         raise Problem(
             "berth-of-another-pole",
@@ -74,17 +75,17 @@ def enrol(connection: Connection, request: EnrolmentRequest, now_ms: int) -> Enr
         "public_key": request.public_key,
         "snapshot_url": request.snapshot_url.rstrip("/") if request.snapshot_url else None,
         "snapshot_token": request.snapshot_token,
-        "enrolled_ms": now_ms,
+        "enrolled_ms": work.now_ms,
     }
-    statement = insert(connection, devices).values(device_id=request.device_id, **row)
-    connection.execute(statement.on_conflict_do_update(index_elements=["device_id"], set_=row))
+    statement = insert(work.connection, devices).values(device_id=request.device_id, **row)
+    work.connection.execute(statement.on_conflict_do_update(index_elements=["device_id"], set_=row))
     audit.append(
-        connection,
+        work.connection,
         site_id,
         actor=request.device_id,
         action="enrolled",
         subject=request.device_id,
-        now_ms=now_ms,
+        now_ms=work.now_ms,
         public_key=request.public_key,
     )
     return EnrolmentAnswer(device_id=request.device_id, site_id=site_id, token=token)

@@ -7,6 +7,7 @@ from sqlalchemy import Connection, func, select
 
 from cloud_endpoint.base.clock import to_ms
 from cloud_endpoint.database.engine import padded
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berth_assignments, berths
 from cloud_endpoint.street import berth_changes
 from edged.wire import DriveIn, DriveOut, Reading, SnapshotTaken, SyncRequest
@@ -49,27 +50,24 @@ class Placing:
 
 
 def place(
-    connection: Connection,
+    work: Work,
     site_id: str,
     device_id: str,
     request: SyncRequest,
     parsed: Sequence[PoleEvent],
-    *,
-    now_ms: int,
-    max_skew_ms: int,
 ) -> Placing:
     """Find the berth and the time of each event. Numbers that nobody loaded become berths without a place."""
-    shift_ms = _clock_shift(request, now_ms, max_skew_ms)
-    watched = _watched(connection, site_id, device_id)
+    shift_ms = _clock_shift(request, work.now_ms, round(work.settings.poles.max_clock_skew_s * 1000))
+    watched = _watched(work.connection, site_id, device_id)
     not_ours: dict[str, str] = {}
     unknown = {event.berth_no for event in parsed} - {item.berth_no for item in watched}
     if unknown:
-        not_ours = _adopt(connection, site_id, device_id, unknown, len(watched), now_ms)
-        watched = _watched(connection, site_id, device_id)
+        not_ours = _adopt(work, site_id, device_id, unknown, len(watched))
+        watched = _watched(work.connection, site_id, device_id)
     by_number: dict[str, list[Watched]] = {}
     for item in watched:
         by_number.setdefault(item.berth_no, []).append(item)
-    moved = _moved_away(connection, site_id, device_id, watched)
+    moved = _moved_away(work.connection, site_id, device_id, watched)
     placed, refused = [], {}
     for event in parsed:
         if event.berth_no in not_ours:
@@ -77,9 +75,9 @@ def place(
             continue
         # What a pole whose clock is unset now had recorded with a set one is right as it is.
         shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
-        observed_ms = captured_ms = _believable(to_ms(event.observed_at) + shift, now_ms)
+        observed_ms = captured_ms = _believable(to_ms(event.observed_at) + shift, work.now_ms)
         if isinstance(event, Reading):
-            captured_ms = _believable(to_ms(event.captured_at) + shift, now_ms)
+            captured_ms = _believable(to_ms(event.captured_at) + shift, work.now_ms)
         berth_id = _berth_at(by_number[event.berth_no], observed_ms)
         if observed_ms >= moved.get(berth_id, observed_ms + 1):
             refused[event.event_id] = f"berth {event.berth_no} was moved to another pole before this"
@@ -120,13 +118,11 @@ def _watched(connection: Connection, site_id: str, device_id: str) -> list[Watch
     return [Watched(**row) for row in rows.mappings()]
 
 
-def _adopt(
-    connection: Connection, site_id: str, device_id: str, unknown: set[str], known: int, now_ms: int
-) -> dict[str, str]:
+def _adopt(work: Work, site_id: str, device_id: str, unknown: set[str], known: int) -> dict[str, str]:
     """Register numbers that the pole uses and nobody loaded; returns why some are refused."""
     room = max(0, MOST_NUMBERS - known)
     taken, refused = sorted(unknown)[:room], sorted(unknown)[room:]
-    foreign = berth_changes.adopt(connection, site_id, device_id, taken, now_ms)
+    foreign = berth_changes.adopt(work.connection, site_id, device_id, taken, work.now_ms)
     return {
         **{number: f"berth {number} is registered for another pole" for number in foreign},
         **{

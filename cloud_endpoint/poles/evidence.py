@@ -7,12 +7,11 @@ from sqlalchemy import Connection, delete, select
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import evidence, wanted_pictures
 
 
-def store(
-    connection: Connection, site_id: str, device_id: str, sha256: str, body: bytes, now_ms: int
-) -> None:
+def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) -> None:
     """Keep a JPEG picture; raises Problem when it is none or not the one it claims to be."""
     if hashlib.sha256(body).hexdigest() != sha256:
         raise Problem(
@@ -30,12 +29,12 @@ def store(
             field="body",
             remedy="send image/jpeg",
         )
-    connection.execute(
-        insert(connection, evidence)
-        .values(site_id=site_id, sha256=sha256, device_id=device_id, received_ms=now_ms, body=body)
+    work.connection.execute(
+        insert(work.connection, evidence)
+        .values(site_id=site_id, sha256=sha256, device_id=device_id, received_ms=work.now_ms, body=body)
         .on_conflict_do_nothing()
     )
-    connection.execute(
+    work.connection.execute(
         delete(wanted_pictures).where(
             wanted_pictures.c.site_id == site_id, wanted_pictures.c.sha256 == sha256
         )

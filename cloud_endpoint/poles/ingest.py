@@ -13,6 +13,7 @@ from pydantic_core import PydanticSerializationError
 from sqlalchemy import Connection, select
 
 from cloud_endpoint.database.engine import insert_all, padded
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import events, readings, visits
 from cloud_endpoint.poles.event_placement import Placed, PoleEvent, place
 from cloud_endpoint.poles.status import write_status
@@ -40,26 +41,16 @@ class Ingested:
     snapshots: list[SnapshotTaken] = field(default_factory=list)
 
 
-def ingest(
-    connection: Connection, site_id: str, device_id: str, request: SyncRequest, now_ms: int, max_skew_ms: int
-) -> Ingested:
+def ingest(work: Work, site_id: str, device_id: str, request: SyncRequest) -> Ingested:
     """Store a batch and return the verdicts, in the order of the events.
 
     The pole's row is locked by the caller: one batch of a pole at a time, for a pole that gave up waiting
     may already send the next.
     """
     parsed, verdicts = _parse(request)
-    placing = place(
-        connection,
-        site_id,
-        device_id,
-        request,
-        list(parsed.values()),
-        now_ms=now_ms,
-        max_skew_ms=max_skew_ms,
-    )
+    placing = place(work, site_id, device_id, request, list(parsed.values()))
     refused = dict(placing.refused)
-    known = _load_visits(connection, site_id, placing.placed)
+    known = _load_visits(work.connection, site_id, placing.placed)
     placed = []
     for item in placing.placed:
         visit = known.get(item.event.visit_id or "")
@@ -68,10 +59,10 @@ def ingest(
         else:
             placed.append(item)
     verdicts |= {event_id: (Verdict.REJECTED, reason) for event_id, reason in refused.items()}
-    new = _only_new(connection, site_id, device_id, placed, now_ms)
-    _write_visits(connection, site_id, _fold_all(known, new, device_id))
-    _write_readings(connection, site_id, new, now_ms)
-    changed = write_status(connection, site_id, device_id, request, placing.watched, now_ms)
+    new = _only_new(work, site_id, device_id, placed)
+    _write_visits(work.connection, site_id, _fold_all(known, new, device_id))
+    _write_readings(work, site_id, new)
+    changed = write_status(work, site_id, device_id, request, placing.watched)
     return Ingested(
         verdicts=[
             EventVerdict(event_id=event_id, verdict=verdict, reason=reason)
@@ -146,9 +137,7 @@ def visit_of(row: Any) -> Visit:
     return Visit(**values)
 
 
-def _only_new(
-    connection: Connection, site_id: str, device_id: str, placed: list[Placed], now_ms: int
-) -> list[Placed]:
+def _only_new(work: Work, site_id: str, device_id: str, placed: list[Placed]) -> list[Placed]:
     rows = [
         {
             "site_id": site_id,
@@ -157,12 +146,12 @@ def _only_new(
             "kind": item.event.kind,
             "sequence": item.event.sequence,
             "observed_ms": item.observed_ms,
-            "received_ms": now_ms,
+            "received_ms": work.now_ms,
             "visit_id": item.event.visit_id,
         }
         for item in placed
     ]
-    fresh = set(insert_all(connection, events, rows, skipping=True, returning="event_id"))
+    fresh = set(insert_all(work.connection, events, rows, skipping=True, returning="event_id"))
     return [item for item in placed if item.event.event_id in fresh]
 
 
@@ -197,7 +186,7 @@ def write_visit(connection: Connection, site_id: str, visit: Visit) -> None:
     _write_visits(connection, site_id, [visit])
 
 
-def _write_readings(connection: Connection, site_id: str, new: Iterable[Placed], now_ms: int) -> None:
+def _write_readings(work: Work, site_id: str, new: Iterable[Placed]) -> None:
     rows = [
         {
             "site_id": site_id,
@@ -206,11 +195,11 @@ def _write_readings(connection: Connection, site_id: str, new: Iterable[Placed],
             "source": "event",
             **columns_of(event),
             "captured_ms": item.captured_ms,
-            "received_ms": now_ms,
+            "received_ms": work.now_ms,
             "evidence_sha256": event.evidence_sha256,
             "model_version": event.model_version[:64],
         }
         for item in new
         if isinstance(event := item.event, Reading)
     ]
-    insert_all(connection, readings, rows, skipping=True)
+    insert_all(work.connection, readings, rows, skipping=True)

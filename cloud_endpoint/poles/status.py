@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable
 
-from sqlalchemy import Connection, update
+from sqlalchemy import update
 
 from cloud_endpoint.base.clock import to_ms
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, devices
 from cloud_endpoint.poles.event_placement import Watched
 from cloud_endpoint.street import outages
@@ -12,20 +13,15 @@ from edged.wire import BerthState, SyncRequest
 
 
 def write_status(
-    connection: Connection,
-    site_id: str,
-    device_id: str,
-    request: SyncRequest,
-    watched: Iterable[Watched],
-    now_ms: int,
+    work: Work, site_id: str, device_id: str, request: SyncRequest, watched: Iterable[Watched]
 ) -> set[str]:
     """Store health, clock and berth states; returns the berths whose state changed."""
-    connection.execute(
+    work.connection.execute(
         update(devices)
         .where(devices.c.device_id == device_id)
         .values(
-            last_sync_ms=now_ms,
-            clock_offset_ms=now_ms - to_ms(request.sent_at),
+            last_sync_ms=work.now_ms,
+            clock_offset_ms=work.now_ms - to_ms(request.sent_at),
             clock_synced=request.clock_synced,
             software_version=_storable(request.software_version)[:64],
             health=request.health.status,
@@ -39,11 +35,11 @@ def write_status(
         if berth is None or berth.state == status.state:
             continue
         if berth.state == BerthState.FAULT and berth.state_ms is not None:
-            outages.ended(connection, site_id, device_id, berth.state_ms, now_ms, berth_id=berth.berth_id)
-        connection.execute(
+            outages.ended(work, site_id, device_id, berth.state_ms, berth_id=berth.berth_id)
+        work.connection.execute(
             update(berths)
             .where(berths.c.site_id == site_id, berths.c.berth_id == berth.berth_id)
-            .values(state=status.state.value, state_ms=now_ms)
+            .values(state=status.state.value, state_ms=work.now_ms)
         )
         touched.add(berth.berth_id)
     return touched

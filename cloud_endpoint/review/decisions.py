@@ -8,7 +8,7 @@ from sqlalchemy import Connection, select, update
 from cloud_endpoint.access.credentials import Credential
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, evidence, reviews
 from cloud_endpoint.ordering import apply, orders, webhooks
 from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision, ReviewView
@@ -42,19 +42,12 @@ def find(connection: Connection, site_id: str, review_id: str) -> Any:
     return row
 
 
-def decide(
-    connection: Connection,
-    who: Credential,
-    review_id: str,
-    decision: ReviewDecision,
-    settings: CloudSettings,
-    now_ms: int,
-) -> ReviewView:
+def decide(work: Work, who: Credential, review_id: str, decision: ReviewDecision) -> ReviewView:
     """Close a review and tell its order; raises Problem. Equality of plates is the only way to approve."""
-    row = find(connection, who.site_id, review_id)
+    row = find(work.connection, who.site_id, review_id)
     # The order first, as everywhere; then nobody else can be deciding this review.
-    order = orders.load(connection, who.site_id, row.order_id, lock=True)
-    row = find(connection, who.site_id, review_id)
+    order = orders.load(work.connection, who.site_id, row.order_id, lock=True)
+    row = find(work.connection, who.site_id, review_id)
     if row.decision is not None:
         raise _closed(f"this review was decided as {row.decision}")
     plate = _operator_plate(decision)
@@ -67,20 +60,20 @@ def decide(
             remedy="refuse the order, or correct operator_plate if it was mistyped",
         )
     if row.kind == "check":
-        _tell_order(connection, order, decision, settings, now_ms)
+        _tell_order(work, order, decision)
     else:
         orders.save(
-            connection,
+            work.connection,
             advance(
                 order,
                 OrderEvent.CORRECT,
-                now_ms=now_ms,
+                now_ms=work.now_ms,
                 reason=f"appeal_{decision.decision}d",
                 detail={"review_id": review_id},
                 due_ms=order.due_ms,
             ),
         )
-    connection.execute(
+    work.connection.execute(
         update(reviews)
         .where(reviews.c.site_id == who.site_id, reviews.c.review_id == review_id)
         .values(
@@ -88,48 +81,48 @@ def decide(
             decision=decision.decision,
             decision_reason=decision.reason,
             decided_by=who.credential_id,
-            decided_ms=now_ms,
+            decided_ms=work.now_ms,
         )
     )
     audit.append(
-        connection,
+        work.connection,
         who.site_id,
         actor=who.credential_id,
         action=f"review_{decision.decision}",
         subject=review_id,
-        now_ms=now_ms,
+        now_ms=work.now_ms,
         order_id=row.order_id,
         kind=row.kind,
     )
-    return view(find(connection, who.site_id, review_id))
+    return view(find(work.connection, who.site_id, review_id))
 
 
-def appeal(connection: Connection, order: Order, reason: str, now_ms: int) -> Order:
+def appeal(work: Work, order: Order, reason: str) -> Order:
     """The driver objects after the fact: a review is opened, nothing is overwritten."""
-    changed = advance(order, OrderEvent.APPEAL, now_ms=now_ms, reason="appeal", due_ms=order.due_ms)
-    review_id = open_review(connection, order, kind="appeal", reason=reason, now_ms=now_ms)
+    changed = advance(order, OrderEvent.APPEAL, now_ms=work.now_ms, reason="appeal", due_ms=order.due_ms)
+    review_id = open_review(work, order, kind="appeal", reason=reason)
     audit.append(
-        connection,
+        work.connection,
         order.site_id,
         actor=order.credential_id,
         action="appeal",
         subject=review_id,
-        now_ms=now_ms,
+        now_ms=work.now_ms,
         order_id=order.order_id,
     )
-    return orders.save(connection, changed)
+    return orders.save(work.connection, changed)
 
 
-def _tell_order(
-    connection: Connection, order: Order, decision: ReviewDecision, settings: CloudSettings, now_ms: int
-) -> None:
+def _tell_order(work: Work, order: Order, decision: ReviewDecision) -> None:
     if order.state is not OrderState.REVIEW:
         raise _closed(f"its order is {order.state}")
     if decision.decision is ReviewChoice.APPROVE:
-        changed = apply.approve(connection, order, settings, now_ms)
+        changed = apply.approve(work, order)
     else:
-        changed = orders.save(connection, advance(order, OrderEvent.REFUSE, now_ms=now_ms, reason="refused"))
-    webhooks.queue(connection, order, changed, settings, now_ms)
+        changed = orders.save(
+            work.connection, advance(order, OrderEvent.REFUSE, now_ms=work.now_ms, reason="refused")
+        )
+    webhooks.queue(work, order, changed)
 
 
 def _operator_plate(decision: ReviewDecision) -> str | None:

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import select
 
 from cloud_endpoint.base.clock import from_ms
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, devices, holds, orders, sites, visits
 from cloud_endpoint.ordering.messages import ReviewView
 from cloud_endpoint.poles.berth_sight import latest_visit
@@ -66,11 +67,11 @@ class Desk:
         return sum(berth.state == "occupied" for berth in self.berths)
 
 
-def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
+def look(work: Work, site_id: str) -> Desk:
     """Return what the desk shows."""
     b, o, v, h = berths.c, orders.c, visits.c, holds.c
-    site = connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
-    live = connection.execute(
+    site = work.connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
+    live = work.connection.execute(
         select(
             b.berth_no,
             b.in_service,
@@ -83,13 +84,13 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
         )
         .select_from(berths)
         .outerjoin(visits, (v.site_id == b.site_id) & (v.visit_id == latest_visit()))
-        .outerjoin(holds, (h.site_id == b.site_id) & (h.berth_id == b.berth_id) & (h.until_ms > now_ms))
+        .outerjoin(holds, (h.site_id == b.site_id) & (h.berth_id == b.berth_id) & (h.until_ms > work.now_ms))
         .outerjoin(orders, (o.site_id == h.site_id) & (o.order_id == h.order_id))
         .where(b.site_id == site_id)
         .order_by(b.zone_id, b.kerb_order, b.berth_no)
         .limit(MOST_BERTHS)
     )
-    recent = connection.execute(
+    recent = work.connection.execute(
         select(o.created_ms, o.plate, o.state, b.berth_no)
         .select_from(orders)
         .outerjoin(berths, (b.site_id == o.site_id) & (b.berth_id == o.berth_id))
@@ -100,7 +101,7 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
     return Desk(
         site=site.name,
         time_zone=site.time_zone,
-        reviews=decisions.waiting(connection, site_id),
+        reviews=decisions.waiting(work.connection, site_id),
         berths=[
             BerthLine(
                 berth_no=row.berth_no,
@@ -120,13 +121,13 @@ def look(connection: Connection, site_id: str, now_ms: int) -> Desk:
             )
             for row in recent
         ],
-        poles=_poles(connection, site_id, now_ms),
+        poles=_poles(work, site_id),
     )
 
 
-def _poles(connection: Connection, site_id: str, now_ms: int) -> list[PoleLine]:
+def _poles(work: Work, site_id: str) -> list[PoleLine]:
     d = devices.c
-    rows = connection.execute(
+    rows = work.connection.execute(
         select(d.device_id, d.last_sync_ms, d.health, d.problems)
         .where(d.site_id == site_id)
         .order_by(d.last_sync_ms, d.device_id)  # the silent ones first
@@ -137,7 +138,7 @@ def _poles(connection: Connection, site_id: str, now_ms: int) -> list[PoleLine]:
             device_id=row.device_id,
             heard_at=from_ms(row.last_sync_ms) if row.last_sync_ms is not None else None,
             health=row.health or "unknown"
-            if row.last_sync_ms is not None and now_ms - row.last_sync_ms < SILENT_MS
+            if row.last_sync_ms is not None and work.now_ms - row.last_sync_ms < SILENT_MS
             else "offline",
             problems=list(row.problems or ()),
         )

@@ -14,6 +14,7 @@ from sqlalchemy import Connection, Select, and_, func, literal, select, union_al
 
 from cloud_endpoint.base.clock import HOUR_MS, to_ms
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, devices, events, outages, sites, visits
 from cloud_endpoint.street.outages import SILENT_MS
 
@@ -27,9 +28,9 @@ def uuid_of(site_id: str, kind: str, name: str) -> str:
     return str(uuid5(_NAMESPACE, f"{site_id}/{kind}/{name}"))
 
 
-def envelope(connection: Connection, site_id: str, now_ms: int, **data: Any) -> dict[str, Any]:
+def envelope(work: Work, site_id: str, **data: Any) -> dict[str, Any]:
     """Return an answer of the standard around its data; raises Problem."""
-    time_zone = connection.execute(select(sites.c.time_zone).where(sites.c.site_id == site_id)).scalar()
+    time_zone = work.connection.execute(select(sites.c.time_zone).where(sites.c.site_id == site_id)).scalar()
     if time_zone is None:
         raise Problem(
             "site-unknown", HTTPStatus.NOT_FOUND, "the site is gone", remedy="load it: edged-cloud load FILE"
@@ -37,7 +38,7 @@ def envelope(connection: Connection, site_id: str, now_ms: int, **data: Any) -> 
     return {
         "version": VERSION,
         "time_zone": time_zone,
-        "last_updated": now_ms,
+        "last_updated": work.now_ms,
         "currency": "CNY",
         "data": data,
     }
@@ -87,12 +88,7 @@ def _ids(site_id: str, row: Any) -> dict[str, str]:
 
 
 def happened(
-    connection: Connection,
-    site_id: str,
-    window_ms: tuple[int, int],
-    places: set[str] | None,
-    page: int,
-    now_ms: int,
+    work: Work, site_id: str, window_ms: tuple[int, int], places: set[str] | None, page: int
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return a page of events of a window, newest first, and whether more follow.
 
@@ -104,7 +100,7 @@ def happened(
         _parked(site_id, "drive_in", "park_start", begin_ms, end_ms),
         _parked(site_id, "drive_out", "park_end", begin_ms, end_ms),
         *_interrupted(site_id, begin_ms, end_ms),
-        *_under_way(site_id, now_ms),
+        *_under_way(site_id, work.now_ms),
     ]
     everything = union_all(*parts).subquery()
     e = everything.c
@@ -112,9 +108,9 @@ def happened(
     if places is not None:
         query = query.where(e.berth_id.in_(sorted(places)))
     query = query.order_by(e.at_ms.desc(), e.kind, e.name).limit(PAGE + 1).offset((page - 1) * PAGE)
-    rows = connection.execute(query).all()
+    rows = work.connection.execute(query).all()
     b = berths.c
-    located = connection.execute(
+    located = work.connection.execute(
         select(b.berth_id, b.zone_id, b.lat, b.lon).where(
             b.site_id == site_id, b.berth_id.in_({row.berth_id for row in rows})
         )
@@ -226,12 +222,10 @@ def source(site_id: str, device_id: str, berth_id: str = "") -> dict[str, Any]:
     }
 
 
-def sensors(
-    connection: Connection, site_id: str, places: set[str] | None, now_ms: int
-) -> list[dict[str, Any]]:
+def sensors(work: Work, site_id: str, places: set[str] | None) -> list[dict[str, Any]]:
     """Return the state of the site's poles and of the sensors of their berths."""
     d, b = devices.c, berths.c
-    rows = connection.execute(
+    rows = work.connection.execute(
         select(d.device_id, d.last_sync_ms, b.berth_id, b.state, b.in_service)
         .outerjoin(berths, (b.site_id == d.site_id) & (b.device_id == d.device_id))
         .where(d.site_id == site_id)
@@ -241,7 +235,7 @@ def sensors(
     for row in rows:
         if places is not None and row.berth_id not in places:
             continue
-        heard = row.last_sync_ms is not None and now_ms - row.last_sync_ms < SILENT_MS
+        heard = row.last_sync_ms is not None and work.now_ms - row.last_sync_ms < SILENT_MS
         told["pole", row.device_id] = _status(source(site_id, row.device_id), commissioned=True, online=heard)
         if row.berth_id is not None:
             told["sensor", row.berth_id] = _status(

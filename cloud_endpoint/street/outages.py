@@ -1,27 +1,24 @@
 """When a pole, or the sensor of a berth, was not heard of: told by the first word after the silence."""
 
-from sqlalchemy import Connection
-
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import outages
 
 SILENT_MS = 5 * 60_000  # a pole that says nothing for so long is offline
 
 
-def ended(
-    connection: Connection, site_id: str, device_id: str, lost_ms: int, now_ms: int, *, berth_id: str = ""
-) -> None:
+def ended(work: Work, site_id: str, device_id: str, lost_ms: int, *, berth_id: str = "") -> None:
     """Record an outage that is over; without `berth_id`, the whole pole's. Told twice, it counts once."""
-    connection.execute(
-        insert(connection, outages)
-        .values(site_id=site_id, device_id=device_id, berth_id=berth_id, lost_ms=lost_ms, restored_ms=now_ms)
+    work.connection.execute(
+        insert(work.connection, outages)
+        .values(
+            site_id=site_id, device_id=device_id, berth_id=berth_id, lost_ms=lost_ms, restored_ms=work.now_ms
+        )
         .on_conflict_do_nothing()
     )
 
 
-def silence_ended(
-    connection: Connection, site_id: str, device_id: str, last_sync_ms: int | None, now_ms: int
-) -> None:
+def silence_ended(work: Work, site_id: str, device_id: str, last_sync_ms: int | None) -> None:
     """Record that a pole is back, if it was silent for long."""
-    if last_sync_ms is not None and now_ms - last_sync_ms >= SILENT_MS:
-        ended(connection, site_id, device_id, last_sync_ms, now_ms)
+    if last_sync_ms is not None and work.now_ms - last_sync_ms >= SILENT_MS:
+        ended(work, site_id, device_id, last_sync_ms)

@@ -13,10 +13,10 @@ from fastapi.staticfiles import StaticFiles
 import edged
 from cloud_endpoint.base import logs
 from cloud_endpoint.base.clock import Clock, system_clock
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.base.settings import ENVIRONMENT_PREFIX, CloudSettings, load_settings
 from cloud_endpoint.clockwork.loop import Clockwork
 from cloud_endpoint.database.engine import open_engine
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.web import problems
 from cloud_endpoint.web.bodies import BodyBounds
 from cloud_endpoint.web.metrics import FOLDER_VARIABLE
@@ -33,8 +33,8 @@ CONFIG_VARIABLE = f"{ENVIRONMENT_PREFIX}CONFIG"
 def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     """Build the service; it starts with the app's lifespan."""
     engine = open_engine(settings.database.url, settings.database.pool_size)
-    cloud = Cloud(engine=engine, settings=settings, clock=clock)
-    clockwork = Clockwork(cloud)
+    service = Service(engine=engine, settings=settings, clock=clock)
+    clockwork = Clockwork(service)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -51,7 +51,7 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
         description="Receives poles, serves drivers' pre-payment orders, checks plates.",
         lifespan=lifespan,
     )
-    app.state.cloud = cloud
+    app.state.service = service
     app.state.clockwork = clockwork
     app.state.turns = poles.Turns()
     for layer in (RouteNote, BodyBounds, Watch):  # the last one is outermost

@@ -6,7 +6,7 @@ from fastapi import Depends, Request
 from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from cloud_endpoint.access.credentials import unauthorised
-from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.service import Service
 
 device_scheme = HTTPBearer(scheme_name="device", description="A pole's token", auto_error=False)
 terminal_scheme = HTTPBearer(scheme_name="terminal", description="A terminal's token", auto_error=False)
@@ -33,13 +33,13 @@ async def _operator(shown: Annotated[Shown, Depends(operator_scheme)]) -> str:
     return _required(shown)
 
 
-async def _cloud(request: Request) -> Cloud:
-    cloud = request.app.state.cloud
-    assert isinstance(cloud, Cloud)
-    return cloud
+async def _service(request: Request) -> Service:
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
 
 
 DeviceToken = Annotated[str, Depends(_device)]
 TerminalToken = Annotated[str, Depends(_terminal)]
 OperatorToken = Annotated[str, Depends(_operator)]
-Service = Annotated[Cloud, Depends(_cloud)]
+ThisService = Annotated[Service, Depends(_service)]

@@ -20,6 +20,7 @@ from prometheus_client.registry import Collector
 from sqlalchemy import Connection, func, select
 
 from cloud_endpoint.base.order_states import OPEN
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import (
     CAPTURE_ASKED,
     WEBHOOK_WAITING,
@@ -99,12 +100,12 @@ class _Waiting(Collector):
         return int(self._connection.execute(query).scalar_one())  # type: ignore[call-overload]
 
 
-def text(connection: Connection, now_ms: int) -> bytes:
+def text(work: Work) -> bytes:
     """Return all metrics in Prometheus' text format."""
     counted: CollectorRegistry = REGISTRY
     if os.environ.get(FOLDER_VARIABLE):
         counted = CollectorRegistry()
         multiprocess.MultiProcessCollector(counted)  # type: ignore[no-untyped-call]
     waiting = CollectorRegistry()
-    waiting.register(_Waiting(connection, now_ms))
+    waiting.register(_Waiting(work.connection, work.now_ms))
     return generate_latest(counted) + generate_latest(waiting)

@@ -7,8 +7,8 @@ import requests
 from cloud_pole import Pole, ShiftedClock
 from sqlalchemy import select
 
-from cloud_endpoint.base.service import Cloud
 from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.poles.enrolment import issue_code
 
 SITE = "demo"
@@ -43,7 +43,7 @@ class Street:
     """The service under test with its credentials, and what a test does to it."""
 
     url: str
-    cloud: Cloud
+    cloud: Service
     clock: ShiftedClock
     terminal: str
     secret: str  # signs the terminal's callbacks, and the webhooks to it

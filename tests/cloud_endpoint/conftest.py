@@ -139,7 +139,7 @@ def town(town_with: Callable[..., Street]) -> Street:
 
 
 def _street(url: str, app: FastAPI) -> Iterator[Street]:
-    cloud = app.state.cloud
+    cloud = app.state.service
     clock = cloud.clock
     clock.shift_s = 0.0
     with writing(cloud.engine) as connection:

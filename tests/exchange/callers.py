@@ -8,8 +8,8 @@ from types import SimpleNamespace
 
 from sqlalchemy import create_engine
 
-from cloud_endpoint.base.service import Cloud as Service
 from cloud_endpoint.base.settings import CloudSettings
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering import webhooks
 from cloud_endpoint.poles import pulls
 from edged.camera import CameraError, open_camera

@@ -14,8 +14,7 @@ from cloud_endpoint.access.credentials import Role, authenticate
 from cloud_endpoint.base.clock import HOUR_MS
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import CHOOSING, OrderState
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import berths, credentials, holds, sites
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import limits, offers, orders
@@ -35,13 +34,13 @@ class Shown:
     paid_order: str | None  # the driver's own, for the same berth, when that is why this one waits
 
 
-def token_at(cloud: Cloud, pole_code: str) -> tuple[str, str]:
+def token_at(service: Service, pole_code: str) -> tuple[str, str]:
     """Return the token of the street with this code on a pole, and the code as printed; raises Problem."""
-    by_site = _tokens(cloud)
+    by_site = _tokens(service)
     b = berths.c
     wanted = [pole_code, pole_code.upper()]  # as typed, and as printed
-    with reading(cloud.engine) as connection:
-        row = connection.execute(
+    with service.reading() as work:
+        row = work.connection.execute(
             select(b.site_id, b.pole_code)
             .where(b.site_id.in_(by_site), b.pole_code.in_(wanted))
             .order_by(b.site_id)
@@ -52,12 +51,12 @@ def token_at(cloud: Cloud, pole_code: str) -> tuple[str, str]:
     return by_site[row.site_id], row.pole_code
 
 
-def token_of(cloud: Cloud, order_id: str) -> str:
+def token_of(service: Service, order_id: str) -> str:
     """Return the terminal's token of the street that an order belongs to; raises Problem."""
-    by_site = _tokens(cloud)
+    by_site = _tokens(service)
     o = orders_table.c
-    with reading(cloud.engine) as connection:
-        site_id = connection.execute(
+    with service.reading() as work:
+        site_id = work.connection.execute(
             select(o.site_id).where(o.site_id.in_(by_site), o.order_id == order_id)
         ).scalar()
     if site_id is None:
@@ -65,16 +64,16 @@ def token_of(cloud: Cloud, order_id: str) -> str:
     return by_site[site_id]
 
 
-def require_page(cloud: Cloud) -> None:
+def require_page(service: Service) -> None:
     """Raise Problem when no street has a driver's page."""
-    _tokens(cloud)
+    _tokens(service)
 
 
-def _tokens(cloud: Cloud) -> dict[str, str]:
-    tokens = {token.partition(".")[0]: token for token in cloud.settings.pages.terminal_tokens}
+def _tokens(service: Service) -> dict[str, str]:
+    tokens = {token.partition(".")[0]: token for token in service.settings.pages.terminal_tokens}
     c = credentials.c
-    with reading(cloud.engine) as connection:
-        rows = connection.execute(
+    with service.reading() as work:
+        rows = work.connection.execute(
             select(c.credential_id, c.site_id).where(c.credential_id.in_(tokens), c.revoked_ms.is_(None))
         ).all()
     if not rows:
@@ -87,20 +86,19 @@ def _tokens(cloud: Cloud) -> dict[str, str]:
     return {row.site_id: tokens[row.credential_id] for row in rows}
 
 
-def charge_address(cloud: Cloud, token: str, address: str) -> None:
+def charge_address(service: Service, token: str, address: str) -> None:
     """Count an order of the driver's page against the address it came from; raises Problem.
 
     A network of IPv6 counts as one: whoever has one address there has all 2^64.
     """
-    with writing(cloud.engine) as connection:
+    with service.writing() as work:
         limits.charge(
-            connection,
-            authenticate(connection, token, Role.TERMINAL).site_id,
+            work,
+            authenticate(work.connection, token, Role.TERMINAL).site_id,
             "address",
             network_of(address),
-            most=cloud.settings.limits.orders_per_address_per_hour,
+            most=service.settings.limits.orders_per_address_per_hour,
             window_ms=HOUR_MS,
-            now_ms=cloud.clock(),
         )
 
 
@@ -117,22 +115,22 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def look(cloud: Cloud, token: str, order_id: str, account_id: str | None) -> Shown:
+def look(service: Service, token: str, order_id: str, account_id: str | None) -> Shown:
     """Return an order to the driver whose account it is; raises Problem. A stranger's looks like none."""
-    with reading(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.TERMINAL)
-        order = own(connection, who.site_id, who.credential_id, order_id, account_id)
-        zone = connection.execute(
+    with service.reading() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
+        order = own(work.connection, who.site_id, who.credential_id, order_id, account_id)
+        zone = work.connection.execute(
             select(sites.c.time_zone).where(sites.c.site_id == who.site_id)
         ).scalar_one()
         b = berths.c
-        berth_no = connection.execute(
+        berth_no = work.connection.execute(
             select(b.berth_no).where(b.site_id == who.site_id, b.berth_id == order.berth_id)
         ).scalar()
-        candidates = offers.offered(connection, order) if order.state in CHOOSING else None
-        paid_order = _paid_before(connection, order) if order.reason == "already_paid" else None
+        candidates = offers.offered(work.connection, order) if order.state in CHOOSING else None
+        paid_order = _paid_before(work.connection, order) if order.reason == "already_paid" else None
     return Shown(
-        answer=orders.answer(order, cloud.settings),
+        answer=orders.answer(order, service.settings),
         zone=ZoneInfo(zone),
         berth_no=berth_no,
         plate=order.plate or "",

@@ -11,19 +11,14 @@ from sqlalchemy import Connection, select, update
 from cloud_endpoint.access.credentials import Credential
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import idempotency
 
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
 def once(
-    connection: Connection,
-    who: Credential,
-    key: str | None,
-    request: str,
-    kind: type[Answer],
-    act: Callable[[], Answer],
-    now_ms: int,
+    work: Work, who: Credential, key: str | None, request: str, kind: type[Answer], act: Callable[[], Answer]
 ) -> Answer:
     """Return `act()`, or what it returned when this key was first used by this credential.
 
@@ -34,9 +29,9 @@ def once(
         return act()
     request_sha256 = hashlib.sha256(request.encode()).hexdigest()
     own = {"site_id": who.site_id, "credential_id": who.credential_id, "key": key}
-    mine = connection.execute(
-        insert(connection, idempotency)
-        .values(**own, request_sha256=request_sha256, created_ms=now_ms)
+    mine = work.connection.execute(
+        insert(work.connection, idempotency)
+        .values(**own, request_sha256=request_sha256, created_ms=work.now_ms)
         .on_conflict_do_nothing()  # on PostgreSQL this waits for a twin that is under way
         .returning(idempotency.c.key)
     ).first()
@@ -47,9 +42,9 @@ def once(
     )
     if mine is not None:
         answer = act()
-        connection.execute(update(idempotency).where(this).values(answer=answer.model_dump(mode="json")))
+        work.connection.execute(update(idempotency).where(this).values(answer=answer.model_dump(mode="json")))
         return answer
-    before = connection.execute(select(idempotency).where(this)).one()
+    before = work.connection.execute(select(idempotency).where(this)).one()
     if before.request_sha256 != request_sha256:
         raise Problem(
             "idempotency-key-reused",

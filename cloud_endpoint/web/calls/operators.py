@@ -7,8 +7,7 @@ from sqlalchemy import select
 
 from cloud_endpoint.access.credentials import Role, authenticate
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import berths, devices
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
 from cloud_endpoint.poles import captures, evidence, pulls
@@ -17,46 +16,48 @@ from cloud_endpoint.review import operator_page as desk_page
 from edged.wire import Snapshot
 
 
-def reviews(cloud: Cloud, token: str) -> list[ReviewView]:
+def reviews(service: Service, token: str) -> list[ReviewView]:
     """Return the open reviews of the operator's site."""
-    with reading(cloud.engine) as connection:
-        return review_book.waiting(connection, authenticate(connection, token, Role.OPERATOR).site_id)
+    with service.reading() as work:
+        return review_book.waiting(
+            work.connection, authenticate(work.connection, token, Role.OPERATOR).site_id
+        )
 
 
-def decide_review(cloud: Cloud, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
+def decide_review(service: Service, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
     """Close a review."""
-    with writing(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.OPERATOR)
-        return review_book.decide(connection, who, review_id, decision, cloud.settings, cloud.clock())
+    with service.writing() as work:
+        who = authenticate(work.connection, token, Role.OPERATOR)
+        return review_book.decide(work, who, review_id, decision)
 
 
-def review_picture(cloud: Cloud, token: str, review_id: str) -> bytes:
+def review_picture(service: Service, token: str, review_id: str) -> bytes:
     """Return the JPEG picture of a review; raises Problem."""
-    with reading(cloud.engine) as connection:
-        site_id = authenticate(connection, token, Role.OPERATOR).site_id
-        row = review_book.find(connection, site_id, review_id)
-        return evidence.body(connection, site_id, row.evidence_sha256)
+    with service.reading() as work:
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+        row = review_book.find(work.connection, site_id, review_id)
+        return evidence.body(work.connection, site_id, row.evidence_sha256)
 
 
-def desk(cloud: Cloud, token: str) -> desk_page.Desk:
+def desk(service: Service, token: str) -> desk_page.Desk:
     """Return what the operator's page shows."""
-    with reading(cloud.engine) as connection:
-        site_id = authenticate(connection, token, Role.OPERATOR).site_id
-        return desk_page.look(connection, site_id, cloud.clock())
+    with service.reading() as work:
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+        return desk_page.look(work, site_id)
 
 
-def snapshot(cloud: Cloud, token: str, berth_no: str) -> Snapshot:
+def snapshot(service: Service, token: str, berth_no: str) -> Snapshot:
     """Pull the latest snapshot of a berth for an operator; raises Problem."""
-    with reading(cloud.engine) as connection:
-        site_id = authenticate(connection, token, Role.OPERATOR).site_id
-    return pull_snapshot(cloud, site_id, berth_no)
+    with service.reading() as work:
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+    return pull_snapshot(service, site_id, berth_no)
 
 
-def pull_snapshot(cloud: Cloud, site_id: str, berth_no: str) -> Snapshot:
+def pull_snapshot(service: Service, site_id: str, berth_no: str) -> Snapshot:
     """Pull and verify the pole's latest snapshot of a berth; raises Problem."""
-    d, poles = devices.c, cloud.settings.poles
-    with reading(cloud.engine) as connection:
-        pole = connection.execute(
+    d, poles = devices.c, service.settings.poles
+    with service.reading() as work:
+        pole = work.connection.execute(
             select(d.device_id, d.public_key, d.snapshot_url, d.snapshot_token)
             .join(berths, (berths.c.device_id == d.device_id) & (berths.c.site_id == d.site_id))
             .where(berths.c.site_id == site_id, berths.c.berth_no == berth_no)
@@ -84,7 +85,7 @@ def pull_snapshot(cloud: Cloud, site_id: str, berth_no: str) -> Snapshot:
         )
     except pulls.PullFailed as exc:
         raise _failed(str(exc)) from exc
-    refused = captures.refusal(taken, trust, cloud.clock())
+    refused = captures.refusal(taken, trust, service.clock())
     if refused is not None:
         raise _failed(refused)
     return taken

@@ -7,8 +7,7 @@ from sqlalchemy import select
 
 from cloud_endpoint.access.credentials import authenticate_device
 from cloud_endpoint.base.clock import from_ms
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import captures as captures_table
 from cloud_endpoint.ordering.pole_news import look_at, take_capture
 from cloud_endpoint.poles import captures, enrolment, evidence
@@ -21,54 +20,53 @@ log = logging.getLogger(__name__)
 EVENTS = Counter("edged_cloud_events", "Events of poles by verdict", ["verdict"])
 
 
-def enrol(cloud: Cloud, request: EnrolmentRequest) -> EnrolmentAnswer:
+def enrol(service: Service, request: EnrolmentRequest) -> EnrolmentAnswer:
     """Trade a one-time code for a pole's credentials."""
-    with writing(cloud.engine) as connection:
-        answer = enrolment.enrol(connection, request, cloud.clock())
+    with service.writing() as work:
+        answer = enrolment.enrol(work, request)
     log.info("enrolled device=%s site=%s", answer.device_id, answer.site_id)
     return answer
 
 
-def sync(cloud: Cloud, device_id: str, token: str, request: SyncRequest) -> SyncAnswer:
+def sync(service: Service, device_id: str, token: str, request: SyncRequest) -> SyncAnswer:
     """Take a pole's batch and answer with verdicts and requests."""
-    now_ms = cloud.clock()
-    poles = cloud.settings.poles
-    with writing(cloud.engine) as connection:
-        device = authenticate_device(connection, device_id, token, lock=True)
+    poles = service.settings.poles
+    with service.writing() as work:
+        device = authenticate_device(work.connection, device_id, token, lock=True)
         site_id = device.site_id
-        outages.silence_ended(connection, site_id, device_id, device.last_sync_ms, now_ms)
-        result = ingest(connection, site_id, device_id, request, now_ms, round(poles.max_clock_skew_s * 1000))
+        outages.silence_ended(work, site_id, device_id, device.last_sync_ms)
+        result = ingest(work, site_id, device_id, request)
     for verdict in result.verdicts:
         EVENTS.labels(verdict.verdict.value).inc()
     for event in result.snapshots:
-        _take_carried(cloud, site_id, device_id, event)
-    look_at(cloud, site_id, result.berth_ids)
-    with reading(cloud.engine) as connection:
-        requests = captures.carried(connection, site_id, device_id, cloud.clock())
-        wanted = evidence.wanted(connection, site_id, device_id)
+        _take_carried(service, site_id, device_id, event)
+    look_at(service, site_id, result.berth_ids)
+    with service.reading() as work:
+        requests = captures.carried(work, site_id, device_id)
+        wanted = evidence.wanted(work.connection, site_id, device_id)
     return SyncAnswer(
         verdicts=tuple(result.verdicts),
         capture_requests=requests,
         wanted_evidence=wanted,
-        server_time=from_ms(cloud.clock()),
+        server_time=from_ms(service.clock()),
         poll_after_s=poles.sync_busy_s if requests else poles.sync_idle_s,
     )
 
 
-def _take_carried(cloud: Cloud, site_id: str, device_id: str, event: SnapshotTaken) -> None:
+def _take_carried(service: Service, site_id: str, device_id: str, event: SnapshotTaken) -> None:
     c = captures_table.c
-    with reading(cloud.engine) as connection:
-        capture = connection.execute(
+    with service.reading() as work:
+        capture = work.connection.execute(
             select(captures_table).where(
                 c.site_id == site_id, c.request_id == event.request_id, c.device_id == device_id
             )
         ).one_or_none()
     if capture is not None:
-        take_capture(cloud, capture, event.snapshot, event.error or "the pole gave no picture")
+        take_capture(service, capture, event.snapshot, event.error or "the pole gave no picture")
 
 
-def put_evidence(cloud: Cloud, device_id: str, token: str, sha256: str, body: bytes) -> None:
+def put_evidence(service: Service, device_id: str, token: str, sha256: str, body: bytes) -> None:
     """Keep a picture that a pole uploads."""
-    with writing(cloud.engine) as connection:
-        device = authenticate_device(connection, device_id, token)
-        evidence.store(connection, device.site_id, device_id, sha256, body, cloud.clock())
+    with service.writing() as work:
+        device = authenticate_device(work.connection, device_id, token)
+        evidence.store(work, device.site_id, device_id, sha256, body)

@@ -5,13 +5,11 @@ from typing import TypeVar
 
 from prometheus_client import Counter
 from pydantic import BaseModel, ValidationError
-from sqlalchemy import Connection
 
 from cloud_endpoint.access.credentials import Credential, Role, authenticate
 from cloud_endpoint.base.clock import DAY_MS, HOUR_MS
 from cloud_endpoint.base.errors import Problem, invalid
-from cloud_endpoint.base.service import Cloud
-from cloud_endpoint.database.engine import reading, writing
+from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.ordering import apply, limits, offers, orders, payments, submissions
 from cloud_endpoint.ordering.messages import (
     Appeal,
@@ -34,161 +32,163 @@ Answer = TypeVar("Answer", bound=BaseModel)
 
 
 def open_order(
-    cloud: Cloud, token: str, request: BerthNumberAcquisition, key: str | None = None
+    service: Service, token: str, request: BerthNumberAcquisition, key: str | None = None
 ) -> OrderAnswer:
     """泊位号获取指令: open an order, within the limits of account, phone and zone."""
-    now_ms = cloud.clock()
-    limit = cloud.settings.limits
-    with writing(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.TERMINAL)
+    limit = service.settings.limits
+    with service.writing() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
         # Counted even if the place turns out unknown: guessing pole codes is bounded too.
-        if not is_repeated(connection, who, key):
-            _charge_account(cloud, connection, who, request.account_id)
+        if not is_repeated(work.connection, who, key):
+            _charge_account(work, who, request.account_id)
             if request.client_id is not None:
                 limits.charge(
-                    connection,
+                    work,
                     who.site_id,
                     "client",
                     request.client_id,
                     most=limit.orders_per_client_per_day,
                     window_ms=DAY_MS,
-                    now_ms=now_ms,
                 )
 
-    with writing(cloud.engine) as connection:
+    with service.writing() as work:
 
         def act() -> OrderAnswer:
-            zone = offers.zone_of(connection, who.site_id, request.place, limit.near_m)
+            zone = offers.zone_of(work, who.site_id, request.place)
             most = limit.orders_per_zone_per_hour
-            limits.charge(connection, who.site_id, "zone", zone, most=most, window_ms=HOUR_MS, now_ms=now_ms)
-            order = offers.open_order(
-                connection, who.site_id, who.credential_id, request, cloud.settings, now_ms
-            )
-            return answer(order, cloud.settings)
+            limits.charge(work, who.site_id, "zone", zone, most=most, window_ms=HOUR_MS)
+            order = offers.open_order(work, who.site_id, who.credential_id, request)
+            return answer(order, work.settings)
 
-        return once(connection, who, key, f"open {request.model_dump_json()}", OrderAnswer, act, now_ms)
+        return once(work, who, key, f"open {request.model_dump_json()}", OrderAnswer, act)
 
 
-def _charge_account(cloud: Cloud, connection: Connection, who: Credential, account_id: str) -> None:
+def _charge_account(work: Work, who: Credential, account_id: str) -> None:
     limits.charge(
-        connection,
+        work,
         who.site_id,
         "account",
         account_id,
-        most=cloud.settings.limits.orders_per_account_per_day,
+        most=work.settings.limits.orders_per_account_per_day,
         window_ms=DAY_MS,
-        now_ms=cloud.clock(),
     )
 
 
 def offer(
-    cloud: Cloud, token: str, order_id: str, key: str | None = None, *, elsewhere: bool = False
+    service: Service, token: str, order_id: str, key: str | None = None, *, elsewhere: bool = False
 ) -> CandidateBerths:
     """候选泊位号 for an order; `elsewhere` looks for others than those of before."""
 
-    def act(connection: Connection, order: Order) -> CandidateBerths:
-        return offers.offer(connection, order, cloud.settings, cloud.clock(), elsewhere=elsewhere)
+    def act(work: Work, order: Order) -> CandidateBerths:
+        return offers.offer(work, order, elsewhere=elsewhere)
 
-    return _step(cloud, token, order_id, key, f"offer {order_id}", CandidateBerths, act)
+    return _step(service, token, order_id, key, f"offer {order_id}", CandidateBerths, act)
 
 
 def submit(
-    cloud: Cloud, token: str, order_id: str, request: PrePaymentOrder, key: str | None = None
+    service: Service, token: str, order_id: str, request: PrePaymentOrder, key: str | None = None
 ) -> OrderAnswer:
     """预缴费订单: check the second plate."""
     try:
-        told = _submit(cloud, token, order_id, request, key)
+        told = _submit(service, token, order_id, request, key)
     except Problem as refused:
         if refused.slug == submissions.PRESENCE_REQUIRED and request.presence is not None:
-            _charge_guess(cloud, token, order_id)
+            _charge_guess(service, token, order_id)
         raise
     if told.instruction is Instruction.PENDING:
-        cloud.wake.set()  # a picture has been asked for
+        service.wake.set()  # a picture has been asked for
     INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
     return told
 
 
 def _submit(
-    cloud: Cloud, token: str, order_id: str, request: PrePaymentOrder, key: str | None
+    service: Service, token: str, order_id: str, request: PrePaymentOrder, key: str | None
 ) -> OrderAnswer:
-    with writing(cloud.engine) as connection:
+    with service.writing() as work:
 
         def act() -> OrderAnswer:
-            order = submissions.submit(connection, token, order_id, request, cloud.settings, cloud.clock())
-            return answer(order, cloud.settings)
+            order = submissions.submit(work, token, order_id, request)
+            return answer(order, work.settings)
 
         if key is None:
             return act()  # it authenticates in the one query that finds everything
-        who = authenticate(connection, token, Role.TERMINAL)
+        who = authenticate(work.connection, token, Role.TERMINAL)
         body = f"submit {order_id} {request.model_dump_json()}"
-        return once(connection, who, key, body, OrderAnswer, act, cloud.clock())
+        return once(work, who, key, body, OrderAnswer, act)
 
 
-def _charge_guess(cloud: Cloud, token: str, order_id: str) -> None:
+def _charge_guess(service: Service, token: str, order_id: str) -> None:
     """Count a wrong proof of presence as an order: the codes on the poles must not be guessed here either."""
-    with writing(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.TERMINAL)
-        order = orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
-        _charge_account(cloud, connection, who, order.account_id)
+    with service.writing() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
+        order = orders.load(
+            work.connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
+        )
+        _charge_account(work, who, order.account_id)
 
 
-def cancel(cloud: Cloud, token: str, order_id: str, key: str | None = None) -> OrderAnswer:
+def cancel(service: Service, token: str, order_id: str, key: str | None = None) -> OrderAnswer:
     """End an order that is not paid."""
 
-    def act(connection: Connection, order: Order) -> OrderAnswer:
-        return answer(apply.cancel(connection, order, cloud.clock()), cloud.settings)
+    def act(work: Work, order: Order) -> OrderAnswer:
+        return answer(apply.cancel(work, order), work.settings)
 
-    return _step(cloud, token, order_id, key, f"cancel {order_id}", OrderAnswer, act)
+    return _step(service, token, order_id, key, f"cancel {order_id}", OrderAnswer, act)
 
 
-def appeal(cloud: Cloud, token: str, order_id: str, request: Appeal, key: str | None = None) -> OrderAnswer:
+def appeal(
+    service: Service, token: str, order_id: str, request: Appeal, key: str | None = None
+) -> OrderAnswer:
     """Object to what became of an order."""
 
-    def act(connection: Connection, order: Order) -> OrderAnswer:
-        return answer(decisions.appeal(connection, order, request.reason, cloud.clock()), cloud.settings)
+    def act(work: Work, order: Order) -> OrderAnswer:
+        return answer(decisions.appeal(work, order, request.reason), work.settings)
 
     told = _step(
-        cloud, token, order_id, key, f"appeal {order_id} {request.model_dump_json()}", OrderAnswer, act
+        service, token, order_id, key, f"appeal {order_id} {request.model_dump_json()}", OrderAnswer, act
     )
-    cloud.wake.set()  # the picture is fetched
+    service.wake.set()  # the picture is fetched
     return told
 
 
 def _step(
-    cloud: Cloud,
+    service: Service,
     token: str,
     order_id: str,
     key: str | None,
     request: str,
     kind: type[Answer],
-    act: Callable[[Connection, Order], Answer],
+    act: Callable[[Work, Order], Answer],
 ) -> Answer:
     """Do one thing to the terminal's own order, once for each key."""
-    with writing(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.TERMINAL)
+    with service.writing() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
 
         def locked() -> Answer:
-            order = orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=True)
-            return act(connection, order)
+            order = orders.load(
+                work.connection, who.site_id, order_id, credential_id=who.credential_id, lock=True
+            )
+            return act(work, order)
 
-        return once(connection, who, key, request, kind, locked, cloud.clock())
+        return once(work, who, key, request, kind, locked)
 
 
-def view(cloud: Cloud, token: str, order_id: str) -> OrderAnswer:
+def view(service: Service, token: str, order_id: str) -> OrderAnswer:
     """Return an order as it stands."""
-    with reading(cloud.engine) as connection:
-        who = authenticate(connection, token, Role.TERMINAL)
-        order = orders.load(connection, who.site_id, order_id, credential_id=who.credential_id, lock=False)
-    return answer(order, cloud.settings)
+    with service.reading() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
+        order = orders.load(
+            work.connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
+        )
+    return answer(order, service.settings)
 
 
-def report_payment(cloud: Cloud, credential_id: str, header: str, body: bytes) -> PaymentAnswer:
+def report_payment(service: Service, credential_id: str, header: str, body: bytes) -> PaymentAnswer:
     """Take the operator's signed payment callback."""
-    now_ms = cloud.clock()
-    with writing(cloud.engine) as connection:
-        site_id = payments.authentic(connection, credential_id, header, body, now_ms)
+    with service.writing() as work:
+        site_id = payments.authentic(work, credential_id, header, body)
         try:
             payment = PaymentReport.model_validate_json(body)
         except ValidationError as exc:
             raise invalid(exc.errors()[0]) from exc
-        return payments.report(connection, site_id, credential_id, payment, now_ms)
+        return payments.report(work, site_id, credential_id, payment)

@@ -19,11 +19,11 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import UNDECIDED
-from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Place, PrePaymentOrder
 from cloud_endpoint.ordering.states import IllegalEvent, OrderState
 from cloud_endpoint.web.calls import driver_page, terminals
-from cloud_endpoint.web.context import Service
+from cloud_endpoint.web.context import ThisService
 from cloud_endpoint.web.pages.rendering import Kept, Lang, SameSite, page, remember, said
 from cloud_endpoint.web.pages.words import words
 from cloud_endpoint.web.routes.terminals import OrderIdPath
@@ -39,30 +39,30 @@ LOOK_S = 0.5
 
 @router.get("")
 def start(
-    cloud: Service, lang: Lang, code: Annotated[str, Query(max_length=64)] = "", driver: Driver = None
+    service: ThisService, lang: Lang, code: Annotated[str, Query(max_length=64)] = "", driver: Driver = None
 ) -> HTMLResponse:
     """Where the QR code on the pole leads. Nothing is opened yet: phones load pages by themselves."""
-    driver_page.require_page(cloud)
-    return _start(cloud, lang, code, driver)
+    driver_page.require_page(service)
+    return _start(service, lang, code, driver)
 
 
 def _start(
-    cloud: Cloud, lang: str, code: str, driver: str | None, problem: str | None = None, status: int = 200
+    service: Service, lang: str, code: str, driver: str | None, problem: str | None = None, status: int = 200
 ) -> HTMLResponse:
     response = page("start.html", lang, status, code=code, problem=problem, once=secrets.token_hex(16))
-    _know(cloud, response, driver or secrets.token_hex(16))
+    _know(service, response, driver or secrets.token_hex(16))
     return response
 
 
-def _know(cloud: Cloud, response: Response, driver: str) -> None:
+def _know(service: Service, response: Response, driver: str) -> None:
     # Lax: the phone's camera, which opens the page, is another site.
-    remember(cloud, response, "driver", driver, days=REMEMBER_DAYS, same_site="lax")
+    remember(service, response, "driver", driver, days=REMEMBER_DAYS, same_site="lax")
 
 
 @router.post("", response_model=None, dependencies=[SameSite])
 def open_order(
     request: Request,
-    cloud: Service,
+    service: ThisService,
     code: Annotated[str, Form(max_length=64)] = "",
     once: Annotated[str | None, Form(pattern=r"^[0-9a-f]{32}$")] = None,
     lang: Kept = "zh",
@@ -70,20 +70,20 @@ def open_order(
 ) -> Response:
     """Open an order at this pole and offer its berths; the same form sent twice opens one."""
     account = driver or secrets.token_hex(16)
-    token, code = driver_page.token_at(cloud, code.strip())
+    token, code = driver_page.token_at(service, code.strip())
     try:
-        driver_page.charge_address(cloud, token, request.client.host if request.client else "")
+        driver_page.charge_address(service, token, request.client.host if request.client else "")
         place = Place(pole_code=code)
         opening = BerthNumberAcquisition(place=place, account_id=account)
-        order_id = terminals.open_order(cloud, token, opening, once if driver else None).order_id
-        if terminals.view(cloud, token, order_id).state is OrderState.DRAFT:
-            terminals.offer(cloud, token, order_id)
+        order_id = terminals.open_order(service, token, opening, once if driver else None).order_id
+        if terminals.view(service, token, order_id).state is OrderState.DRAFT:
+            terminals.offer(service, token, order_id)
     except Problem as problem:
-        return _start(cloud, lang, code, account, said(problem, lang), problem.status)
+        return _start(service, lang, code, account, said(problem, lang), problem.status)
     except ValidationError:
-        return _start(cloud, lang, code, account, words(lang)["problems"]["place-unknown"], 422)
+        return _start(service, lang, code, account, words(lang)["problems"]["place-unknown"], 422)
     response = _to(order_id, lang)
-    _know(cloud, response, account)
+    _know(service, response, account)
     return response
 
 
@@ -92,18 +92,18 @@ def _to(order_id: str, lang: str) -> RedirectResponse:
 
 
 @router.get("/{order_id}")
-def show(order_id: OrderIdPath, cloud: Service, lang: Lang, driver: Driver = None) -> HTMLResponse:
+def show(order_id: OrderIdPath, service: ThisService, lang: Lang, driver: Driver = None) -> HTMLResponse:
     """Where the order stands and what to do next."""
-    return _show(cloud, order_id, lang, driver)
+    return _show(service, order_id, lang, driver)
 
 
 def _show(
-    cloud: Cloud, order_id: str, lang: str, driver: str | None, status: int = 200, **values: Any
+    service: Service, order_id: str, lang: str, driver: str | None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     try:
-        order = driver_page.look(cloud, driver_page.token_of(cloud, order_id), order_id, driver)
+        order = driver_page.look(service, driver_page.token_of(service, order_id), order_id, driver)
     except Problem as problem:
-        return _start(cloud, lang, "", driver, said(problem, lang), problem.status)
+        return _start(service, lang, "", driver, said(problem, lang), problem.status)
     shown = {"entered": {"plate": order.plate, "minutes": order.minutes or 60, "berth_no": order.berth_no}}
     return page(
         "order.html", lang, status, order=order, provinces=PROVINCES, choices=MINUTES, **(shown | values)
@@ -113,28 +113,30 @@ def _show(
 @router.get("/{order_id}/state")
 async def state(
     order_id: OrderIdPath,
-    cloud: Service,
+    service: ThisService,
     driver: Driver = None,
     wait: Annotated[float, Query(ge=0, le=25)] = 20,
 ) -> dict[str, str]:
     """Where the order stands, as soon as it is decided: what the page's script waits for."""
-    token = await run_in_threadpool(driver_page.token_of, cloud, order_id)
+    token = await run_in_threadpool(driver_page.token_of, service, order_id)
     deadline = time.monotonic() + wait
     while True:
-        found = (await run_in_threadpool(driver_page.look, cloud, token, order_id, driver)).answer.state
+        found = (await run_in_threadpool(driver_page.look, service, token, order_id, driver)).answer.state
         if found not in UNDECIDED or time.monotonic() >= deadline:
             return {"state": found}
         await asyncio.sleep(LOOK_S)
 
 
 @router.post("/{order_id}/candidates", dependencies=[SameSite], response_model=None)
-def other_berths(order_id: OrderIdPath, cloud: Service, lang: Kept = "zh", driver: Driver = None) -> Response:
+def other_berths(
+    order_id: OrderIdPath, service: ThisService, lang: Kept = "zh", driver: Driver = None
+) -> Response:
     """Offer the next berths of this place."""
-    token = _own(cloud, order_id, driver)
+    token = _own(service, order_id, driver)
     try:
-        terminals.offer(cloud, token, order_id, elsewhere=True)
+        terminals.offer(service, token, order_id, elsewhere=True)
     except Problem as problem:
-        return _show(cloud, order_id, lang, driver, problem.status, problem=said(problem, lang))
+        return _show(service, order_id, lang, driver, problem.status, problem=said(problem, lang))
     except IllegalEvent:
         pass  # decided meanwhile: the page tells
     return _to(order_id, lang)
@@ -143,7 +145,7 @@ def other_berths(order_id: OrderIdPath, cloud: Service, lang: Kept = "zh", drive
 @router.post("/{order_id}/submit", dependencies=[SameSite], response_model=None)
 def submit(
     order_id: OrderIdPath,
-    cloud: Service,
+    service: ThisService,
     berth_token: Annotated[str, Form(max_length=128)] = "",
     plate: Annotated[str, Form(max_length=64)] = "",
     minutes: Annotated[int, Form(ge=1, le=1440)] = 60,
@@ -151,15 +153,15 @@ def submit(
     driver: Driver = None,
 ) -> Response:
     """Submit the order; what is wrong with it is shown beside what was entered."""
-    token = _own(cloud, order_id, driver)
+    token = _own(service, order_id, driver)
     try:
         request = PrePaymentOrder(berth_token=berth_token, plate=plate, minutes=minutes)
-        terminals.submit(cloud, token, order_id, request)
+        terminals.submit(service, token, order_id, request)
     except (Problem, ValidationError) as refused:
         problem = refused if isinstance(refused, Problem) else _incomplete(berth_token)
         entered = {"plate": plate, "minutes": minutes, "token": berth_token}
         told = said(problem, lang)
-        return _show(cloud, order_id, lang, driver, problem.status, problem=told, entered=entered)
+        return _show(service, order_id, lang, driver, problem.status, problem=told, entered=entered)
     except IllegalEvent:
         pass  # sent twice: the page tells what became of the first
     return _to(order_id, lang)
@@ -178,33 +180,33 @@ def _incomplete(berth_token: str) -> Problem:
 
 @router.post("/{order_id}/cancel", dependencies=[SameSite])
 def cancel(
-    order_id: OrderIdPath, cloud: Service, lang: Kept = "zh", driver: Driver = None
+    order_id: OrderIdPath, service: ThisService, lang: Kept = "zh", driver: Driver = None
 ) -> RedirectResponse:
     """End the order."""
-    token = _own(cloud, order_id, driver)
+    token = _own(service, order_id, driver)
     with suppress(IllegalEvent):  # already ended: the page tells
-        terminals.cancel(cloud, token, order_id)
+        terminals.cancel(service, token, order_id)
     return _to(order_id, lang)
 
 
 @router.post("/{order_id}/appeal", dependencies=[SameSite], response_model=None)
 def appeal(
     order_id: OrderIdPath,
-    cloud: Service,
+    service: ThisService,
     reason: Annotated[str, Form(min_length=1, max_length=500)],
     once: Annotated[str | None, Form(pattern=r"^[0-9a-f]{32}$")] = None,
     lang: Kept = "zh",
     driver: Driver = None,
 ) -> Response:
     """Object to what became of the order."""
-    token = _own(cloud, order_id, driver)
+    token = _own(service, order_id, driver)
     with suppress(IllegalEvent):
-        terminals.appeal(cloud, token, order_id, Appeal(reason=reason), once)
-    return _show(cloud, order_id, lang, driver, notice=words(lang)["appealed"])
+        terminals.appeal(service, token, order_id, Appeal(reason=reason), once)
+    return _show(service, order_id, lang, driver, notice=words(lang)["appealed"])
 
 
-def _own(cloud: Cloud, order_id: str, driver: str | None) -> str:
+def _own(service: Service, order_id: str, driver: str | None) -> str:
     """Return the terminal's token for an order of this driver; raises Problem."""
-    token = driver_page.token_of(cloud, order_id)
-    driver_page.look(cloud, token, order_id, driver)
+    token = driver_page.token_of(service, order_id)
+    driver_page.look(service, token, order_id, driver)
     return token

@@ -9,11 +9,11 @@ from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cloud_endpoint.access.credentials import unauthorised
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision
 from cloud_endpoint.review.operator_page import Desk
 from cloud_endpoint.web.calls import operators
-from cloud_endpoint.web.context import Service
+from cloud_endpoint.web.context import ThisService
 from cloud_endpoint.web.pages.rendering import HEADERS, Kept, Lang, SameSite, page, remember, said
 from cloud_endpoint.web.routes.operators import ReviewIdPath
 
@@ -23,18 +23,18 @@ Operator = Annotated[str | None, Cookie(max_length=200)]
 
 
 @router.get("")
-def desk(cloud: Service, lang: Lang, operator: Operator = None) -> HTMLResponse:
+def desk(service: ThisService, lang: Lang, operator: Operator = None) -> HTMLResponse:
     """Live berths, orders and the review queue."""
-    return _desk(cloud, operator, lang)
+    return _desk(service, operator, lang)
 
 
 def _desk(
-    cloud: Cloud, operator: str | None, lang: str, problem: str | None = None, status: int = 200
+    service: Service, operator: str | None, lang: str, problem: str | None = None, status: int = 200
 ) -> HTMLResponse:
     if operator is None:
         return page("sign_in.html", lang, problem=problem)
     try:
-        shown = operators.desk(cloud, operator)
+        shown = operators.desk(service, operator)
     except Problem as refused:
         return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
     return _shown("desk.html", shown, lang, problem, status)
@@ -47,20 +47,22 @@ def _shown(
 
 
 @router.get("/live")
-def live(cloud: Service, lang: Lang, operator: Operator = None) -> HTMLResponse:
+def live(service: ThisService, lang: Lang, operator: Operator = None) -> HTMLResponse:
     """The part of the page that its script renews."""
-    return _shown("desk_live.html", operators.desk(cloud, _signed_in(operator)), lang)
+    return _shown("desk_live.html", operators.desk(service, _signed_in(operator)), lang)
 
 
 @router.post("/session", dependencies=[SameSite], response_model=None)
-def sign_in(cloud: Service, token: Annotated[str, Form(max_length=200)] = "", lang: Kept = "zh") -> Response:
+def sign_in(
+    service: ThisService, token: Annotated[str, Form(max_length=200)] = "", lang: Kept = "zh"
+) -> Response:
     """Sign in with an operator's token; it stays in a cookie that scripts cannot read."""
     try:
-        operators.desk(cloud, token.strip())
+        operators.desk(service, token.strip())
     except Problem as refused:
         return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
     response = RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
-    remember(cloud, response, "operator", token.strip(), days=1, same_site="strict")
+    remember(service, response, "operator", token.strip(), days=1, same_site="strict")
     return response
 
 
@@ -75,7 +77,7 @@ def sign_out(lang: Kept = "zh") -> RedirectResponse:
 @router.post("/reviews/{review_id}", dependencies=[SameSite], response_model=None)
 def decide(
     review_id: ReviewIdPath,
-    cloud: Service,
+    service: ThisService,
     decision: Annotated[ReviewChoice, Form()],
     reason: Annotated[str, Form(max_length=500)] = "",
     operator_plate: Annotated[str, Form(max_length=32)] = "",
@@ -92,19 +94,19 @@ def decide(
             field="reason",
             remedy="write what you see in the picture",
         )
-        return _desk(cloud, token, lang, said(problem, lang), problem.status)
+        return _desk(service, token, lang, said(problem, lang), problem.status)
     wanted = ReviewDecision(decision=decision, operator_plate=operator_plate or None, reason=reason.strip())
     try:
-        operators.decide_review(cloud, token, review_id, wanted)
+        operators.decide_review(service, token, review_id, wanted)
     except Problem as problem:
-        return _desk(cloud, token, lang, said(problem, lang), problem.status)
+        return _desk(service, token, lang, said(problem, lang), problem.status)
     return RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
 
 
 @router.get("/reviews/{review_id}/picture")
-def picture(review_id: ReviewIdPath, cloud: Service, operator: Operator = None) -> Response:
+def picture(review_id: ReviewIdPath, service: ThisService, operator: Operator = None) -> Response:
     """The picture of a review, for the desk."""
-    body = operators.review_picture(cloud, _signed_in(operator), review_id)
+    body = operators.review_picture(service, _signed_in(operator), review_id)
     return Response(body, media_type="image/jpeg", headers=HEADERS)
 
 

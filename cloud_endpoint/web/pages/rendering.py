@@ -9,7 +9,7 @@ from fastapi.responses import HTMLResponse
 from jinja2 import Environment, FileSystemLoader, select_autoescape
 
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.base.service import Cloud
+from cloud_endpoint.database.service import Service
 from cloud_endpoint.web.pages.words import words
 
 STATIC = Path(__file__).parent / "static"
@@ -63,13 +63,15 @@ def said(problem: Problem, lang: str) -> str:
     return told or f"{problem.trouble.cause}; {problem.trouble.remedy}"
 
 
-def remember(cloud: Cloud, response: Response, name: str, value: str, *, days: int, same_site: Any) -> None:
+def remember(
+    service: Service, response: Response, name: str, value: str, *, days: int, same_site: Any
+) -> None:
     """Set a cookie that scripts cannot read, and that is never sent in the clear where the site has TLS."""
     response.set_cookie(
         name,
         value,
         httponly=True,
         samesite=same_site,
-        secure=cloud.settings.server.public_url.startswith("https:"),
+        secure=service.settings.server.public_url.startswith("https:"),
         max_age=days * DAY_S,
     )

@@ -10,9 +10,8 @@ from fastapi.responses import JSONResponse
 
 from cloud_endpoint.access.credentials import Role, authenticate
 from cloud_endpoint.base.errors import Problem
-from cloud_endpoint.database.engine import reading
 from cloud_endpoint.street import cds, curbs
-from cloud_endpoint.web.context import OperatorToken, Service
+from cloud_endpoint.web.context import OperatorToken, ThisService
 from cloud_endpoint.web.problems import documented
 
 MEDIA_TYPE = "application/vnd.cds+json"
@@ -87,35 +86,33 @@ def _told(request: Request, answer: dict[str, Any], page: int, *, more: bool) ->
 @router.get("/events/events", response_class=JSONResponse)
 def events(
     request: Request,
-    cloud: Service,
+    service: ThisService,
     token: OperatorToken,
     places: Places,
     event_time: Hour = None,
     page: Page = 1,
 ) -> JSONResponse:
     """Events of an hour, newest first, without plates: park_start, park_end, comms_lost, comms_restored."""
-    now_ms = cloud.clock()
-    window = cds.window_of(event_time, now_ms)
-    with reading(cloud.engine) as connection:
-        site_id = authenticate(connection, token, Role.OPERATOR).site_id
-        wanted = cds.places_of(connection, site_id, places)
-        found, more = cds.happened(connection, site_id, window, wanted, page, now_ms)
-        answer = cds.envelope(connection, site_id, now_ms, events=found)
+    with service.reading() as work:
+        window = cds.window_of(event_time, work.now_ms)
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+        wanted = cds.places_of(work.connection, site_id, places)
+        found, more = cds.happened(work, site_id, window, wanted, page)
+        answer = cds.envelope(work, site_id, events=found)
     return _told(request, answer, page, more=more)
 
 
 @router.get("/events/status", response_class=JSONResponse)
 @router.get("/status", response_class=JSONResponse)
 def status(
-    request: Request, cloud: Service, token: OperatorToken, places: Places, page: Page = 1
+    request: Request, service: ThisService, token: OperatorToken, places: Places, page: Page = 1
 ) -> JSONResponse:
     """Which of the site's poles, and sensors of berths, are online."""
-    now_ms = cloud.clock()
-    with reading(cloud.engine) as connection:
-        site_id = authenticate(connection, token, Role.OPERATOR).site_id
-        wanted = cds.places_of(connection, site_id, places)
-        found, more = _page_of(cds.sensors(connection, site_id, wanted, now_ms), page)
-        answer = cds.envelope(connection, site_id, now_ms, status=found)
+    with service.reading() as work:
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+        wanted = cds.places_of(work.connection, site_id, places)
+        found, more = _page_of(cds.sensors(work, site_id, wanted), page)
+        answer = cds.envelope(work, site_id, status=found)
     return _told(request, answer, page, more=more)
 
 
@@ -124,14 +121,13 @@ Curbs = Callable[[str, dict[str, list[curbs.Berth]]], list[dict[str, Any]]]
 
 def _curbs(path: str, told: Curbs, summary: str) -> None:
     def route(
-        request: Request, cloud: Service, token: OperatorToken, places: Places, page: Page = 1
+        request: Request, service: ThisService, token: OperatorToken, places: Places, page: Page = 1
     ) -> JSONResponse:
-        now_ms = cloud.clock()
-        with reading(cloud.engine) as connection:
-            site_id = authenticate(connection, token, Role.OPERATOR).site_id
-            every = told(site_id, curbs.located(connection, site_id))
+        with service.reading() as work:
+            site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+            every = told(site_id, curbs.located(work.connection, site_id))
             found, more = _page_of([curb for curb in every if curbs.fits(curb, places)], page)
-            answer = cds.envelope(connection, site_id, now_ms, **{path: found})
+            answer = cds.envelope(work, site_id, **{path: found})
         return _told(request, answer, page, more=more)
 
     router.get(f"/curbs/{path}", response_class=JSONResponse, name=f"curb {path}", summary=summary)(route)

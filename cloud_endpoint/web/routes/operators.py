@@ -8,11 +8,10 @@ from fastapi.responses import PlainTextResponse
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database import schema
-from cloud_endpoint.database.engine import reading
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
 from cloud_endpoint.web import metrics as cloud_metrics
 from cloud_endpoint.web.calls import operators as calls
-from cloud_endpoint.web.context import OperatorToken, Service
+from cloud_endpoint.web.context import OperatorToken, ThisService
 from cloud_endpoint.web.problems import documented
 from edged.wire import Snapshot
 from edged.wire.base import BerthNo, Identifier
@@ -24,23 +23,23 @@ BerthNoPath = Annotated[BerthNo, Path()]
 
 
 @router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))
-def snapshot(berth_no: BerthNoPath, cloud: Service, token: OperatorToken) -> Snapshot:
+def snapshot(berth_no: BerthNoPath, service: ThisService, token: OperatorToken) -> Snapshot:
     """泊位车牌快照, pulled from the pole now; its signature, nonce and time are verified."""
-    return calls.snapshot(cloud, token, berth_no)
+    return calls.snapshot(service, token, berth_no)
 
 
 @router.get("/v1/reviews", tags=["operators"], responses=documented(401, 403))
-def reviews(cloud: Service, token: OperatorToken) -> list[ReviewView]:
+def reviews(service: ThisService, token: OperatorToken) -> list[ReviewView]:
     """The open reviews, oldest first, with read, ordered and operator's plate in columns of their own."""
-    return calls.reviews(cloud, token)
+    return calls.reviews(service, token)
 
 
 @router.post("/v1/reviews/{review_id}", tags=["operators"], responses=documented(401, 403, 404, 409))
 def decide_review(
-    review_id: ReviewIdPath, request: ReviewDecision, cloud: Service, token: OperatorToken
+    review_id: ReviewIdPath, request: ReviewDecision, service: ThisService, token: OperatorToken
 ) -> ReviewView:
     """Decide a review, with a reason; it is audited."""
-    return calls.decide_review(cloud, token, review_id, request)
+    return calls.decide_review(service, token, review_id, request)
 
 
 @router.get(
@@ -49,9 +48,9 @@ def decide_review(
     response_class=Response,
     responses={**documented(401, 403, 404), 200: {"content": {"image/jpeg": {}}}},
 )
-def review_picture(review_id: ReviewIdPath, cloud: Service, token: OperatorToken) -> Response:
+def review_picture(review_id: ReviewIdPath, service: ThisService, token: OperatorToken) -> Response:
     """The evidence picture of a review."""
-    return Response(calls.review_picture(cloud, token, review_id), media_type="image/jpeg")
+    return Response(calls.review_picture(service, token, review_id), media_type="image/jpeg")
 
 
 @router.get("/healthz", tags=["operation"])
@@ -61,10 +60,10 @@ async def healthz() -> dict[str, str]:
 
 
 @router.get("/readyz", tags=["operation"], responses=documented())
-def readyz(request: Request, cloud: Service) -> dict[str, str]:
+def readyz(request: Request, service: ThisService) -> dict[str, str]:
     """The database answers and is migrated, and the clockwork's loop turns: send requests here."""
-    with reading(cloud.engine) as connection:
-        version = schema.version_of(connection)
+    with service.reading() as work:
+        version = schema.version_of(work.connection)
     if version != schema.head():
         raise NotReady(f"the database's schema is {version}, not {schema.head()}", "run: edged-cloud migrate")
     if not request.app.state.clockwork.turns:
@@ -80,8 +79,8 @@ class NotReady(Problem):
 
 
 @router.get("/metrics", tags=["operation"], response_class=PlainTextResponse, responses=documented())
-def metrics(cloud: Service) -> PlainTextResponse:
+def metrics(service: ThisService) -> PlainTextResponse:
     """Prometheus metrics: of all workers of this host, and of what waits in the database."""
-    with reading(cloud.engine) as connection:
-        body = cloud_metrics.text(connection, cloud.clock())
+    with service.reading() as work:
+        body = cloud_metrics.text(work)
     return PlainTextResponse(body, media_type="text/plain; version=0.0.4")

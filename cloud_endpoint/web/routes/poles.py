@@ -10,7 +10,7 @@ from starlette.concurrency import run_in_threadpool
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.web.calls import poles as calls
-from cloud_endpoint.web.context import DeviceToken, Service
+from cloud_endpoint.web.context import DeviceToken, ThisService
 from cloud_endpoint.web.problems import documented
 from edged.wire import EnrolmentAnswer, EnrolmentRequest, SyncAnswer, SyncRequest
 from edged.wire.base import DeviceId, Sha256
@@ -71,18 +71,18 @@ Sha256Path = Annotated[Sha256, Path()]
 
 
 @router.post("/v1/enrolments", status_code=201, responses=documented(403, 409))
-def enrol(request: EnrolmentRequest, cloud: Service) -> EnrolmentAnswer:
+def enrol(request: EnrolmentRequest, service: ThisService) -> EnrolmentAnswer:
     """A box trades its one-time code for a token."""
-    return calls.enrol(cloud, request)
+    return calls.enrol(service, request)
 
 
 @router.post("/v1/devices/{device_id}/events", responses=documented(401, 413, 415, 429))
 async def sync(
-    device_id: DeviceIdPath, request: SyncRequest, cloud: Service, token: DeviceToken, turns: SyncTurns
+    device_id: DeviceIdPath, request: SyncRequest, service: ThisService, token: DeviceToken, turns: SyncTurns
 ) -> SyncAnswer:
     """A pole delivers its events; verdicts and requests come back. The body may be gzip."""
     async with turns:
-        return await to_thread.run_sync(calls.sync, cloud, device_id, token, request, limiter=turns.threads)
+        return await to_thread.run_sync(calls.sync, service, device_id, token, request, limiter=turns.threads)
 
 
 @router.put(
@@ -97,9 +97,9 @@ async def sync(
     },
 )
 async def put_evidence(
-    device_id: DeviceIdPath, sha256: Sha256Path, request: Request, cloud: Service, token: DeviceToken
+    device_id: DeviceIdPath, sha256: Sha256Path, request: Request, service: ThisService, token: DeviceToken
 ) -> Response:
     """A pole uploads a picture that the cloud asked for."""
     body = await request.body()
-    await run_in_threadpool(calls.put_evidence, cloud, device_id, token, sha256, body)
+    await run_in_threadpool(calls.put_evidence, service, device_id, token, sha256, body)
     return Response(status_code=204)

@@ -18,7 +18,7 @@ from cloud_endpoint.ordering.messages import (
     PrePaymentOrder,
 )
 from cloud_endpoint.web.calls import terminals as calls
-from cloud_endpoint.web.context import Service, TerminalToken
+from cloud_endpoint.web.context import TerminalToken, ThisService
 from cloud_endpoint.web.problems import documented
 from edged.wire.base import Identifier
 
@@ -38,62 +38,66 @@ LONG_POLL_STEP_S = 0.25
 
 @router.post("", status_code=201, responses=documented(401, 403, 404, 429))
 def acquire_berth_number(
-    request: BerthNumberAcquisition, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+    request: BerthNumberAcquisition, service: ThisService, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """泊位号获取指令: open an order for a place."""
-    return calls.open_order(cloud, token, request, key)
+    return calls.open_order(service, token, request, key)
 
 
 @router.post("/{order_id}/candidates", responses=documented(401, 403, 404, 409, 429))
 def offer_candidates(
-    order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+    order_id: OrderIdPath, service: ThisService, token: TerminalToken, key: IdempotencyKey = None
 ) -> CandidateBerths:
     """候选泊位号: berth numbers to choose from, each with a token for this order."""
-    return calls.offer(cloud, token, order_id, key)
+    return calls.offer(service, token, order_id, key)
 
 
 @router.post("/{order_id}/submit", responses=documented(401, 403, 404, 409))
 def submit(
     order_id: OrderIdPath,
     request: PrePaymentOrder,
-    cloud: Service,
+    service: ThisService,
     token: TerminalToken,
     key: IdempotencyKey = None,
 ) -> OrderAnswer:
     """预缴费订单: a berth and the second plate; answered by an instruction."""
-    return calls.submit(cloud, token, order_id, request, key)
+    return calls.submit(service, token, order_id, request, key)
 
 
 @router.get("/{order_id}", responses=documented(401, 403, 404))
 async def view(
     order_id: OrderIdPath,
-    cloud: Service,
+    service: ThisService,
     token: TerminalToken,
     wait: Annotated[float, Query(ge=0, le=30, description="seconds to wait while pending")] = 0,
 ) -> OrderAnswer:
     """Where the order stands; with `wait`, as soon as it is no longer pending."""
     deadline = time.monotonic() + wait
-    order = await run_in_threadpool(calls.view, cloud, token, order_id)
+    order = await run_in_threadpool(calls.view, service, token, order_id)
     while order.state in UNDECIDED and time.monotonic() < deadline:
         await asyncio.sleep(LONG_POLL_STEP_S)
-        order = await run_in_threadpool(calls.view, cloud, token, order_id)
+        order = await run_in_threadpool(calls.view, service, token, order_id)
     return order
 
 
 @router.post("/{order_id}/cancel", responses=documented(401, 403, 404, 409))
 def cancel(
-    order_id: OrderIdPath, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+    order_id: OrderIdPath, service: ThisService, token: TerminalToken, key: IdempotencyKey = None
 ) -> OrderAnswer:
     """End an order that is not paid."""
-    return calls.cancel(cloud, token, order_id, key)
+    return calls.cancel(service, token, order_id, key)
 
 
 @router.post("/{order_id}/appeals", status_code=201, responses=documented(401, 403, 404, 409))
 def appeal(
-    order_id: OrderIdPath, request: Appeal, cloud: Service, token: TerminalToken, key: IdempotencyKey = None
+    order_id: OrderIdPath,
+    request: Appeal,
+    service: ThisService,
+    token: TerminalToken,
+    key: IdempotencyKey = None,
 ) -> OrderAnswer:
     """Object to a closed order: an operator looks at it again; nothing is overwritten."""
-    return calls.appeal(cloud, token, order_id, request, key)
+    return calls.appeal(service, token, order_id, request, key)
 
 
 callbacks = APIRouter(prefix="/v1/callbacks", tags=["callbacks"])
@@ -112,9 +116,9 @@ callbacks = APIRouter(prefix="/v1/callbacks", tags=["callbacks"])
 async def report_payment(
     credential_id: Annotated[str, Path(pattern=r"^[0-9A-Za-z_-]{1,64}$")],
     request: Request,
-    cloud: Service,
+    service: ThisService,
     signature: Annotated[str, Header(alias="Edged-Signature", max_length=128)],
 ) -> PaymentAnswer:
     """The operator reports a payment: HMAC-SHA256 of `<t>.<body>` in `Edged-Signature: t=...,v1=...`."""
     body = await request.body()
-    return await run_in_threadpool(calls.report_payment, cloud, credential_id, signature, body)
+    return await run_in_threadpool(calls.report_payment, service, credential_id, signature, body)

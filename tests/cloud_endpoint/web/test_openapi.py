@@ -27,7 +27,7 @@ def cloud_schema(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     folder: Path = tmp_path_factory.mktemp("openapi")
     database = {"url": f"sqlite:///{folder}/cloud.db"}
     app = create_app(CloudSettings.model_validate({"database": database}))
-    engine = app.state.cloud.engine
+    engine = app.state.service.engine
     migrate(engine)
     with writing(engine) as connection:
         load_registry(connection, RegistryFile.model_validate(registry_of()), system_clock())
