@@ -2,7 +2,6 @@
 
 import signal
 import threading
-import time
 from types import FrameType
 
 import structlog
@@ -16,7 +15,7 @@ from edged.domain.health import Finding, HealthStatus
 from edged.sensor_buses import sensor_buses
 from edged.settings import ModelSettings, Settings, needs_of
 from edged.snapshot_api import create_app
-from edged.store import Store, StoreError
+from edged.store import Store
 from edged.supervisor import Supervisor, Worker
 from edged.systemd_notify import SystemdNotifier
 from edged.uplink import CredentialsFile, Uplink
@@ -29,27 +28,24 @@ from edged.workers.captures import CaptureWorker
 from edged.workers.commands import pole_commands
 from edged.workers.health_book import HealthBook
 from edged.workers.http import HttpWorker
+from edged.workers.instructions import InstructionQueue
 from edged.workers.pole import Pole
 from edged.workers.queues import BerthNews, BurstQueue, CaptureQueue
 from edged.workers.readings import ReadingWorker
+from edged.workers.recording import RecordingWorker
+from edged.workers.storage import StorageWorker
 from edged.workers.store_metrics import StoreMetrics
 from edged.workers.upkeep import UpkeepWorker
 from firmware_bridge.desk import bus_commands
 
 log = structlog.get_logger()
 
-_STORE_RETRY_S = 10.0
-
 
 def run(settings: Settings) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit status."""
     stop = _set_by_signals()
-    notifier = SystemdNotifier()
-    store = _open_store(settings, notifier, stop)
-    if store is None:
-        return 0
-    with store:
-        return _run_workers(settings, store, notifier, stop)
+    with Store(settings.store) as store:  # opened by its worker: sensors do not wait for a disk
+        return _run_workers(settings, store, SystemdNotifier(), stop)
 
 
 def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, stop: threading.Event) -> int:
@@ -62,11 +58,13 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     credentials = CredentialsFile(settings.uplink.credentials)
 
     news = BerthNews()  # buses, readings -> berths
-    captures = {camera.name: CaptureQueue(camera.name) for camera in settings.camera}  # berths -> cameras
+    instructions = InstructionQueue(board)  # berths -> recording
+    captures = {camera.name: CaptureQueue(camera.name) for camera in settings.camera}  # recording -> cameras
     bursts = BurstQueue()  # cameras -> readings
 
     buses = [BusWorker(bus) for bus in sensor_buses(settings, news.put)]
-    berths = BerthWorker(settings.berth, store, clock, board, health, news, captures)
+    berths = BerthWorker(settings.berth, store, health, news, instructions)
+    recording = RecordingWorker(settings.berth, store, clock, instructions, captures)
     cameras = [
         CaptureWorker(camera, open_camera(camera, stop=stop), captures[camera.name], bursts, board, health)
         for camera in settings.camera
@@ -80,10 +78,21 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     control = ControlWorker(directory, commands)
     upkeep = UpkeepWorker(directory, store, clock, uplink, health)
 
-    health.add_sources(store, uplink, *buses)
+    health.add_sources(store, instructions, uplink, control, *buses)
     metrics.HEALTH.set_function(health.level)
     REGISTRY.register(StoreMetrics(store, clock))
-    workers: list[Worker] = [*buses, berths, *cameras, readings, uplink, api, control, upkeep]
+    workers: list[Worker] = [
+        *buses,
+        berths,
+        recording,
+        *cameras,
+        readings,
+        uplink,
+        api,
+        control,
+        upkeep,
+        StorageWorker(store),
+    ]
     status = Supervisor(workers, notifier, pole.status_line).run(stop)
     log.info("edged ends", status=status)
     return status
@@ -99,24 +108,6 @@ def _set_by_signals() -> threading.Event:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, set_stop)
     return stop
-
-
-def _open_store(settings: Settings, notifier: SystemdNotifier, stop: threading.Event) -> Store | None:
-    """Return the store, however long the disk takes to be usable; None when `stop` is set first.
-
-    Exiting instead would only make systemd start us again.
-    """
-    while not stop.is_set():
-        try:
-            return Store.open(settings.store)
-        except StoreError as error:
-            log.error("store unusable", reason=str(error), next_try_s=_STORE_RETRY_S)
-            notifier.ready()
-            notifier.status(f"store unusable: {error}")
-        next_try_s = time.monotonic() + _STORE_RETRY_S
-        while not stop.wait(1.0) and time.monotonic() < next_try_s:
-            notifier.alive()
-    return None
 
 
 def _load_vision(model: ModelSettings, health: HealthBook) -> PlateVision | None:

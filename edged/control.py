@@ -10,11 +10,15 @@ import socketserver
 import threading
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from edged.domain.health import Finding, HealthStatus
+
 SOCKET_NAME = "control.sock"
 _MAX_LINE_BYTES = 1 << 20
+_RETRY_S = 2.0
 
 Command = Callable[[Mapping[str, Any]], Any]
 
@@ -37,8 +41,31 @@ class ControlWorker:
         self.last_progress_s = time.monotonic()
         self._path = directory / SOCKET_NAME
         self._commands = commands
+        self._problem: Finding | None = None
+
+    @property
+    def problems(self) -> tuple[Finding, ...]:
+        """Why the technician's commands cannot reach the daemon."""
+        problem = self._problem
+        return (problem,) if problem else ()
 
     def run(self, stop: threading.Event) -> None:
+        """Serve until `stop` is set. A socket that cannot be made, or was deleted, is made again."""
+        while not stop.is_set():
+            self.last_progress_s = time.monotonic()
+            try:
+                self._serve(stop)
+            except OSError as error:
+                self._problem = Finding(
+                    where="control",
+                    status=HealthStatus.DEGRADED,
+                    cause=f"{self._path}: {error.strerror or error}; commands cannot ask the daemon",
+                    remedy="check the disk of store.directory (df -h, mount, dmesg)",
+                )
+                stop.wait(_RETRY_S)
+
+    def _serve(self, stop: threading.Event) -> None:
+        """Serve until `stop` is set or the socket was deleted. Raises OSError."""
         self._path.unlink(missing_ok=True)  # left by a daemon that was killed
         commands = self._commands
 
@@ -52,11 +79,13 @@ class ControlWorker:
 
         with _Server(str(self._path), Connection) as server:
             self._path.chmod(0o660)
+            self._problem = None
             server.timeout = 0.5
-            while not stop.is_set():
+            while not stop.is_set() and self._path.exists():
                 self.last_progress_s = time.monotonic()
                 server.handle_request()
-        self._path.unlink(missing_ok=True)
+        with suppress(OSError):  # a disk that became read-only keeps a socket that nobody listens at
+            self._path.unlink(missing_ok=True)
 
 
 class _Server(socketserver.ThreadingMixIn, socketserver.UnixStreamServer):

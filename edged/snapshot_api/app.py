@@ -150,11 +150,7 @@ def _add_evidence(app: FastAPI, pole: Pole, authorised: Callable[..., None]) -> 
         },
     )
     def evidence(sha256: Sha256Path) -> Response:
-        path = pole.evidence_path(sha256)
-        try:
-            jpeg = path.read_bytes() if path is not None else None
-        except FileNotFoundError:  # evicted between the two
-            jpeg = None
+        jpeg = pole.picture(sha256)
         if jpeg is None:
             raise Problem(
                 "unknown-evidence",

@@ -1,6 +1,5 @@
 """What the HTTP API needs of the box behind it."""
 
-from pathlib import Path
 from typing import Protocol
 
 from edged.wire import BerthStatus, DeviceHealth, Snapshot
@@ -30,8 +29,8 @@ class Pole(Protocol):
     def capture(self, berth_no: str, nonce: str) -> Snapshot:
         """Take a new picture, read it, return it as `snapshot` does; may take seconds. Raises PoleError."""
 
-    def evidence_path(self, sha256: str) -> Path | None:
-        """Return the file of an evidence picture, None when there is none."""
+    def picture(self, sha256: str) -> bytes | None:
+        """Return an evidence picture, None when there is none or the disk does not give it."""
 
     def health(self) -> DeviceHealth:
         """Return what works and what does not."""

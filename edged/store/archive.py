@@ -13,7 +13,7 @@ from sqlite_utils import Database
 from edged.domain.timekeeping import Boot, Stamp, corrected
 from edged.store import outbox
 from edged.store.database import FILE_NAME, connect
-from edged.store.errors import NoRecordsError, translated
+from edged.store.errors import NoRecordsError, StoreError, corrupt, translated
 from edged.store.evidence import EvidenceFolder
 from edged.store.records import (
     OutboxCounts,
@@ -29,11 +29,11 @@ from edged.wire import DriveCause
 class Archive:
     """Reads only, from any thread; never waits for the writer (WAL)."""
 
-    def __init__(self, directory: Path, reader: Database) -> None:
+    def __init__(self, directory: Path, reader: Database | None) -> None:
         self.directory = directory
         self.path = directory / FILE_NAME
         self.evidence = EvidenceFolder(directory / "evidence")
-        self._reader = reader
+        self._reader = reader  # None: not open
         self._reader_lock = Lock()
 
     @classmethod
@@ -55,7 +55,9 @@ class Archive:
 
     def close(self) -> None:
         with self._reader_lock:
-            self._reader.close()
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
 
     def visits(self, limit: int = 50, berth_no: str | None = None) -> list[Visit]:
         """Return the latest visits, newest first, each with its latest reading; times corrected if proven."""
@@ -103,18 +105,23 @@ class Archive:
             row = db.execute("SELECT stamp FROM known_time").fetchone()
         return unpacked(row[0]) if row else None
 
-    def evidence_path(self, sha256: str) -> Path | None:
-        """Return the file of an evidence picture, None when there is none. Never leaves its folder."""
-        try:
-            path = self.evidence.path(sha256)
-        except ValueError:
-            return None
-        return path if path.is_file() else None
+    def picture(self, sha256: str) -> bytes | None:
+        """Return an evidence picture, None when it is not here or cannot be read. Never leaves its folder."""
+        return self.evidence.read(sha256)
 
     @contextmanager
     def _reading(self) -> Iterator[Database]:
         with self._reader_lock, translated(self.path):
-            yield self._reader
+            if self._reader is None:
+                raise self._closed()
+            try:
+                yield self._reader
+            except (ValueError, TypeError, KeyError) as error:  # what a damaged page may make of a row
+                raise corrupt(self.path, error) from error
+
+    def _closed(self) -> StoreError:
+        """Return why there is no connection."""
+        return StoreError(str(self.path), "the records are closed", "open them again")
 
     def _visits(self, tail: str, arguments: list[Any]) -> list[Visit]:
         sql = (

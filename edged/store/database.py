@@ -1,22 +1,19 @@
 """Opening the database: pragmas, migrations, and a damaged file set aside and salvaged."""
 
-import json
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib import resources
 from pathlib import Path
-from typing import Any
 
 from sqlite_utils import Database
 
 from edged.domain.health import Finding, HealthStatus
-from edged.store.errors import StoreError
+from edged.store.errors import StoreError, damages
 from edged.store.evidence import sync_directory
-from edged.store.records import unpacked
+from edged.store.salvage import Progress, rescue
 
 FILE_NAME = "edged.db"
 BUSY_TIMEOUT_MS = 5000
@@ -26,7 +23,6 @@ PAGE_SIZE_BYTES = 1024
 CHECKPOINT_PAGES = 4096
 # Bounds the -wal file left behind by a long transaction.
 JOURNAL_LIMIT_BYTES = 8 * 1024 * 1024
-_DAMAGED = {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,49 +62,41 @@ def _reading_mode(path: Path) -> str:
     return "mode=ro&immutable=1" if at_rest and not os.access(path.parent, os.W_OK) else "mode=ro"
 
 
-def changed(cursor: sqlite3.Cursor) -> int:
-    """Return how many rows the statement changed (the driver says -1 for none of its business)."""
-    return max(0, int(cursor.rowcount))
-
-
-def open_database(path: Path, *, max_bytes: int) -> Opened:
+def open_database(
+    path: Path, *, max_bytes: int, is_damaged: bool = False, progress: Progress = lambda: None
+) -> Opened:
     """Return the database at `path`, made or migrated; a damaged one is replaced by what can be read of it.
 
     A power cut on the way loses nothing: the replacement is complete before the damaged file moves.
+    `is_damaged`: it is known to be, whatever a check says. `progress` is called while a damaged one is read.
     Raises sqlite3.Error or OSError when even a fresh file cannot be made.
     """
-    rescued = path.with_name(f"{path.name}.rescued")
-    if not rescued.exists() and path.exists() and not _is_sound(path):
-        _rescue(path, rescued, max_bytes)
+
+    def make(file: Path) -> Database:
+        return _prepared(connect(file), max_bytes)
+
+    rescued = rescued_path(path)
+    if not rescued.exists() and path.exists() and (is_damaged or not _is_sound(path)):
+        rescue(path, rescued, make, progress)
     if not rescued.exists():
-        return Opened(db=_prepared(connect(path), max_bytes), problems=())
-    damaged = _set_aside(path)
+        return Opened(db=make(path), problems=())
+    what = f"was damaged and is kept as {_set_aside(path).name}" if path.exists() else "was deleted"
     rescued.rename(path)
     sync_directory(path.parent)
-    db = _prepared(connect(path), max_bytes)
+    db = make(path)
     visits, events = (db.table(name).count for name in ("visit", "outbox"))
     problem = Finding(
         where="store",
         status=HealthStatus.DEGRADED,
-        cause=f"{path} was damaged and is kept as {damaged.name}; "
-        f"{visits} visits and {events} waiting events could be read and were taken over",
+        cause=f"{path} {what}; {visits} visits and {events} waiting events could be read and were taken over",
         remedy="if this happens again, replace the storage card",
     )
     return Opened(db=db, problems=(problem,))
 
 
-def _rescue(path: Path, rescued: Path, max_bytes: int) -> None:
-    """Make `rescued` of what can be read at `path`; it gets its name once it is complete."""
-    part = path.with_name(f"{path.name}.part")
-    for suffix in ("", "-wal", "-shm"):
-        part.with_name(part.name + suffix).unlink(missing_ok=True)
-    db = _prepared(connect(part), max_bytes)
-    try:
-        _salvage(path, db)
-    finally:
-        db.close()  # moves the WAL into the file
-    part.rename(rescued)
-    sync_directory(path.parent)
+def rescued_path(path: Path) -> Path:
+    """Return where the complete copy of a damaged or deleted database waits for its name."""
+    return path.with_name(f"{path.name}.rescued")
 
 
 def _set_aside(path: Path) -> Path:
@@ -131,14 +119,10 @@ def _is_sound(path: Path) -> bool:
         with closing(connect(path, read_only=True).conn) as connection:
             verdict = connection.execute("PRAGMA quick_check(1)").fetchone()[0]
     except sqlite3.DatabaseError as error:
-        if _is_damage(error):
+        if damages(error):
             return False
         raise
     return bool(verdict == "ok")
-
-
-def _is_damage(error: sqlite3.DatabaseError) -> bool:
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DAMAGED
 
 
 def _prepared(db: Database, max_bytes: int) -> Database:
@@ -183,49 +167,3 @@ def _migrate(db: Database) -> None:
         " WHERE NOT EXISTS (SELECT 1 FROM sqlite_sequence WHERE name = 'outbox')",
         [int(datetime.now(UTC).timestamp())],
     )
-
-
-def _salvage(damaged: Path, db: Database) -> None:
-    """Copy every readable, sound row of `damaged`."""
-    source = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
-    with closing(source), db.atomic():
-        source.row_factory = sqlite3.Row
-        for table in db.table_names():
-            if table.startswith("sqlite_"):
-                continue
-            known = {column.name for column in db[table].columns}
-            for row in _readable_rows(source, table):
-                values = {key: row[key] for key in row.keys() if key in known}  # noqa: SIM118 (sqlite3.Row)
-                if _is_sound_row(values):
-                    _insert(db, table, values)
-
-
-def _readable_rows(source: sqlite3.Connection, table: str) -> Iterator[sqlite3.Row]:
-    """Yield rows from both ends, so that one damaged page in the middle costs that page only."""
-    for direction in ("ASC", "DESC"):
-        try:
-            # the first column is the key of every table
-            yield from source.execute(f"SELECT * FROM {table} ORDER BY 1 {direction}")
-        except sqlite3.Error:
-            continue
-        else:
-            return
-
-
-def _is_sound_row(values: dict[str, Any]) -> bool:
-    try:
-        for key, value in values.items():
-            if key.endswith("stamp") and value is not None:
-                unpacked(value)
-            elif key in ("body", "characters"):
-                json.loads(value)
-    except (ValueError, TypeError):
-        return False
-    return True
-
-
-def _insert(db: Database, table: str, values: dict[str, Any]) -> None:
-    names = ", ".join(values)
-    places = ", ".join("?" * len(values))
-    # OR IGNORE: met from both ends, or a garbled row that no longer satisfies the schema
-    db.execute(f"INSERT OR IGNORE INTO {table} ({names}) VALUES ({places})", list(values.values()))

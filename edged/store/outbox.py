@@ -12,8 +12,7 @@ from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent, fitting
 from edged.domain.timekeeping import Bounds, Stamp
-from edged.store.database import changed
-from edged.store.records import OutboxCounts, RejectedEvent, packed, unpacked
+from edged.store.records import OutboxCounts, RejectedEvent, changed, packed, unpacked
 from edged.wire import EventVerdict, Verdict
 
 Correction = Callable[[Stamp], Stamp]

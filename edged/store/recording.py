@@ -1,15 +1,16 @@
 """The rows of an arrival, a departure, a reading. Each function runs inside the writer's transaction."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC
+from typing import Any
 
 from sqlite_utils import Database
 
 from edged.domain.timekeeping import EARLIEST, Stamp
 from edged.store import outbox
 from edged.store.outbox import NewEvent
-from edged.store.records import NewReading, event_id_for, packed, unpacked
+from edged.store.records import NewReading, event_id_for, packed, unpacked, view_of
 from edged.wire import DriveCause, ReadingView, Snapshot
 
 
@@ -65,23 +66,7 @@ def reading(db: Database, new: NewReading, sha256: str | None) -> None:
             "INSERT OR IGNORE INTO evidence (sha256, size_bytes, stored_utc) VALUES (?, ?, ?)",
             [sha256, len(new.evidence_jpeg), _dated(new.stamp)],
         )
-    outbox.append(
-        db,
-        NewEvent(
-            event_id=event_id,
-            kind="reading",
-            berth_no=new.berth_no,
-            visit_id=new.visit_id,
-            stamp=new.stamp,
-            captured=new.captured,
-            evidence_sha256=sha256,
-            body={
-                **said,
-                "evidence_sha256": sha256,
-                "model_version": new.model_version,
-            },
-        ),
-    )
+    outbox.append(db, _reading_event(new.berth_no, row))
 
 
 def snapshot(
@@ -114,9 +99,13 @@ def snapshot(
     )
 
 
-def pictures(db: Database, found: Sequence[tuple[str, int]]) -> None:
-    """Record pictures (hash, size in bytes) found on disk; their age counts from the next eviction."""
-    db.conn.executemany("INSERT OR IGNORE INTO evidence (sha256, size_bytes) VALUES (?, ?)", found)
+def pictures(db: Database, new: Sequence[tuple[str, int]], gone: Sequence[str]) -> None:
+    """Record pictures (hash, size in bytes) found on disk, whose age counts from the next eviction.
+
+    Forget those that are `gone` from there.
+    """
+    db.conn.executemany("INSERT OR IGNORE INTO evidence (sha256, size_bytes) VALUES (?, ?)", new)
+    db.conn.executemany("DELETE FROM evidence WHERE sha256 = ?", [[digest] for digest in gone])
 
 
 def clock_anchor(db: Database, stamp: Stamp) -> None:
@@ -136,6 +125,41 @@ def known_time(db: Database, known: Stamp | None, now: Stamp) -> None:
             " ON CONFLICT (id) DO UPDATE SET stamp = excluded.stamp",
             [packed(known)],
         )
+
+
+def queue_again(db: Database) -> None:
+    """Queue every event of every visit under its own id: which ones a damaged outbox has lost is unknown.
+
+    One that waits already stays as it is, and the cloud ignores those that it knows.
+    """
+    for visit in list(db.query("SELECT * FROM visit ORDER BY id")):
+        berth_no, visit_id = visit["berth_no"], visit["visit_id"]
+        if visit["in_stamp"] and visit["in_cause"]:
+            arrived, cause = unpacked(visit["in_stamp"]), DriveCause(visit["in_cause"])
+            outbox.append(db, _drive("drive_in", berth_no, visit_id, arrived, cause))
+        for row in list(db.query("SELECT * FROM reading WHERE visit_id = ? ORDER BY id", [visit_id])):
+            outbox.append(db, _reading_event(berth_no, row))
+        if visit["out_stamp"] and visit["out_cause"]:
+            left, cause = unpacked(visit["out_stamp"]), DriveCause(visit["out_cause"])
+            outbox.append(db, _drive("drive_out", berth_no, visit_id, left, cause))
+
+
+def _reading_event(berth_no: str, row: Mapping[str, Any]) -> NewEvent:
+    """Return the event of a row of `reading`."""
+    return NewEvent(
+        event_id=row["event_id"],
+        kind="reading",
+        berth_no=berth_no,
+        visit_id=row["visit_id"],
+        stamp=unpacked(row["stamp"]),
+        captured=unpacked(row["captured_stamp"]),
+        evidence_sha256=row["evidence_sha256"],
+        body={
+            **view_of(row).model_dump(mode="json"),
+            "evidence_sha256": row["evidence_sha256"],
+            "model_version": row["model_version"],
+        },
+    )
 
 
 def _dated(stamp: Stamp) -> str | None:

@@ -1,6 +1,8 @@
 """What goes into the store and what comes out of it."""
 
 import json
+import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -32,6 +34,11 @@ def unpacked(column: str) -> Stamp:
         boot_id=boot_id,
         monotonic_s=monotonic_s,
     )
+
+
+def changed(cursor: sqlite3.Cursor) -> int:
+    """Return how many rows the statement changed (the driver says -1 for none of its business)."""
+    return max(0, int(cursor.rowcount))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,15 +108,19 @@ class OutboxCounts:
     dropped: dict[str, int]
 
 
-def reading_of(row: dict[str, Any]) -> StoredReading:
-    """Return the reading of a `reading` row."""
+def view_of(row: Mapping[str, Any]) -> ReadingView:
+    """Return what a `reading` row says. Raises ValueError for a row that a damaged page made."""
     columns = {name: row[name] for name in ReadingView.model_fields}
-    view = ReadingView.model_validate({**columns, "characters": json.loads(row["characters"])})
+    return ReadingView.model_validate({**columns, "characters": json.loads(row["characters"])})
+
+
+def reading_of(row: Mapping[str, Any]) -> StoredReading:
+    """Return the reading of a `reading` row."""
     return StoredReading(
         event_id=row["event_id"],
         visit_id=row["visit_id"],
         stamp=unpacked(row["stamp"]),
-        reading=view.reading(),
+        reading=view_of(row).reading(),
         captured=unpacked(row["captured_stamp"]),
         model_version=row["model_version"],
         evidence_sha256=row["evidence_sha256"],

@@ -13,8 +13,9 @@ from edged.domain.delivery import StoredPicture, evictions
 from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import AGREES_WITHIN
 from edged.settings import StoreSettings
-from edged.store.database import FILE_NAME, changed
+from edged.store.database import FILE_NAME
 from edged.store.evidence import EvidenceFolder
+from edged.store.records import changed
 
 MIB = 1024 * 1024
 # The database may take a quarter of the store: years of visits; pictures have the rest.
@@ -50,16 +51,39 @@ def database_bytes(settings: StoreSettings) -> int:
     return max(MIN_DATABASE_BYTES, settings.max_size_mib * MIB // DATABASE_SHARE)
 
 
+def database_size(directory: Path) -> int:
+    """Return the bytes that the database takes, its WAL and damaged ones included."""
+    return sum(_size_bytes(part) for part in directory.glob(f"{FILE_NAME}*"))
+
+
 class Retention:
     """Drops by age and by room, inside the writer's transaction. Open visits and waiting events never go."""
 
     def __init__(self, settings: StoreSettings, evidence: EvidenceFolder) -> None:
         self._settings = settings
         self._evidence = evidence
-        self.problem: Finding | None = None  # set once a picture was lost
+        self._room_bytes = 0  # for pictures to come; a pass measures it
+        self._lost = 0  # pictures dropped too early since the last regular pass
+        self.problem: Finding | None = None  # pictures are dropped before the cloud had their events
 
-    def evict(self, db: Database, now: datetime | None) -> Evicted:
-        """Drop what is past its time or has no room. `now` None: the clock is not to be trusted."""
+    def has_room(self, picture_bytes: int) -> bool:
+        """Take room for a picture, and tell whether there is any; a pass makes more."""
+        self._room_bytes -= picture_bytes
+        return self._room_bytes >= 0
+
+    def regular_pass(self, db: Database, now: datetime | None) -> Evicted:
+        """Evict; when no picture was lost since the pass before, that problem is over."""
+        evicted = self.evict(db, now)
+        if not self._lost:
+            self.problem = None
+        self._lost = 0
+        return evicted
+
+    def evict(self, db: Database, now: datetime | None, *, incoming_bytes: int = 0) -> Evicted:
+        """Drop what is past its time or has no room, and make room for a picture of `incoming_bytes`.
+
+        `now` None: the clock is not to be trusted.
+        """
         counts: dict[str, int] = {}
         before = None
         if now is not None:
@@ -73,7 +97,7 @@ class Retention:
             )
             counts["rejected_by_age"] = _drop_rejected(db, before)
         counts["damaged_databases"] = _drop_damaged_databases(self._settings.directory, before)
-        pictures, freed_bytes = self._drop_pictures(db, now)
+        pictures, freed_bytes = self._drop_pictures(db, now, incoming_bytes)
         return self._counted(db, counts | pictures, freed_bytes)
 
     def make_room(self, db: Database) -> bool:
@@ -86,26 +110,35 @@ class Retention:
         self._counted(db, {"visits_by_size": visits}, 0)
         return bool(visits or self.evict(db, None).counts)
 
-    def _drop_pictures(self, db: Database, now: datetime | None) -> tuple[dict[str, int], int]:
-        """Remove files, then rows: a crash in between leaves rows without files, for the next pass."""
+    def _drop_pictures(
+        self, db: Database, now: datetime | None, incoming_bytes: int
+    ) -> tuple[dict[str, int], int]:
+        """Remove files, then rows: a crash in between leaves rows without files, for the next start."""
+        pictures = [picture for picture in _pictures(db) if not self._evidence.refuses(picture.sha256)]
+        allowed_bytes = self._picture_bytes_allowed(db)
         chosen = evictions(
-            _pictures(db),
+            pictures,
             now=now,
             keep=timedelta(days=self._settings.keep_evidence_days),
-            max_bytes=self._picture_bytes_allowed(db),
+            max_bytes=max(0, allowed_bytes - incoming_bytes),
         )
         counts: dict[str, int] = {}
+        freed_bytes = 0
         for eviction in chosen:
-            self._evidence.remove(eviction.sha256)
+            if not self._evidence.remove(eviction.sha256):
+                continue
             db.execute("DELETE FROM evidence WHERE sha256 = ?", [eviction.sha256])
             db.execute("DELETE FROM upload WHERE sha256 = ?", [eviction.sha256])
             cause = f"evidence_by_{eviction.cause}"
             counts[cause] = counts.get(cause, 0) + 1
-        return counts, sum(eviction.size_bytes for eviction in chosen)
+            freed_bytes += eviction.size_bytes
+        kept_bytes = sum(picture.size_bytes for picture in pictures) - freed_bytes
+        self._room_bytes = allowed_bytes - kept_bytes - incoming_bytes
+        return counts, freed_bytes
 
     def _picture_bytes_allowed(self, db: Database) -> int:
         directory = self._settings.directory
-        records_bytes = sum(part.stat().st_size for part in directory.glob(f"{FILE_NAME}*"))
+        records_bytes = database_size(directory)
         present: int = db.execute("SELECT coalesce(sum(size_bytes), 0) FROM evidence").fetchone()[0]
         room_on_disk = present + shutil.disk_usage(directory).free - DISK_RESERVE_BYTES
         return max(0, min(self._settings.max_size_mib * MIB - records_bytes, room_on_disk))
@@ -121,10 +154,11 @@ class Retention:
         if counts:
             log.info("evicted", freed_bytes=freed_bytes, **counts)
         if lost := counts.get("evidence_by_size_undelivered"):
+            self._lost += lost
             self.problem = Finding(
                 where="store",
                 status=HealthStatus.DEGRADED,
-                cause=f"no room: {lost} evidence pictures were dropped before the cloud had their events",
+                cause=f"no room: {self._lost} pictures were dropped before the cloud had their events",
                 remedy="raise store.max_size_mib, or mend the connection to the cloud",
             )
             log.error("evidence lost", count=lost)
@@ -176,12 +210,39 @@ def _pictures(db: Database) -> list[StoredPicture]:
         StoredPicture(
             sha256=row["sha256"],
             size_bytes=row["size_bytes"],
-            stored_at=datetime.fromisoformat(row["stored_utc"]) if row["stored_utc"] else _UNDATED,
+            stored_at=_stored_at(row["stored_utc"]),
             needed=bool(row["needed"]),
             of_open_visit=bool(row["of_open_visit"]),
         )
         for row in rows
     ]
+
+
+def _stored_at(column: str | None) -> datetime:
+    try:
+        return datetime.fromisoformat(column) if column else _UNDATED
+    except (ValueError, TypeError):  # a damaged page: the picture goes for its size, not for its age
+        return _UNDATED
+
+
+def _size_bytes(path: Path) -> int:
+    """Return the size of a file; 0 when it has just gone or cannot be looked at."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def drop_oldest(evidence: EvidenceFolder, bytes_wanted: int) -> int:
+    """Remove the oldest pictures without asking the database, until so much is free; return how many."""
+    dropped = 0
+    for digest, size_bytes, _ in sorted(evidence.scan(), key=lambda found: found[2]):
+        if bytes_wanted <= 0:
+            break
+        if evidence.remove(digest):
+            bytes_wanted -= size_bytes
+            dropped += 1
+    return dropped
 
 
 def _drop_damaged_databases(directory: Path, before: datetime | None) -> int:
@@ -192,8 +253,19 @@ def _drop_damaged_databases(directory: Path, before: datetime | None) -> int:
     old = damaged[:-KEPT_DAMAGED_DATABASES]
     if before is not None:
         newest = damaged[-KEPT_DAMAGED_DATABASES:]
-        old += [path for path in newest if path.stat().st_mtime < before.timestamp()]
-    for path in old:
-        for suffix in ("", "-wal", "-shm"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        old += [path for path in newest if _changed_before(path, before)]
+    try:
+        for path in old:
+            for suffix in ("", "-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+    except OSError as error:  # what the disk does not remove must not keep the rest
+        log.error("damaged database not removed", path=str(path), reason=error.strerror)
+        return 0
     return len(old)
+
+
+def _changed_before(path: Path, before: datetime) -> bool:
+    try:
+        return path.stat().st_mtime < before.timestamp()
+    except OSError:
+        return False

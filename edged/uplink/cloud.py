@@ -3,7 +3,6 @@
 import gzip
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
-from pathlib import Path
 from typing import TypeVar
 
 from pydantic import ValidationError
@@ -153,12 +152,4 @@ def _retry_after_s(header: str | None) -> float | None:
     try:
         return max(0.0, float(header)) if header else None
     except ValueError:
-        return None
-
-
-def picture_bytes(path: Path) -> bytes | None:
-    """Return a picture, None when it was evicted meanwhile."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
         return None

@@ -6,7 +6,6 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from pathlib import Path
 from typing import Protocol
 
 import structlog
@@ -18,7 +17,7 @@ from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import Stamp
 from edged.domain.trouble import Trouble
 from edged.settings import UplinkSettings
-from edged.uplink.cloud import CloudClient, picture_bytes
+from edged.uplink.cloud import CloudClient
 from edged.uplink.courier import Courier
 from edged.uplink.credentials import Credentials, CredentialsFile
 from edged.uplink.errors import (
@@ -63,7 +62,7 @@ class Outbox(Protocol):
     def apply_verdicts(self, verdicts: Sequence[EventVerdict]) -> None: ...
     def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]: ...
     def wanted_evidence(self, limit: int) -> list[str]: ...
-    def evidence_path(self, sha256: str) -> Path | None: ...
+    def picture(self, sha256: str) -> bytes | None: ...
     def evidence_done(self, sha256: str) -> None: ...
     def evidence_postponed(self, sha256: str) -> None: ...
 
@@ -231,8 +230,7 @@ class Uplink:
     def _upload(self, sha256: str) -> None:
         """Upload one picture; a failure pauses uploads only, events go on."""
         credentials = self._known_credentials()
-        path = self._outbox.evidence_path(sha256)
-        jpeg = picture_bytes(path) if path is not None else None
+        jpeg = self._outbox.picture(sha256)
         if jpeg is None:
             outcome = "gone"
         else:

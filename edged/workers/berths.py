@@ -3,13 +3,12 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from uuid import uuid4
 
 import structlog
 
 from edged import metrics
-from edged.clock import Clock
 from edged.domain.berth import (
     Act,
     Berth,
@@ -24,19 +23,25 @@ from edged.domain.berth import (
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings
 from edged.store import Store, StoreError
-from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
-from edged.workers.queues import BerthNews, CaptureJob, CaptureQueue, Reason, Swap
+from edged.workers.instructions import InstructionQueue
+from edged.workers.queues import BerthNews, Swap
 from firmware_bridge import ChannelState, Observation
 
 log = structlog.get_logger()
 
 _TICK_S = 0.25
-_MOST_UNCOMMITTED = 10_000
+_MOST_HELD = 10_000
+# Below the supervisor's bound for stopping, so that what is lost is named before the process is ended.
+_LAST_TRY_S = 8.0
 
 
 class BerthWorker:
-    """Owns the berths' states: from the news about them to committed instructions and capture jobs."""
+    """Owns the berths' states: from the news about them to instructions. It never waits for the disk.
+
+    Until the store is open for the first time, which visits are open is unknown: the news wait, and are
+    taken then with their own times.
+    """
 
     name = "berths"
     deadline_s = 30.0
@@ -45,50 +50,109 @@ class BerthWorker:
         self,
         berths: Iterable[BerthSettings],
         store: Store,
-        clock: Clock,
-        board: Board,
         health: HealthBook,
         news: BerthNews,
-        captures: Mapping[str, CaptureQueue],
+        instructions: InstructionQueue,
     ) -> None:
         self.last_progress_s = time.monotonic()
         self._settings = {berth.berth_no: berth for berth in berths if berth.in_service}
         self._berth_of = {berth.watched_by: berth.berth_no for berth in self._settings.values()}
         self._store = store
-        self._clock = clock
-        self._board = board
         self._health = health
         self._news = news
-        self._captures = captures
-        self._uncommitted: deque[Instruction] = deque()
+        self._instructions = instructions
         self._berths: dict[str, Berth] = {}
+        self._has_recalled = False
+        self._held: deque[Observation | Swap] = deque()
 
     def run(self, stop: threading.Event) -> None:
-        self._recall()
+        try:
+            if self._hold_until_open(stop):
+                self._work(stop)
+            while (late := self._news.get(0.0)) is not None:  # what came while stopping
+                self._take(late)
+        finally:
+            self._instructions.close()
+        self._account_for(self._instructions.left_after(_LAST_TRY_S))
+
+    def _hold_until_open(self, stop: threading.Event) -> bool:
+        """Keep the news until the store is open; return whether it is."""
+        while not stop.is_set():
+            self.last_progress_s = time.monotonic()
+            if self._store.is_open and self._recall():
+                self._health.clear("arrivals")
+                held, self._held = self._held, deque()
+                for news in held:
+                    self._take(news)
+                return True
+            fresh = self._news.get(_TICK_S)
+            if fresh is not None:
+                self._hold(fresh)
+        return False
+
+    def _hold(self, news: Observation | Swap) -> None:
+        self._held.append(news)
+        while len(self._held) > _MOST_HELD:
+            metrics.DROPS.labels("held").inc()
+            log.error(
+                "sensor news lost: the store was not open for too long", lost=repr(self._held.popleft())
+            )
+        waiting = f"{len(self._held)} sensor news wait in memory: the store is not open yet"
+        self._health.report("arrivals", HealthStatus.FAILED, waiting, "do not switch off; mend the store")
+
+    def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
             news = self._news.get(_TICK_S)
-            if isinstance(news, Swap):
-                self._swap(news)
-            elif news is not None:
-                self._observe(news)
+            if news is not None:
+                self._take(news)
             self._settle(time.monotonic())
-            self._commit()
 
-    def _recall(self) -> None:
-        """Continue the open visits; close those whose berth is gone, or that a newer one replaced."""
+    def _take(self, news: Observation | Swap) -> None:
+        if not self._has_recalled:
+            self._hold(news)
+        elif isinstance(news, Swap):
+            self._swap(news)
+        else:
+            self._observe(news)
+
+    def _account_for(self, left: Sequence[Instruction]) -> None:
+        """Name what could not be committed before the end. Raises InstructionsLost."""
+        for instruction in left:
+            log.error("instruction lost: it could not be stored before the end", lost=instruction)
+        # A first look at a channel is no news: the next start takes it again.
+        held = [news for news in self._held if isinstance(news, Swap) or news.previous is not None]
+        for news in held:
+            log.error("sensor news lost: the store was never open", lost=news)
+        if left or held:
+            raise InstructionsLost(f"{len(left)} instructions and {len(held)} sensor news were lost")
+
+    def _recall(self) -> bool:
+        """Continue the open visits; close those whose berth is gone, or that a newer one replaced.
+
+        Return False when they cannot be read now.
+        """
+        try:
+            visits = self._store.open_visits()
+        except StoreError:
+            return False
+        berths: dict[str, Berth] = {}
         for no, berth in self._settings.items():
             fresh = Berth(berth_no=no, settle_in_s=berth.settle_in_s, settle_out_s=berth.settle_out_s)
-            self._berths[no] = recalled(fresh, None)
-        for visit in self._store.open_visits():
-            berth_now = self._berths.get(visit.berth_no)
+            berths[no] = recalled(fresh, None)
+        for visit in visits:
+            berth_now = berths.get(visit.berth_no)
             closed = visit.visit_id if berth_now is None else berth_now.visit_id
             if berth_now is not None:
-                self._berths[visit.berth_no] = recalled(berth_now, visit.visit_id)
+                berths[visit.berth_no] = recalled(berth_now, visit.visit_id)
             if closed is not None:
-                self._uncommitted.append(self._closing(visit.berth_no, closed))
-        for current in self._berths.values():
-            self._board.put(current)
+                closing = self._closing(visit.berth_no, closed)
+                self._instructions.put(berth_now, (closing,))
+        self._berths = berths
+        self._has_recalled = True
+        for current in berths.values():
+            self._instructions.put(current, ())
+        return True
 
     def _closing(self, berth_no: str, visit_id: str) -> Instruction:
         return Instruction(
@@ -138,67 +202,11 @@ class BerthWorker:
             log.warning("signal refused", reason=str(error))  # a swap seen while the car was leaving
             return
         self._berths[berth_no] = berth
-        self._uncommitted.extend(instructions)
-        while len(self._uncommitted) > _MOST_UNCOMMITTED:
-            metrics.DROPS.labels("uncommitted").inc()
-            log.error(
-                "instruction lost: the store has been unusable for too long", lost=self._uncommitted.popleft()
-            )
-        if not instructions:  # what is committed later goes onto the board later
-            self._board.put(berth)
+        self._instructions.put(berth, instructions)
 
-    def _commit(self) -> None:
-        """Commit in order; what the store refuses now stays first in line."""
-        while self._uncommitted:
-            instruction = self._uncommitted[0]
-            try:
-                self._commit_one(instruction)
-            except StoreError as error:
-                self._health.report(
-                    "arrivals",
-                    HealthStatus.FAILED,
-                    f"not stored: {error}",
-                    "they wait in memory; do not switch off",
-                )
-                return
-            self._uncommitted.popleft()
-            self._announce(instruction)
-        self._health.clear("arrivals")
 
-    def _commit_one(self, instruction: Instruction) -> None:
-        if instruction.act is Act.LOOK_AGAIN:
-            return
-        stamp = self._clock.at(instruction.at_s)
-        commit = self._store.drive_in if instruction.act is Act.DRIVE_IN else self._store.drive_out
-        commit(instruction.berth_no, instruction.visit_id, stamp, instruction.cause.value)
-
-    def _announce(self, instruction: Instruction) -> None:
-        """Tell board, log and camera what is committed now."""
-        berth = self._berths.get(instruction.berth_no)
-        if berth is None:
-            return
-        self._board.put(berth)
-        delay_s = time.monotonic() - instruction.at_s
-        log.info(
-            instruction.act.value,
-            berth_no=instruction.berth_no,
-            visit_id=instruction.visit_id,
-            cause=instruction.cause.value,
-            contact_to_commit_s=round(delay_s, 3),
-        )
-        if instruction.act is Act.DRIVE_OUT:
-            metrics.DEPARTURES.labels(instruction.cause.value).inc()
-        elif instruction.act is Act.DRIVE_IN:
-            metrics.ARRIVALS.labels(instruction.cause.value).inc()
-            metrics.CONTACT_TO_DRIVE_IN.observe(delay_s)
-            self._want_capture(instruction, Reason.ARRIVAL)
-        else:
-            self._want_capture(instruction, Reason.LOOK_AGAIN)
-
-    def _want_capture(self, instruction: Instruction, reason: Reason) -> None:
-        berth = self._settings[instruction.berth_no]
-        job = CaptureJob(berth=berth, visit_id=instruction.visit_id, reason=reason, asked_s=time.monotonic())
-        self._captures[berth.camera].put(job)
+class InstructionsLost(Exception):
+    """What happened at the berths could not be stored before the daemon ended; the log names each."""
 
 
 def signal_of(observation: Observation, berth: Berth) -> Signal:

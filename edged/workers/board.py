@@ -23,7 +23,7 @@ def state_of(berth: Berth) -> BerthState:
 
 
 class Board:
-    """Thread-safe; written by the berths' worker only."""
+    """Thread-safe. What it shows is committed."""
 
     def __init__(self, berths: Iterable[BerthSettings]) -> None:
         self._lock = threading.Lock()

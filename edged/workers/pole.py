@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from pathlib import Path
 
 import structlog
 
@@ -84,8 +83,8 @@ class Pole:
         elif self._clock.now().utc < request.expires_at or not self._clock.is_synced():
             self._ask(request.berth_no, lambda captured: self._report(request, captured))
 
-    def evidence_path(self, sha256: str) -> Path | None:
-        return self._store.evidence_path(sha256)
+    def picture(self, sha256: str) -> bytes | None:
+        return self._store.picture(sha256)
 
     def health(self) -> DeviceHealth:
         causes = self._health.causes()

@@ -1,6 +1,7 @@
 """What the workers pass on to each other: bounded queues, whose drops are counted.
 
-buses, readings --BerthNews--> berths --CaptureQueue--> camera --BurstQueue--> readings
+buses, readings --BerthNews--> berths --InstructionQueue--> recording --CaptureQueue--> camera
+--BurstQueue--> readings
 """
 
 import queue

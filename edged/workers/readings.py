@@ -33,6 +33,7 @@ from edged.workers.queues import (
     Reason,
     Swap,
 )
+from edged.workers.recording import DISK_DEADLINE_S
 
 log = structlog.get_logger()
 
@@ -48,7 +49,7 @@ class ReadingWorker:
     """
 
     name = "vision"
-    deadline_s = 60.0
+    deadline_s = DISK_DEADLINE_S
 
     def __init__(
         self,

@@ -13,6 +13,7 @@ from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import advanced, is_believed, is_trusted
 from edged.store import Store, StoreError
 from edged.workers.health_book import HealthBook
+from edged.workers.recording import DISK_DEADLINE_S
 
 _EVERY_S = 60.0
 _TICK_S = 1.0
@@ -29,7 +30,7 @@ class UpkeepWorker:
     """Once a minute, and as soon as the clock is believed."""
 
     name = "upkeep"
-    deadline_s = 120.0
+    deadline_s = DISK_DEADLINE_S
 
     def __init__(
         self, directory: Path, store: Store, clock: Clock, cloud: CloudTime, health: HealthBook
@@ -48,11 +49,10 @@ class UpkeepWorker:
             self.last_progress_s = time.monotonic()
             believed = is_believed(self._clock.now(), self._cloud_utc())
             if self.last_progress_s >= next_s or (believed and not was_believed):
-                next_s = self.last_progress_s + _EVERY_S
+                next_s = self.last_progress_s + (_EVERY_S if self._store.is_open else _TICK_S)
                 self._evict()
                 self._look_at_disk()
                 self._look_at_clock()
-
             was_believed = believed
 
     def _cloud_utc(self) -> datetime | None:
@@ -65,6 +65,8 @@ class UpkeepWorker:
         self._store.keep_time(known, now, is_believed=is_believed(now, cloud_utc))
 
     def _evict(self) -> None:
+        if not self._store.is_open:
+            return  # the store says why itself
         now = self._clock.now()
         try:
             self._keep_time()
@@ -76,7 +78,12 @@ class UpkeepWorker:
             self._health.clear("retention")
 
     def _look_at_disk(self) -> None:
-        free_mib = shutil.disk_usage(self._directory).free >> 20
+        try:
+            free_mib = shutil.disk_usage(self._directory).free >> 20
+        except OSError as error:
+            remedy = "check the disk (dmesg, smartctl) and its mount"
+            self._health.report("disk", HealthStatus.FAILED, f"{self._directory}: {error.strerror}", remedy)
+            return
         if free_mib < _LOW_SPACE_MIB:
             remedy = f"free space, or lower max_size_mib; {self._directory} is on that disk"
             self._health.report("disk", HealthStatus.DEGRADED, f"only {free_mib} MiB left", remedy)

@@ -1,23 +1,30 @@
 """The berths' worker over a real store; observations come as a bus thread would bring them."""
 
+import shutil
+import sqlite3
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from prometheus_client import REGISTRY
+from structlog.testing import capture_logs
 
 from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, StoreSettings
 from edged.store import Store, StoreError, Visit
 from edged.wire import BerthState, DriveCause
-from edged.workers.berths import BerthWorker
+from edged.workers.berths import BerthWorker, InstructionsLost
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
+from edged.workers.instructions import InstructionQueue
 from edged.workers.queues import BerthNews, CaptureQueue, Reason, Swap
+from edged.workers.recording import RecordingWorker
+from edged.workers.storage import StorageWorker
 from firmware_bridge import ChannelState, Observation
 from tests.waiting import running as workers_running
 from tests.waiting import until
@@ -42,15 +49,20 @@ class StubbornStore(Store):
 class Kerb:
     """A running worker and what it tells the others."""
 
-    def __init__(self, directory: Path, berths: tuple[BerthSettings, ...] = BERTHS) -> None:
-        self.store = StubbornStore.open(StoreSettings(directory=directory))
+    def __init__(
+        self, directory: Path, berths: tuple[BerthSettings, ...] = BERTHS, *, is_open: bool = True
+    ) -> None:
+        self.store = StubbornStore(StoreSettings(directory=directory))
+        if is_open:
+            self.store.reopen()
         self.board = Board(berths)
         self.health = HealthBook()
         self.news = BerthNews()
         self.jobs = CaptureQueue("high")
-        self.worker = BerthWorker(
-            berths, self.store, Clock(), self.board, self.health, self.news, {"high": self.jobs}
-        )
+        instructions = InstructionQueue(self.board)
+        self.health.add_sources(self.store, instructions)
+        self.worker = BerthWorker(berths, self.store, self.health, self.news, instructions)
+        self.recording = RecordingWorker(berths, self.store, Clock(), instructions, {"high": self.jobs})
 
     def capture(self) -> tuple[str, Reason]:
         """Return the berth of the next job that the camera gets, and why."""
@@ -59,17 +71,20 @@ class Kerb:
         return job.berth.berth_no, job.reason
 
     def sees(self, berth_no: str, state: ChannelState, counter_delta: int | None = None) -> None:
-        self.news.put(
-            Observation(
-                bus="kerb",
-                sensor=f"loop-{berth_no}",
-                channel=1,
-                state=state,
-                previous=None,
-                at_monotonic_s=time.monotonic(),
-                cause="level",
-                counter_delta=counter_delta,
-            )
+        self.news.put(self.observation(berth_no, state, time.monotonic(), counter_delta))
+
+    def observation(
+        self, berth_no: str, state: ChannelState, at_s: float, counter_delta: int | None = None
+    ) -> Observation:
+        return Observation(
+            bus="kerb",
+            sensor=f"loop-{berth_no}",
+            channel=1,
+            state=state,
+            previous=None,
+            at_monotonic_s=at_s,
+            cause="level",
+            counter_delta=counter_delta,
         )
 
     def state(self, berth_no: str) -> BerthState:
@@ -84,7 +99,7 @@ class Kerb:
 @contextmanager
 def running(kerb: Kerb) -> Iterator[Kerb]:
     try:
-        with workers_running(kerb.worker):
+        with workers_running(kerb.worker, kerb.recording):
             yield kerb
     finally:
         kerb.store.close()
@@ -194,3 +209,84 @@ def test_who_came_and_left_unseen_is_counted_and_no_visit_is_made_up(tmp_path: P
         until(lambda: kerb.state("1002") is BerthState.VACANT)
         assert kerb.visits() == []
         assert REGISTRY.get_sample_value("edged_unseen_arrivals_total", {"berth": "1001"}) == 2
+
+
+def stop_and_fail(kerb: Kerb) -> str:
+    """Run the workers with the stop already set; return why the berths' worker failed."""
+    stop = threading.Event()
+    stop.set()
+    recording = threading.Thread(target=kerb.recording.run, args=(stop,))
+    recording.start()
+    try:
+        with pytest.raises(InstructionsLost) as lost:
+            kerb.worker.run(stop)
+    finally:
+        recording.join(15)
+        kerb.store.close()
+    return str(lost.value)
+
+
+def test_what_cannot_be_stored_before_the_end_is_named_and_a_failure(tmp_path: Path) -> None:
+    kerb = Kerb(tmp_path)
+    kerb.store.full = True
+    kerb.worker._recall()
+    kerb.sees("1001", ChannelState.OCCUPIED)
+    kerb.news.put(kerb.observation("1001", ChannelState.OCCUPIED, time.monotonic() + 1))  # settled by then
+    with capture_logs() as lines:
+        assert stop_and_fail(kerb) == "1 instructions and 0 sensor news were lost"
+    (line,) = (line for line in lines if "instruction lost" in line["event"])
+    assert line["lost"].berth_no == "1001"
+
+
+def test_the_last_try_stores_what_waited(tmp_path: Path) -> None:
+    kerb = Kerb(tmp_path)
+    kerb.store.full = True
+    with running(kerb):
+        kerb.sees("1001", ChannelState.OCCUPIED)
+        until(lambda: kerb.health.status() is HealthStatus.FAILED)
+        kerb.store.full = False
+    with Store.open(StoreSettings(directory=tmp_path)) as store:
+        assert len(store.visits()) == 1
+
+
+def test_arrivals_wait_in_memory_with_their_times_until_the_store_opens(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)  # a visit of before the restart
+    (tmp_path / "blocked").touch()
+    kerb = Kerb(tmp_path / "blocked" / "store", is_open=False)
+    storage = StorageWorker(kerb.store)
+    with running(kerb), workers_running(storage):
+        until(lambda: any("Not a directory" in str(problem) for problem in kerb.health.problems()))
+        seen_s = time.monotonic()
+        kerb.sees("1001", ChannelState.OCCUPIED)
+        kerb.sees("1002", ChannelState.VACANT)
+        kerb.sees("1002", ChannelState.OCCUPIED)
+        until(lambda: any("3 sensor news wait" in problem.cause for problem in kerb.health.problems()))
+        assert kerb.state("1001") is BerthState.UNKNOWN
+        (tmp_path / "blocked").unlink()
+        (tmp_path / "blocked").mkdir()
+        shutil.copytree(tmp_path, tmp_path / "blocked" / "store", ignore=shutil.ignore_patterns("blocked"))
+        until(lambda: kerb.state("1002") is BerthState.OCCUPIED, within_s=30)
+        new, old = kerb.visits()
+        assert (new.berth_no, old.berth_no, old.left) == ("1002", "1001", None)  # its visit goes on
+        assert new.arrived is not None
+        assert abs(new.arrived.monotonic_s - seen_s) < 1
+        until(lambda: kerb.health.status() is HealthStatus.OK)
+
+
+def test_arrivals_are_taken_and_timed_while_a_commit_hangs(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb:
+        arrive(kerb)
+        with closing(sqlite3.connect(tmp_path / "edged.db")) as blocker:
+            blocker.execute("BEGIN IMMEDIATE")  # no commit gets through
+            kerb.sees("1002", ChannelState.OCCUPIED)
+            seen_s = time.monotonic()
+            for _ in range(20):
+                kerb.sees("1001", ChannelState.OCCUPIED)
+            assert kerb.state("1002") is not BerthState.OCCUPIED
+            until(lambda: "wait in memory" in "".join(p.cause for p in kerb.health.problems()), within_s=30)
+            blocker.rollback()
+        until(lambda: kerb.state("1002") is BerthState.OCCUPIED)
+        visit = kerb.visits()[0]
+        assert visit.arrived is not None
+        assert abs(visit.arrived.monotonic_s - seen_s) < 1

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import requests
 from prometheus_client import CollectorRegistry, Counter
@@ -65,9 +64,8 @@ class FakePole:
             raise CaptureFailedError("camera north: no answer")
         return answer
 
-    def evidence_path(self, sha256: str) -> Path | None:
-        path = self.evidence.path(sha256)
-        return path if path.exists() else None
+    def picture(self, sha256: str) -> bytes | None:
+        return self.evidence.read(sha256)
 
     def health(self) -> DeviceHealth:
         return DeviceHealth(status=self.status, problems=("camera north: dark; clean the lens",))

@@ -48,7 +48,7 @@ def test_killed_at_random_points_every_acknowledged_arrival_is_there_once(tmp_pa
             assert said["arrived"] <= set(ids)
             assert said["read"] <= {visit.visit_id for visit in visits if visit.reading}
             pictures = [visit.reading.evidence_sha256 for visit in visits if visit.reading]
-            assert all(digest and store.evidence_path(digest) for digest in pictures)
+            assert all(digest and store.evidence.has(digest) for digest in pictures)
             pending = store.pending(100_000, at(), max_bytes=1 << 30)
             waiting = {event.event_id for event in pending}
             assert len(waiting) == len(pending)
@@ -110,8 +110,7 @@ def test_a_torn_wal_loses_its_end_only(crashed: tuple[Path, list[str]], tmp_path
 def test_a_picture_half_written_by_a_crash_is_cleared_away(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         digest = store.commit_reading(reading("visit-0001")) or ""
-        path = store.evidence_path(digest)
-        assert path is not None
+        path = store.evidence.path(digest)
     part = path.with_suffix(".part")
     part.write_bytes(b"half a pic")
     (path.parent / ("ab" * 32 + ".jpg")).write_bytes(b"written, but its reading was not committed")

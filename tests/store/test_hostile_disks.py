@@ -2,7 +2,6 @@
 
 import shutil
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 from random import Random
 
@@ -40,7 +39,7 @@ def test_a_damaged_database_is_set_aside_whole_and_the_rest_of_it_taken_over(tmp
         taken_over = {visit.visit_id for visit in store.visits(limit=1000)}
         assert len(taken_over) > 200
         assert len(store.pending(1000, at(), max_bytes=1 << 30)) > 200
-        assert store.evidence_path(digest) is not None
+        assert store.evidence.has(digest)
         arrive(store, 1, first=900)
         newest = max(store.pending(1000, at(), max_bytes=1 << 30), key=lambda event: event.body["sequence"])
         assert newest.body["visit_id"] == "visit-000900"
@@ -153,7 +152,7 @@ def test_what_is_too_old_goes_by_class_and_only_once_delivered(store: Store) -> 
     deliver_all(store)
     assert store.evict(days(29)).counts == {}
     assert store.evict(days(31)).counts == {"evidence_by_age": 1}
-    assert store.evidence_path(digest) is None
+    assert not store.evidence.has(digest)
     assert store.evict(days(89)).counts == {}
     assert store.evict(days(91)).counts == {"visits_by_age": 1}
     assert store.visits() == []
@@ -185,40 +184,35 @@ def test_an_open_visit_is_never_too_old(store: Store) -> None:
 
 def test_pictures_give_way_oldest_first_and_undelivered_last(tmp_path: Path) -> None:
     megabyte = b"\xff" * (1 << 20)
+    digests: list[str] = []
+
+    def keep(count: int) -> None:
+        for n in range(len(digests), len(digests) + count):
+            new = reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte)
+            digests.append(store.commit_reading(new) or "")
+            assert size_bytes(tmp_path) <= 16 << 20  # at any moment, not once a minute
+
     with opened(tmp_path, max_size_mib=16) as store:
-        digests = [
-            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte)) or ""
-            for n in range(10)
-        ]
+        keep(10)
         deliver_all(store)
-        digests += [
-            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte)) or ""
-            for n in range(10, 20)
-        ]
-        evicted = store.evict(at(100))
-        assert set(evicted.counts) == {"evidence_by_size"}
-        present = [store.evidence_path(digest) is not None for digest in digests]
-        count = evicted.counts["evidence_by_size"]
+        keep(10)
+        present = [store.evidence.has(digest) for digest in digests]
+        count = present.index(True)
         assert 4 <= count <= 7
         assert present == [False] * count + [True] * (20 - count)
-        for n in range(20, 30):  # now even what the cloud has not heard of must go, and that is a problem
-            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) + megabyte))
-        assert store.evict(at(200)).counts["evidence_by_size_undelivered"] > 0
+        assert store.counts().dropped == {"evidence_by_size": count}
+        assert store.problems == ()
+        keep(10)  # now even what the cloud has not heard of must go, and that is a problem
+        assert store.counts().dropped["evidence_by_size_undelivered"] > 0
         assert "dropped before the cloud had their events" in store.problems[0].cause
+        deliver_all(store)
+        store.evict(at(200))  # the pass that finds the loss
+        store.evict(at(260))  # and the one that finds no other
+        assert store.problems == ()
 
 
-@pytest.fixture
-def small_disk(tmp_path: Path) -> Iterator[Path]:
-    """A file system of its own, 2 MiB."""
-    disk = tmp_path / "disk"
-    disk.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=2m", "tmpfs", str(disk)], capture_output=True, check=False
-    )
-    if mounted.returncode != 0:
-        pytest.skip("needs the right to mount a tmpfs")
-    yield disk
-    subprocess.run(["umount", str(disk)], check=True)
+def size_bytes(directory: Path) -> int:
+    return sum(path.stat().st_size for path in directory.rglob("*") if path.is_file())
 
 
 def test_a_full_disk_is_said_and_survived(small_disk: Path) -> None:
@@ -252,6 +246,26 @@ def test_a_disk_turned_read_only_is_said_and_survived(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,rw", str(small_disk)], check=True)
     with opened(directory) as store:
         assert len(store.visits()) == 3
+
+
+def test_on_a_full_disk_own_pictures_make_room_and_the_message_says_full(small_disk: Path) -> None:
+    directory = small_disk / "store"
+    with opened(directory) as store:
+        (arrived,) = arrive(store, 1)
+        for n in range(4):
+            store.commit_reading(reading(f"visit-{n:04}", n, evidence_jpeg=bytes([n]) * 200_000))
+    filler = small_disk / "filler"
+    filler.write_bytes(bytes(shutil.disk_usage(small_disk).free))
+    with opened(directory) as store:
+        assert arrived in {visit.visit_id for visit in store.visits()}
+        arrive(store, 1, first=900)
+        assert len(list(store.evidence.scan())) == 0
+    for path in directory.glob("edged.db-*"):
+        path.unlink()
+    with filler.open("ab", buffering=0) as file:  # and with nothing left to drop
+        file.write(bytes(shutil.disk_usage(small_disk).free))
+    with pytest.raises(StoreFullError, match="the disk is full"):
+        opened(directory)
 
 
 def test_a_path_that_is_no_directory_is_named(tmp_path: Path) -> None:
