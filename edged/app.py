@@ -7,9 +7,9 @@ from types import FrameType
 import structlog
 from prometheus_client import REGISTRY
 
-from edged import metrics
+from edged.box import metrics
+from edged.box.clock import Clock
 from edged.camera import open_camera
-from edged.clock import Clock
 from edged.control import ControlWorker
 from edged.domain.health import Finding, HealthStatus
 from edged.sensor_buses import sensor_buses
@@ -17,7 +17,7 @@ from edged.settings import ModelSettings, Settings, needs_of
 from edged.snapshot_api import create_app
 from edged.store import Store
 from edged.supervisor import Supervisor, Worker
-from edged.systemd_notify import SystemdNotifier
+from edged.supervisor.systemd import SystemdNotifier
 from edged.uplink import CredentialsFile, Uplink
 from edged.vision.errors import VisionError
 from edged.vision.pipeline import PlateVision

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import fields
 
-from edged.data_files import folders
+from edged.box.data_files import folders
 from edged.domain.trouble import Trouble
 from edged.settings import Settings, refused
 from firmware_bridge import (

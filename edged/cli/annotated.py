@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from edged.domain.reading import PlateRead
 from edged.picture import Image, encode_jpeg
-from edged.plate_face import BOX_MM, draw_character
+from edged.picture.plate_face import BOX_MM, draw_character
 
 _ACCEPTED, _DOUBTFUL = (60, 200, 60), (0, 170, 255)  # BGR
 _HEIGHT_SHARE = 1 / 40  # of the picture's width: legible on a telephone

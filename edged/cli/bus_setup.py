@@ -81,8 +81,8 @@ def set_id(
 
 def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool, baud: int | None) -> Any:
     """Profiles, and for each link setting to try a context that gives the way to ask."""
+    from edged.box.data_files import folders
     from edged.cli.bus_desk import ask_through, open_desk
-    from edged.data_files import folders
     from edged.sensor_buses import sensor_profiles
     from firmware_bridge import find_profiles
     from firmware_bridge.scan import LinkSettings, bare_bus, likely_links

@@ -12,7 +12,8 @@ def run(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log details.")] = False,
 ) -> None:
     """Run the daemon, until SIGTERM."""
-    from edged import app, logs
+    from edged import app
+    from edged.box import logs
     from edged.sensor_buses import spoilt_profiles
 
     settings = checked_settings(config)

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edged.demo.light import Light
 from edged.demo.view import Points, View
-from edged.plate_face import draw_character
+from edged.picture.plate_face import draw_character
 
 BERTH_WIDTH_M = 2.5
 BERTH_LENGTH_M = 5.3

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from edged.domain.plate import PlateKind, kinds_of
 from edged.picture import Image
-from edged.plate_face import draw_character
+from edged.picture.plate_face import draw_character
 
 PX_PER_MM = 2
 

@@ -6,7 +6,7 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.diagnosis.daemon import Daemon
 from edged.domain.health import Finding, HealthStatus
 from edged.store import Archive, NoRecordsError, StoreError

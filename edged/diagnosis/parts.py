@@ -4,8 +4,8 @@ import time
 from collections.abc import Sequence
 from datetime import datetime
 
+from edged.box.clock import Clock
 from edged.camera import CameraError, open_camera
-from edged.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.settings import BerthSettings, CameraSettings, Settings
 from edged.uplink import CLOCK_TOLERANCE_S, CloudClient, UplinkError

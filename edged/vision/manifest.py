@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from edged.data_files import folders
+from edged.box.data_files import folders
 from edged.domain.plate import PlateKind
 from edged.vision.errors import ManifestInvalid, ModelMissing
 

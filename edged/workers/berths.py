@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import structlog
 
-from edged import metrics
+from edged.box import metrics
 from edged.domain.berth import (
     Act,
     Berth,

@@ -5,7 +5,7 @@ import time
 
 import structlog
 
-from edged import metrics
+from edged.box import metrics
 from edged.camera import Camera, CameraError, CameraFault
 from edged.domain.health import HealthStatus
 from edged.settings import CameraSettings

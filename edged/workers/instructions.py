@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edged import metrics
+from edged.box import metrics
 from edged.domain.berth import Berth, Instruction
 from edged.domain.health import Finding, HealthStatus
 from edged.store import StoreError

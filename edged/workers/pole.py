@@ -7,7 +7,7 @@ from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import structlog
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.domain.health import overall
 from edged.settings import Settings
 from edged.snapshot_api import CaptureFailedError, UnknownBerthError

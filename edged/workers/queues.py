@@ -14,7 +14,7 @@ from enum import IntEnum
 
 import structlog
 
-from edged import metrics
+from edged.box import metrics
 from edged.camera import Frame
 from edged.settings import BerthSettings
 from edged.wire import ReadingView

@@ -8,9 +8,9 @@ from zoneinfo import ZoneInfo
 
 import structlog
 
-from edged import metrics
+from edged.box import metrics
+from edged.box.clock import Clock
 from edged.camera import Frame, annotate, compress
-from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.domain.masking import mask
 from edged.domain.reading import PlateRead, PlateReading, fuse_burst

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import structlog
 
-from edged import metrics
-from edged.clock import Clock
+from edged.box import metrics
+from edged.box.clock import Clock
 from edged.domain.berth import Act, Instruction
 from edged.settings import BerthSettings
 from edged.store import Store, StoreError

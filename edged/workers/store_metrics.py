@@ -6,7 +6,7 @@ from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.store import Archive, StoreError
 
 

@@ -8,7 +8,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.domain.timekeeping import advanced, is_believed, is_trusted
 from edged.store import Store, StoreError

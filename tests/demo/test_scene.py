@@ -7,7 +7,7 @@ from edged.demo.plates import draw_plate, usual_kind
 from edged.demo.scene import Scene
 from edged.demo.sensor import Sensor
 from edged.domain.plate import PROVINCES, SPECIAL, PlateKind
-from edged.plate_face import draw_character
+from edged.picture.plate_face import draw_character
 
 BERTHS = ("1001", "1002", "1003", "1004")
 

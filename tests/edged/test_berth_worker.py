@@ -13,7 +13,7 @@ import pytest
 from prometheus_client import REGISTRY
 from structlog.testing import capture_logs
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, StoreSettings
 from edged.store import Store, StoreError, Visit

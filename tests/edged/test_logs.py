@@ -3,7 +3,7 @@ import sys
 
 SCRIPT = """
 import logging, structlog
-from edged import logs
+from edged.box import logs
 logs.configure()
 structlog.get_logger().info("read", plate="京A12345", note="and 浙AD12345 beside it")
 logging.getLogger("elsewhere").warning("a library prints %s", "WJ京1234X")
@@ -42,7 +42,7 @@ def test_in_the_journal_each_line_begins_with_its_level() -> None:
 
 MANY = """
 import sys, structlog
-from edged import logs
+from edged.box import logs
 logs.configure()
 for number in range(20_000):
     structlog.get_logger().info("line", number=number, text="x" * 200)

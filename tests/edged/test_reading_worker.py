@@ -11,8 +11,8 @@ import cv2
 import numpy as np
 import pytest
 
+from edged.box.clock import Clock
 from edged.camera import Frame
-from edged.clock import Clock
 from edged.domain.health import HealthStatus
 from edged.domain.plate import PlateKind
 from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from edged.clock import Clock
+from edged.box.clock import Clock
 from edged.domain.health import Finding, HealthStatus
 from edged.settings import StoreSettings, load_settings
 from edged.store import Store
 from edged.supervisor import Patience, Supervisor
-from edged.systemd_notify import SystemdNotifier
+from edged.supervisor.systemd import SystemdNotifier
 from edged.uplink import CredentialsFile
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
@@ -126,7 +126,7 @@ def test_a_problem_that_ends_while_the_status_line_is_made_ends_nothing(tmp_path
 HANGING = """
 import threading, time
 from edged import supervisor
-from edged.systemd_notify import SystemdNotifier
+from edged.supervisor.systemd import SystemdNotifier
 class Hanging:
     name, deadline_s, last_progress_s = "hanging", 0.1, 0.0
     def run(self, stop): time.sleep(60)

@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-_CHECKOUT = Path(__file__).parents[1]
+_CHECKOUT = Path(__file__).parents[2]
 _IN_CHECKOUT = {"sensors": _CHECKOUT / "config" / "sensors", "models": _CHECKOUT / "models"}
 
 

@@ -14,8 +14,8 @@ from typing import Protocol
 
 import structlog
 
-from edged import logs
-from edged.systemd_notify import SystemdNotifier
+from edged.box import logs
+from edged.supervisor.systemd import SystemdNotifier
 
 log = structlog.get_logger()
 

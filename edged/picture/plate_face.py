@@ -68,7 +68,7 @@ def _draw_stroke(mask: NDArray[np.uint8], points: _Points, pen_px: float) -> Non
 
 @cache
 def _face() -> dict[str, _Character]:
-    text = resources.files("edged").joinpath("plate_face.json").read_text(encoding="utf-8")
+    text = resources.files("edged.picture").joinpath("plate_face.json").read_text(encoding="utf-8")
     characters = cast(dict[str, dict[str, object]], json.loads(text)["characters"])
     return {
         name: _Character(
