@@ -1,14 +1,23 @@
 """Reading one plate: quickly if that will do, carefully, and by further corners where it stays doubtful."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 
 from edged.domain.plate import likely_kinds
-from edged.domain.reading import PlateRead, SlotProbabilities, decide, fuse
+from edged.domain.reading import (
+    PlateRead,
+    SlotProbabilities,
+    decide,
+    doubted,
+    fuse,
+    wide_enough,
+    width_px,
+)
 from edged.picture import Image
-from edged.vision.detector import Candidate, Refiner, is_sound
+from edged.vision.detector import Candidate, Refiner, is_sound, points_of
 from edged.vision.manifest import Manifest, ReaderSpec
 from edged.vision.ranking import legibility, sureness
 from edged.vision.reader import Reader, sharpness
@@ -68,24 +77,32 @@ class Looks:
         rows: int,
         further: Callable[[], list[Corners]],
     ) -> PlateRead:
-        """Read a window, quickly if that will do.
-
-        A doubtful plate is read carefully, a still doubtful one by `further` corners too, all looks together.
-        """
-        sharp = sharpness(cut)
-        quick = self._decided(self._quick_reader.read(cut), plate, rows, sharp, self._manifest.quick_reader)
+        """Read a window, quickly if that will do."""
+        said = self._quick_reader.read(cut)
+        quick = self._decided(said, said, plate, rows, sharpness(cut), self._manifest.quick_reader)
         if quick.reading.accepted or legibility(quick) < _WORTH_ANOTHER_LOOK:
             return quick
+        return self._read_carefully(image, cut, said, quick.sharpness, plate, rows, further)
+
+    def _read_carefully(
+        self,
+        image: Image,
+        cut: Image,
+        quick: SlotProbabilities,
+        sharp: float,
+        plate: Candidate,
+        rows: int,
+        further: Callable[[], list[Corners]],
+    ) -> PlateRead:
+        """Read a window that `quick` doubts; what stays doubtful by `further` corners too, all together."""
         spec = self._manifest.reader
         looks = [self._reader.read(cut)]
-        read = self._decided(looks[0], plate, rows, sharp, spec)
+        read = self._decided(_together(looks), quick, plate, rows, sharp, spec)
         if self._is_plain(read) or legibility(read) < _WORTH_ANOTHER_LOOK:
             return read
         for corners in further():
             looks.append(self._reader.read(self._cut(image, corners, rows)))
-        # Looks at one picture are one witness: averaged, not multiplied.
-        probabilities = fuse(looks, [1.0] * len(looks), dependence=1.0)
-        together = self._decided(probabilities, plate, rows, sharp, spec)
+        together = self._decided(_together(looks), quick, plate, rows, sharp, spec)
         confirmed = read.reading.accepted and read.reading.text == together.reading.text
         return read if confirmed else together
 
@@ -110,21 +127,35 @@ class Looks:
         return window(image, corners, self._manifest.reader.framing, rows=rows, **self._window_size())
 
     def _decided(
-        self, probabilities: SlotProbabilities, plate: Candidate, rows: int, sharp: float, spec: ReaderSpec
+        self,
+        probabilities: SlotProbabilities,
+        second: SlotProbabilities,
+        plate: Candidate,
+        rows: int,
+        sharp: float,
+        spec: ReaderSpec,
     ) -> PlateRead:
+        """What is read, with a `second` reader's doubts."""
         across, down = plate.corners[1] - plate.corners[0], plate.corners[3] - plate.corners[0]
         aspect = float(np.linalg.norm(across) / max(1.0, float(np.linalg.norm(down))))
         likely = likely_kinds(probabilities.kinds, rows=rows, aspect=aspect)
         probabilities = SlotProbabilities(
             slots=probabilities.slots, kinds={kind: p * plate.score for kind, p in likely.items()}
         )
-        points = tuple((float(x), float(y)) for x, y in plate.corners)
+        corners = points_of(plate.corners)
+        probabilities = doubted(probabilities, second, plate_px=width_px(corners))
+        reading = decide(probabilities, labels=spec.labels, accept_from=spec.accept_from)
         return PlateRead(
-            reading=decide(probabilities, labels=spec.labels, accept_from=spec.accept_from),
-            corners=(points[0], points[1], points[2], points[3]),
+            reading=replace(reading, accepted=reading.accepted and wide_enough(corners)),
+            corners=corners,
             probabilities=probabilities,
             sharpness=sharp,
         )
 
     def _window_size(self) -> dict[str, int]:
         return {"width_px": self._reader.width_px, "height_px": self._reader.height_px}
+
+
+def _together(looks: list[SlotProbabilities]) -> SlotProbabilities:
+    """Looks at one picture are one witness: averaged, not multiplied."""
+    return fuse(looks, [1.0] * len(looks), dependence=1.0)

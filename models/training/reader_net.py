@@ -72,7 +72,7 @@ class Shape:
 
 SHAPES: Final = {
     "reader": Shape(low=48, low_blocks=(Residual,) * 2, high=128, high_blocks=(Residual,) * 3),
-    "quick_reader": Shape(low=32, low_blocks=(Residual,), high=64, high_blocks=(Light, Light)),
+    "quick_reader": Shape(low=32, low_blocks=(Residual,), high=64, high_blocks=(Light,) * 4),
 }
 
 

@@ -143,7 +143,7 @@ def rate_at(step: int, config: ReaderConfig) -> float:
     return config.peak_learning_rate * (0.01 + 0.99 * (1 + math.cos(math.pi * done)) / 2)
 
 
-def train(config: ReaderConfig, start: Path | None) -> None:
+def train(config: ReaderConfig, start: Path | None, alone: bool = False) -> None:
     """Run from the last checkpoint (or `start`'s weights) to `config.steps`."""
     torch.set_num_threads(config.threads)
     torch.set_flush_denormal(True)
@@ -165,7 +165,7 @@ def train(config: ReaderConfig, start: Path | None) -> None:
         averaged.load_state_dict(reader.state_dict())
     reader.to(memory_format=torch.channels_last)
     teacher = None
-    if config.name == "quick_reader":
+    if config.name == "quick_reader" and not alone:
         teacher = trained("reader", config.work / "reader" / "last.pt").to(memory_format=torch.channels_last)
     source = batches(config, paths, np.random.default_rng([config.seed, step]))
     began, running = time.monotonic(), 0.0
@@ -229,5 +229,8 @@ if __name__ == "__main__":
     parser.add_argument("--config", type=Path, default=Path("models/training/config.toml"))
     parser.add_argument("--name", choices=sorted(SHAPES), default="reader")
     parser.add_argument("--start", type=Path, help="a checkpoint or an exported reader to begin from")
+    parser.add_argument(
+        "--alone", action="store_true", help="no teacher for the quick reader: 4 times as fast"
+    )
     arguments = parser.parse_args()
-    train(load_config(arguments.config, arguments.name), arguments.start)
+    train(load_config(arguments.config, arguments.name), arguments.start, arguments.alone)

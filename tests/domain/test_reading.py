@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.domain.plate import PlateKind
-from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide, fuse, fuse_burst
+from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide, doubted, fuse, fuse_burst
 
 LABELS = (*"京沪皖ABDO", *"0123456789", "警", "")
 KINDS = {PlateKind.SMALL_CAR: 0.9, PlateKind.POLICE: 0.05}
@@ -219,3 +219,28 @@ def test_seven_characters_of_a_green_plate_are_not_accepted_as_a_blue_ones_text(
     assert reading.text == "京AD1234"
     assert not reading.accepted
     assert decide(probabilities("京AD1234"), labels=LABELS, accept_from=0.9).accepted
+
+
+def test_a_narrow_plate_is_less_sure_than_its_enlarged_window_looks() -> None:
+    seen = probabilities("京A12345")
+    widths_px = (40, 60, 80, 300)
+    sure = [decide(doubted(seen, seen, plate_px=px), labels=LABELS, accept_from=0.9) for px in widths_px]
+    assert [reading.text for reading in sure] == ["京A12345"] * 4
+    assert sure[0].confidence < sure[1].confidence < sure[2].confidence == pytest.approx(sure[3].confidence)
+
+
+def test_what_two_readers_see_differently_is_doubted_and_the_rest_is_not() -> None:
+    seen, other = probabilities("京A12345"), probabilities("京B12345")
+    doubtful = decide(doubted(seen, other, plate_px=120), labels=LABELS, accept_from=0.5)
+    plain = decide(seen, labels=LABELS, accept_from=0.5)
+    assert doubtful.text == plain.text
+    assert doubtful.characters[1] < plain.characters[1]
+    assert doubtful.characters[2:] == pytest.approx(plain.characters[2:])
+
+
+def test_a_plate_under_40_px_is_never_accepted_in_a_burst() -> None:
+    read = read_at(0, 0, "京A12345")
+    narrow = replace(read, corners=((0, 0), (38, 0), (38, 12), (0, 12)))
+    (fused,) = fuse_burst([[narrow], [narrow]], labels=LABELS, accept_from=0.9)
+    assert fused.reading.text == "京A12345"
+    assert not fused.reading.accepted
