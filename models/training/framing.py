@@ -1,4 +1,4 @@
-"""How a plate is cut for the reader: the same steps as on the pole, so that training sees what the pole sees.
+"""How a plate is cut for the reader: by the pole's own code, so that training sees what the pole sees.
 
 A one-row plate fills the reader's 128x32 window. A two-row plate is cut in two and laid side by side:
 its upper row left, its lower row right.
@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+from edged.picture import Image as Picture
+from edged.vision import rectifier
+from edged.vision.manifest import Framing, Levels
+from edged.vision.rectifier import Corners as Quad
+from edged.vision.rectifier import widened
 
-Picture = npt.NDArray[np.uint8]
-Quad = npt.NDArray[np.float32]
+__all__ = ["Picture", "Quad", "levelled", "rectified", "widened", "windowed"]
 
 WIDTH: Final = 128
 HEIGHT: Final = 32
@@ -33,63 +34,29 @@ LEVELS: Final = (24.0, 224.0)
 LARGEST_GAIN: Final = 6.0
 # A cut-out plate squarer than this (width / height) is read both ways; the surer reading is taken.
 TWO_ROW_ASPECT: Final = 2.75
-
-
-def widened(quad: Quad, margin_x: float, margin_y: float) -> Quad:
-    """Move each side of a quad (4x2, clockwise from top left) out by a part of its width and height."""
-    top_left, top_right, bottom_right, bottom_left = quad
-    right_top, right_bottom = (top_right - top_left) * margin_x, (bottom_right - bottom_left) * margin_x
-    down_left, down_right = (bottom_left - top_left) * margin_y, (bottom_right - top_right) * margin_y
-    return np.asarray(
-        [
-            top_left - right_top - down_left,
-            top_right + right_top - down_right,
-            bottom_right + right_bottom + down_right,
-            bottom_left - right_bottom + down_left,
-        ],
-        np.float32,
-    )
+FRAMING: Final = Framing(
+    margin_x=MARGIN_X,
+    margin_y=MARGIN_Y,
+    fine=FINE,
+    upper=UPPER,
+    lower=LOWER,
+    upper_width_px=UPPER_WIDTH,
+    two_rows_below=TWO_ROW_ASPECT,
+    levels=Levels(dark=LEVEL_SHARES[0], bright=LEVEL_SHARES[1], to=LEVELS, largest_gain=LARGEST_GAIN),
+)
 
 
 def rectified(picture: Picture, quad: Quad, rows: int = 1) -> Picture:
     """The reader's window (32x128x3) of the plate at `quad` (margins already in it) in a BGR picture."""
-    width, height = WIDTH * FINE, HEIGHT * FINE * rows
-    target = np.asarray([[0, 0], [width, 0], [width, height], [0, height]], np.float32)
-    matrix = cv2.getPerspectiveTransform(quad - 0.5, target - 0.5)
-    fine = cv2.warpPerspective(
-        picture, matrix, (width, height), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE
-    )
-    return windowed(np.asarray(fine, np.uint8), rows)
+    fine, _ = rectifier.warped(picture, quad, WIDTH * FINE, HEIGHT * FINE * rows)
+    return windowed(fine, rows)
 
 
 def windowed(plate: Picture, rows: int = 1) -> Picture:
     """A cut-out plate of any size as the reader's window (32x128x3)."""
-    if rows == 1:
-        return _resized(plate, WIDTH)
-    height, width = plate.shape[:2]
-    parts = []
-    for (left, top, right, bottom), share in ((UPPER, UPPER_WIDTH), (LOWER, WIDTH - UPPER_WIDTH)):
-        part = plate[round(top * height) : round(bottom * height), round(left * width) : round(right * width)]
-        parts.append(_resized(part, share))
-    return np.hstack(parts)
+    return rectifier.unstacked(plate, FRAMING, rows=rows, width_px=WIDTH, height_px=HEIGHT)
 
 
 def levelled(window: Picture) -> Picture:
-    """The window with its dark and its bright parts brought to fixed levels, all channels alike.
-
-    Night, haze and glare are taken away before the network sees them: it need not learn each letter in each
-    light. The darkest and brightest few pixels are left aside: a lamp in a corner does not decide.
-    """
-    grey = cv2.cvtColor(window, cv2.COLOR_BGR2GRAY)
-    below = np.cumsum(np.bincount(grey.ravel(), minlength=256)) / grey.size
-    dark, bright = np.searchsorted(below, LEVEL_SHARES)
-    gain = min(LARGEST_GAIN, (LEVELS[1] - LEVELS[0]) / max(1, bright - dark))
-    middle = (dark + bright) / 2
-    table = (np.arange(256) - middle) * gain + (LEVELS[0] + LEVELS[1]) / 2
-    return np.asarray(cv2.LUT(window, np.clip(table, 0, 255).astype(np.uint8)), np.uint8)
-
-
-def _resized(part: Picture, width: int) -> Picture:
-    shrinks = part.shape[1] > width and part.shape[0] > HEIGHT
-    method = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return np.asarray(cv2.resize(part, (width, HEIGHT), interpolation=method), np.uint8)
+    """The window with its dark and its bright parts brought to fixed levels, all channels alike."""
+    return rectifier.levelled(window, FRAMING.levels)
