@@ -16,7 +16,7 @@ from edged import __version__
 from edged.domain.berth import BERTH_NO_PATTERN
 from edged.snapshot_api import problems
 from edged.snapshot_api.body_limit import BodyLimit
-from edged.snapshot_api.pole import CaptureFailedError, Pole, PoleError, UnknownBerthError
+from edged.snapshot_api.pole import Pole, PoleError
 from edged.snapshot_api.problems import described
 from edged.wire import BerthStatus, DeviceHealth, Snapshot
 from edged.wire.problem import Problem
@@ -199,25 +199,12 @@ def _add_operation(
 
 @contextmanager
 def _counted(kind: str) -> Iterator[None]:
-    """Count the outcome, and turn the pole's errors into problem answers."""
     try:
         yield
-    except PoleError as error:
+    except PoleError:
         SNAPSHOTS.labels(kind, "failed").inc()
-        raise _problem_of(error) from error
+        raise
     except Problem:
         SNAPSHOTS.labels(kind, "busy").inc()
         raise
     SNAPSHOTS.labels(kind, "ok").inc()
-
-
-def _problem_of(error: PoleError) -> Problem:
-    match error:
-        case UnknownBerthError():
-            remedy = "GET /v1/berths lists this pole's berths"
-            return Problem("unknown-berth", 404, str(error), remedy=remedy, title="No such berth")
-        case CaptureFailedError():
-            remedy = "try again; `edged diag` on the pole tells more"
-            return Problem("capture-failed", 502, str(error), remedy=remedy, title="No picture")
-        case _:
-            return Problem("unavailable", 503, str(error), remedy="try again later")

@@ -3,18 +3,32 @@
 from typing import Protocol
 
 from edged.wire import BerthStatus, DeviceHealth, Snapshot
+from edged.wire.problem import Problem
 
 
-class PoleError(Exception):
-    """The pole cannot answer; the message says why and what to do."""
+class PoleError(Problem):
+    """The pole cannot answer."""
 
 
 class UnknownBerthError(PoleError):
     """No berth of this number is watched from this pole."""
 
+    def __init__(self, berth_no: str) -> None:
+        super().__init__(
+            "unknown-berth",
+            404,
+            f"berth {berth_no} is not on this pole; see /v1/berths",
+            remedy="GET /v1/berths lists this pole's berths",
+            title="No such berth",
+        )
+
 
 class CaptureFailedError(PoleError):
     """No picture could be taken now."""
+
+    def __init__(self, cause: str) -> None:
+        remedy = "try again; `edged diag` on the pole tells more"
+        super().__init__("capture-failed", 502, cause, remedy=remedy, title="No picture")
 
 
 class Pole(Protocol):

@@ -148,5 +148,5 @@ class Pole:
     def _status(self, berth_no: str) -> BerthStatus:
         status = self._board.get(berth_no)
         if status is None:
-            raise UnknownBerthError(f"berth {berth_no} is not on this pole; see /v1/berths")
+            raise UnknownBerthError(berth_no)
         return status

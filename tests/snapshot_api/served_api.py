@@ -42,7 +42,7 @@ class FakePole:
 
     def snapshot(self, berth_no: str, nonce: str) -> Snapshot:
         if berth_no != "1001":
-            raise UnknownBerthError(f"berth {berth_no} is not watched from here")
+            raise UnknownBerthError(berth_no)
         return Snapshot(
             device_id="pole-0001",
             berth_no=berth_no,
