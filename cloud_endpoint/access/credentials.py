@@ -43,8 +43,8 @@ def unauthorised(remedy: str) -> Problem:
 
 def authenticate(connection: Connection, token: str, role: Role) -> Credential:
     """Return whose token this is; raises Problem. Tokens look like `id.secret`."""
-    row = connection.execute(select(*COLUMNS).where(shown(token))).one_or_none()
-    return checked(row, token, role)
+    row = connection.execute(select(*COLUMNS).where(claimed_by(token))).one_or_none()
+    return verified(row, token, role)
 
 
 COLUMNS = (
@@ -55,12 +55,12 @@ COLUMNS = (
 )
 
 
-def shown(token: str) -> ColumnElement[bool]:
+def claimed_by(token: str) -> ColumnElement[bool]:
     """Return the condition for the row of the credential that a token claims to be."""
     return and_(credentials.c.credential_id == token.partition(".")[0], credentials.c.revoked_ms.is_(None))
 
 
-def checked(row: Any, token: str, role: Role) -> Credential:
+def verified(row: Any, token: str, role: Role) -> Credential:
     """Return the credential of a row with `COLUMNS` if the token is really its own; raises Problem."""
     if row is None or not matches(token, row.token_sha256):
         raise unauthorised(f"create one: edged-cloud {role} add --site SITE --name NAME")

@@ -23,7 +23,7 @@ STOP_S = 15.0  # of the 40 s that systemd waits (TimeoutStopSec); requests have 
 LATE_S = 60.0  # a turn waits up to 30 s for a connection
 
 
-class _Post:
+class _Runner:
     """A duty in this process: its slots, its threads, and when it is claimed next."""
 
     def __init__(self, service: Service, duty: Duty) -> None:
@@ -69,7 +69,7 @@ class Clockwork:
     def __init__(self, service: Service, duties: Sequence[Duty] = DUTIES) -> None:
         self._service = service
         self._stop = threading.Event()
-        self._posts = [_Post(service, duty) for duty in duties]
+        self._runners = [_Runner(service, duty) for duty in duties]
         self._thread = threading.Thread(target=self._run, name="clockwork", daemon=True)
         self._turned_s = time.monotonic()
 
@@ -84,7 +84,7 @@ class Clockwork:
         self._stop.set()
         self._service.wake.set()
         self._thread.join(STOP_S)
-        left = sum(post.stop(max(0.0, until_s - time.monotonic())) for post in self._posts)
+        left = sum(runner.stop(max(0.0, until_s - time.monotonic())) for runner in self._runners)
         if left:
             log.warning("stopped with %s pieces of work under way; they are due again by themselves", left)
 
@@ -96,9 +96,9 @@ class Clockwork:
     def _run(self) -> None:
         while not self._stop.is_set():
             self._service.wake.clear()
-            for post in self._posts:
-                post.turn()
+            for runner in self._runners:
+                runner.turn()
             now_s = self._turned_s = time.monotonic()
-            later_s = [post.next_s - now_s for post in self._posts if post.next_s > now_s]
+            later_s = [runner.next_s - now_s for runner in self._runners if runner.next_s > now_s]
             self._service.wake.wait(min([TICK_S, *later_s]))
             self._stop.wait(PAUSE_S)

@@ -95,7 +95,7 @@ def judge(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     if decision.event is OrderEvent.WAIT:
         changes["due_ms"] = _next_pending_look(order, work.settings, work.now_ms)
     if decision.recapture:
-        captures.ask(work, order, scene.berth)
+        captures.request_capture(work, order, scene.berth)
     if decision.event is OrderEvent.WAIT and (order.state, order.reason) == (
         OrderState.PENDING,
         decision.reason,
@@ -151,7 +151,7 @@ def _look_on(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Ord
                 matched = advance(order, OrderEvent.MATCH, now_ms=work.now_ms, reason="equal_later", **held)
                 return orders.save(work.connection, matched)
         if order.due_ms <= work.now_ms and not on_its_way:
-            captures.ask(work, order, scene.berth)
+            captures.request_capture(work, order, scene.berth)
     if order.due_ms <= work.now_ms:
         order = replace(order, due_ms=_next_review_look(order, work.settings, work.now_ms))
     return orders.save(work.connection, order)

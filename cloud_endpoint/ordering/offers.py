@@ -54,7 +54,7 @@ def open_order(work: Work, site_id: str, credential_id: str, request: BerthNumbe
 
 def zone_of(work: Work, site_id: str, place: Place) -> str:
     """Return the zone an order counts against; raises Problem for a place without berths."""
-    return nearby(work.connection, site_id, place, work.settings.limits.near_m)[0].zone_id or "none"
+    return berths_near(work.connection, site_id, place, work.settings.limits.near_m)[0].zone_id or "none"
 
 
 def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBerths:
@@ -72,7 +72,7 @@ def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBert
         )
     changed = advance(order, OrderEvent.OFFER, now_ms=work.now_ms, reason=OFFERED, offers=order.offers + 1)
     place = Place.model_validate(order.place)
-    near = nearby(work.connection, order.site_id, place, work.settings.limits.near_m)
+    near = berths_near(work.connection, order.site_id, place, work.settings.limits.near_m)
     of_order = (order_candidates.c.site_id == order.site_id) & (order_candidates.c.order_id == order.order_id)
     shown = set(work.connection.execute(select(order_candidates.c.berth_id).where(of_order)).scalars())
     chosen = choose(
@@ -99,10 +99,10 @@ def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBert
             ]
         )
     )
-    return _told(order_book.save(work.connection, changed), secret, chosen, expires_ms)
+    return _candidate_berths(order_book.save(work.connection, changed), secret, chosen, expires_ms)
 
 
-def offered(connection: Connection, order: Order) -> CandidateBerths:
+def latest_offer(connection: Connection, order: Order) -> CandidateBerths:
     """Return what was offered last, as it was told; raises Problem when nothing was."""
     c = order_candidates.c
     rows = connection.execute(
@@ -113,10 +113,14 @@ def offered(connection: Connection, order: Order) -> CandidateBerths:
     ).all()
     if not rows:
         raise _unknown_place()
-    return _told(order, _secret_of(connection, order), [_kerbside(row) for row in rows], rows[0].expires_ms)
+    return _candidate_berths(
+        order, _secret_of(connection, order), [_kerbside(row) for row in rows], rows[0].expires_ms
+    )
 
 
-def _told(order: Order, secret: str, chosen: Sequence[Kerbside], expires_ms: int) -> CandidateBerths:
+def _candidate_berths(
+    order: Order, secret: str, chosen: Sequence[Kerbside], expires_ms: int
+) -> CandidateBerths:
     instruction = INSTRUCTIONS[OrderState.OFFERED]
     assert instruction is not None
     return CandidateBerths(
@@ -143,7 +147,7 @@ def _token(secret: str, order: Order, berth_id: str) -> str:
     return urlsafe_b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode().rstrip("=")
 
 
-def nearby(connection: Connection, site_id: str, place: Place, near_m: float) -> list[Kerbside]:
+def berths_near(connection: Connection, site_id: str, place: Place, near_m: float) -> list[Kerbside]:
     """Return the berths of a place that are in service, nearest first; raises Problem when they are too few.
 
     A place with fewer than five is padded with its neighbours along the kerb.

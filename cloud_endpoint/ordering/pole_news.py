@@ -34,7 +34,7 @@ def take_capture(service: Service, capture: Any, snapshot: Snapshot | None, erro
         if not captures.close(work.connection, capture, "answered"):
             return
         CAPTURES.labels("answered").inc()
-        fresh = captures.record(work, capture, snapshot)
+        fresh = captures.store_sight(work, capture, snapshot)
         if capture.submission == order.submissions:
             apply.resolve(work, order, fresh=fresh, captured=True)
     service.wake.set()
@@ -57,7 +57,7 @@ def _trust(work: Work, capture: Any) -> captures.Trust:
     )
 
 
-def look_at(service: Service, site_id: str, berth_ids: set[str]) -> None:
+def decide_orders_of(service: Service, site_id: str, berth_ids: set[str]) -> None:
     """Decide the open orders of these berths again."""
     if not berth_ids:
         return

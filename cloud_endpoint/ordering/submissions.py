@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, select
 
-from cloud_endpoint.access.credentials import COLUMNS, Role, authenticate, checked
+from cloud_endpoint.access.credentials import COLUMNS, Role, authenticate, verified
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.ids import fingerprint
 from cloud_endpoint.base.settings import CloudSettings
@@ -84,7 +84,7 @@ def _locked(work: Work, token: str, order_id: str, request: PrePaymentOrder) -> 
             field="berth_token",
             remedy="use a token of this order's latest candidates",
         )
-    checked(row, token, Role.TERMINAL)
+    verified(row, token, Role.TERMINAL)
     values = row._mapping
     order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
     if row.candidate_expires_ms <= work.now_ms:

@@ -56,7 +56,7 @@ def refusal(snapshot: Snapshot, trust: Trust, now_ms: int) -> str | None:
     return None
 
 
-def ask(work: Work, order: Any, berth: Any) -> bool:
+def request_capture(work: Work, order: Any, berth: Any) -> bool:
     """Ask the berth's pole for a new picture; returns False when no pole watches the berth."""
     pole = work.connection.execute(
         select(devices.c.snapshot_url).where(
@@ -101,7 +101,7 @@ def on_its_way(connection: Connection, order: Any) -> bool:
     return found.first() is not None
 
 
-def carried(work: Work, site_id: str, device_id: str) -> tuple[CaptureRequest, ...]:
+def requests_for(work: Work, site_id: str, device_id: str) -> tuple[CaptureRequest, ...]:
     """Return the requests for a pole's sync answer: all of a pole that cannot be pulled.
 
     One that can be gets those that a pull has failed to bring.
@@ -142,7 +142,7 @@ def close(connection: Connection, capture: Any, state: str, error: str | None = 
     return bool(result.rowcount)
 
 
-def record(work: Work, capture: Any, snapshot: Snapshot) -> Sight | None:
+def store_sight(work: Work, capture: Any, snapshot: Snapshot) -> Sight | None:
     """Store what a believed snapshot shows; returns the vehicle it saw, None for an empty berth.
 
     An unaccepted reading is kept in the history but does not displace what the pole sent before.

@@ -41,7 +41,7 @@ def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) ->
     )
 
 
-def wanted(connection: Connection, site_id: str, device_id: str) -> tuple[str, ...]:
+def wanted_from(connection: Connection, site_id: str, device_id: str) -> tuple[str, ...]:
     """Return the hashes of pictures that a pole shall upload with its sync."""
     w = wanted_pictures.c
     rows = connection.execute(
@@ -50,7 +50,7 @@ def wanted(connection: Connection, site_id: str, device_id: str) -> tuple[str, .
     return tuple(rows.scalars())
 
 
-def body(connection: Connection, site_id: str, sha256: str | None) -> bytes:
+def load(connection: Connection, site_id: str, sha256: str | None) -> bytes:
     """Return a stored picture; raises Problem."""
     e = evidence.c
     found = connection.execute(select(e.body).where(e.site_id == site_id, e.sha256 == sha256)).scalar()

@@ -35,7 +35,7 @@ def write_status(
         if berth is None or berth.state == status.state:
             continue
         if berth.state == BerthState.FAULT and berth.state_ms is not None:
-            outages.ended(work, site_id, device_id, berth.state_ms, berth_id=berth.berth_id)
+            outages.record_outage(work, site_id, device_id, berth.state_ms, berth_id=berth.berth_id)
         work.connection.execute(
             update(berths)
             .where(berths.c.site_id == site_id, berths.c.berth_id == berth.berth_id)

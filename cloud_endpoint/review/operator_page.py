@@ -51,7 +51,7 @@ class PoleLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Desk:
+class OperatorPage:
     """One page for one site."""
 
     site: str
@@ -67,7 +67,7 @@ class Desk:
         return sum(berth.state == "occupied" for berth in self.berths)
 
 
-def look(work: Work, site_id: str) -> Desk:
+def page_of(work: Work, site_id: str) -> OperatorPage:
     """Return what the desk shows."""
     b, o, v, h = berths.c, orders.c, visits.c, holds.c
     site = work.connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
@@ -98,7 +98,7 @@ def look(work: Work, site_id: str) -> Desk:
         .order_by(o.created_ms.desc())
         .limit(MOST_ORDERS)
     )
-    return Desk(
+    return OperatorPage(
         site=site.name,
         time_zone=site.time_zone,
         reviews=decisions.waiting(work.connection, site_id),

@@ -61,7 +61,7 @@ def window_of(hour: str | None, now_ms: int) -> tuple[int, int]:
     return begin_ms, begin_ms + HOUR_MS
 
 
-def places_of(connection: Connection, site_id: str, wanted: Mapping[str, UUID]) -> set[str] | None:
+def berths_matching(connection: Connection, site_id: str, wanted: Mapping[str, UUID]) -> set[str] | None:
     """Return the berths that filters such as `curb_zone_id` leave; None: all.
 
     Ids are derived from ours and cannot be turned back: they are compared one by one.
@@ -87,7 +87,7 @@ def _ids(site_id: str, row: Any) -> dict[str, str]:
     return ids
 
 
-def happened(
+def events_in(
     work: Work, site_id: str, window_ms: tuple[int, int], places: set[str] | None, page: int
 ) -> tuple[list[dict[str, Any]], bool]:
     """Return a page of events of a window, newest first, and whether more follow.
@@ -222,7 +222,7 @@ def source(site_id: str, device_id: str, berth_id: str = "") -> dict[str, Any]:
     }
 
 
-def sensors(work: Work, site_id: str, places: set[str] | None) -> list[dict[str, Any]]:
+def sensor_statuses(work: Work, site_id: str, places: set[str] | None) -> list[dict[str, Any]]:
     """Return the state of the site's poles and of the sensors of their berths."""
     d, b = devices.c, berths.c
     rows = work.connection.execute(

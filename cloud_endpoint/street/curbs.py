@@ -24,7 +24,7 @@ Point = tuple[float, float]  # lon, lat
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Berth:
+class LocatedBerth:
     """A berth with a position; `state` is what its pole reported."""
 
     berth_id: str
@@ -38,7 +38,7 @@ class Berth:
     changed_ms: int
 
 
-def located(connection: Connection, site_id: str) -> dict[str, list[Berth]]:
+def located_berths(connection: Connection, site_id: str) -> dict[str, list[LocatedBerth]]:
     """Return the berths that have a zone and a position, by zone, in the order of the kerb."""
     b = berths.c
     query = (
@@ -46,9 +46,9 @@ def located(connection: Connection, site_id: str) -> dict[str, list[Berth]]:
         .where(b.site_id == site_id, b.zone_id.is_not(None), b.lat.is_not(None), b.lon.is_not(None))
         .order_by(b.zone_id, b.kerb_order, b.berth_no)
     )
-    zones: dict[str, list[Berth]] = {}
+    zones: dict[str, list[LocatedBerth]] = {}
     for row in connection.execute(query):
-        berth = Berth(
+        berth = LocatedBerth(
             berth_id=row.berth_id,
             berth_no=row.berth_no,
             zone_id=row.zone_id,
@@ -63,7 +63,7 @@ def located(connection: Connection, site_id: str) -> dict[str, list[Berth]]:
     return zones
 
 
-def areas(site_id: str, zones: dict[str, list[Berth]]) -> list[dict[str, Any]]:
+def areas(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, Any]]:
     """Return the site's one area, none while no berth has a place."""
     everyone = [berth for kerb in zones.values() for berth in kerb]
     if not everyone:
@@ -88,7 +88,7 @@ def areas(site_id: str, zones: dict[str, list[Berth]]) -> list[dict[str, Any]]:
     ]
 
 
-def zones_of(site_id: str, zones: dict[str, list[Berth]]) -> list[dict[str, Any]]:
+def zones_of(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, Any]]:
     """Return a line along the kerb for each zone. Policies are the city's own records: none are told."""
     return [
         {
@@ -109,7 +109,7 @@ def zones_of(site_id: str, zones: dict[str, list[Berth]]) -> list[dict[str, Any]
     ]
 
 
-def spaces(site_id: str, zones: dict[str, list[Berth]]) -> list[dict[str, Any]]:
+def spaces(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, Any]]:
     """Return a space for each berth, with whether it is available where that is known."""
     told = []
     for zone_id, kerb in zones.items():
@@ -138,13 +138,13 @@ def fits(curb: Mapping[str, Any], wanted: Mapping[str, UUID]) -> bool:
     return all(str(uuid) in (curb.get(name), *curb.get(f"{name}s", ())) for name, uuid in wanted.items())
 
 
-def _available(berth: Berth) -> bool | None:
+def _available(berth: LocatedBerth) -> bool | None:
     if not berth.in_service or berth.state == "out_of_service":
         return False
     return {"vacant": True, "occupied": False}.get(berth.state)
 
 
-def _dates(kerb: Iterable[Berth]) -> dict[str, int]:
+def _dates(kerb: Iterable[LocatedBerth]) -> dict[str, int]:
     found = list(kerb)
     return {
         "published_date": min(berth.created_ms for berth in found),
@@ -152,7 +152,7 @@ def _dates(kerb: Iterable[Berth]) -> dict[str, int]:
     }
 
 
-def _line(kerb: Sequence[Berth]) -> list[Point]:
+def _line(kerb: Sequence[LocatedBerth]) -> list[Point]:
     """Return the kerb from the outer end of the first berth to that of the last: two points at least."""
     half_m = SPACE_CM / 200
     first, last = _along(kerb, 0), _along(kerb, len(kerb) - 1)
@@ -161,7 +161,7 @@ def _line(kerb: Sequence[Berth]) -> list[Point]:
     return [begin, *(berth.at for berth in kerb[1:-1]), end]
 
 
-def _along(kerb: Sequence[Berth], i: int) -> tuple[float, float]:
+def _along(kerb: Sequence[LocatedBerth], i: int) -> tuple[float, float]:
     """Return the unit vector (east, north) along the kerb at a berth; east for a berth alone."""
     before, after = kerb[max(i - 1, 0)].at, kerb[min(i + 1, len(kerb) - 1)].at
     east, north = _offset_m(before, after)
@@ -169,7 +169,7 @@ def _along(kerb: Sequence[Berth], i: int) -> tuple[float, float]:
     return (east / length_m, north / length_m) if length_m > 0 else (1.0, 0.0)
 
 
-def _length_m(kerb: Sequence[Berth], i: int) -> float:
+def _length_m(kerb: Sequence[LocatedBerth], i: int) -> float:
     """Return how long a space may be without lying over its neighbour's."""
     near = [hypot(*_offset_m(kerb[i].at, kerb[j].at)) for j in (i - 1, i + 1) if 0 <= j < len(kerb)]
     return min([SPACE_CM / 100, *(distance_m for distance_m in near if distance_m >= 1)])

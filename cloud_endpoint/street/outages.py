@@ -7,7 +7,7 @@ from cloud_endpoint.database.tables import outages
 SILENT_MS = 5 * 60_000  # a pole that says nothing for so long is offline
 
 
-def ended(work: Work, site_id: str, device_id: str, lost_ms: int, *, berth_id: str = "") -> None:
+def record_outage(work: Work, site_id: str, device_id: str, lost_ms: int, *, berth_id: str = "") -> None:
     """Record an outage that is over; without `berth_id`, the whole pole's. Told twice, it counts once."""
     work.connection.execute(
         insert(work.connection, outages)
@@ -18,7 +18,7 @@ def ended(work: Work, site_id: str, device_id: str, lost_ms: int, *, berth_id: s
     )
 
 
-def silence_ended(work: Work, site_id: str, device_id: str, last_sync_ms: int | None) -> None:
+def record_silence(work: Work, site_id: str, device_id: str, last_sync_ms: int | None) -> None:
     """Record that a pole is back, if it was silent for long."""
     if last_sync_ms is not None and work.now_ms - last_sync_ms >= SILENT_MS:
-        ended(work, site_id, device_id, last_sync_ms)
+        record_outage(work, site_id, device_id, last_sync_ms)

@@ -22,7 +22,7 @@ from cloud_endpoint.ordering.messages import CandidateBerths, OrderAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Shown:
+class OrderPage:
     """An order as its driver sees it; `plate` is what the driver entered, never what was read."""
 
     answer: OrderAnswer
@@ -115,11 +115,11 @@ def network_of(address: str) -> str:
     return str(parsed)
 
 
-def look(service: Service, token: str, order_id: str, account_id: str | None) -> Shown:
+def order_page(service: Service, token: str, order_id: str, account_id: str | None) -> OrderPage:
     """Return an order to the driver whose account it is; raises Problem. A stranger's looks like none."""
     with service.reading() as work:
         who = authenticate(work.connection, token, Role.TERMINAL)
-        order = own(work.connection, who.site_id, who.credential_id, order_id, account_id)
+        order = order_of_account(work.connection, who.site_id, who.credential_id, order_id, account_id)
         zone = work.connection.execute(
             select(sites.c.time_zone).where(sites.c.site_id == who.site_id)
         ).scalar_one()
@@ -127,9 +127,9 @@ def look(service: Service, token: str, order_id: str, account_id: str | None) ->
         berth_no = work.connection.execute(
             select(b.berth_no).where(b.site_id == who.site_id, b.berth_id == order.berth_id)
         ).scalar()
-        candidates = offers.offered(work.connection, order) if order.state in CHOOSING else None
+        candidates = offers.latest_offer(work.connection, order) if order.state in CHOOSING else None
         paid_order = _paid_before(work.connection, order) if order.reason == "already_paid" else None
-    return Shown(
+    return OrderPage(
         answer=orders.answer(order, service.settings),
         zone=ZoneInfo(zone),
         berth_no=berth_no,
@@ -154,7 +154,7 @@ def _paid_before(connection: Connection, order: orders.Order) -> str | None:
     ).scalar()
 
 
-def own(
+def order_of_account(
     connection: Connection, site_id: str, credential_id: str, order_id: str, account_id: str | None
 ) -> orders.Order:
     """Return an order of this account; raises Problem."""

@@ -17,7 +17,7 @@ from cloud_endpoint.database.tables import idempotency
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
-def once(
+def answer_once(
     work: Work, who: Credential, key: str | None, request: str, kind: type[Answer], act: Callable[[], Answer]
 ) -> Answer:
     """Return `act()`, or what it returned when this key was first used by this credential.

@@ -11,39 +11,36 @@ from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import berths, devices
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
 from cloud_endpoint.poles import captures, evidence, pulls
-from cloud_endpoint.review import decisions as review_book
-from cloud_endpoint.review import operator_page as desk_page
+from cloud_endpoint.review import decisions, operator_page
 from edged.wire import Snapshot
 
 
 def reviews(service: Service, token: str) -> list[ReviewView]:
     """Return the open reviews of the operator's site."""
     with service.reading() as work:
-        return review_book.waiting(
-            work.connection, authenticate(work.connection, token, Role.OPERATOR).site_id
-        )
+        return decisions.waiting(work.connection, authenticate(work.connection, token, Role.OPERATOR).site_id)
 
 
 def decide_review(service: Service, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
     """Close a review."""
     with service.writing() as work:
         who = authenticate(work.connection, token, Role.OPERATOR)
-        return review_book.decide(work, who, review_id, decision)
+        return decisions.decide(work, who, review_id, decision)
 
 
 def review_picture(service: Service, token: str, review_id: str) -> bytes:
     """Return the JPEG picture of a review; raises Problem."""
     with service.reading() as work:
         site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-        row = review_book.find(work.connection, site_id, review_id)
-        return evidence.body(work.connection, site_id, row.evidence_sha256)
+        row = decisions.find(work.connection, site_id, review_id)
+        return evidence.load(work.connection, site_id, row.evidence_sha256)
 
 
-def desk(service: Service, token: str) -> desk_page.Desk:
+def desk(service: Service, token: str) -> operator_page.OperatorPage:
     """Return what the operator's page shows."""
     with service.reading() as work:
         site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-        return desk_page.look(work, site_id)
+        return operator_page.page_of(work, site_id)
 
 
 def snapshot(service: Service, token: str, berth_no: str) -> Snapshot:

@@ -9,7 +9,7 @@ from cloud_endpoint.access.credentials import authenticate_device
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import captures as captures_table
-from cloud_endpoint.ordering.pole_news import look_at, take_capture
+from cloud_endpoint.ordering.pole_news import decide_orders_of, take_capture
 from cloud_endpoint.poles import captures, enrolment, evidence
 from cloud_endpoint.poles.ingest import ingest
 from cloud_endpoint.street import outages
@@ -34,16 +34,16 @@ def sync(service: Service, device_id: str, token: str, request: SyncRequest) -> 
     with service.writing() as work:
         device = authenticate_device(work.connection, device_id, token, lock=True)
         site_id = device.site_id
-        outages.silence_ended(work, site_id, device_id, device.last_sync_ms)
+        outages.record_silence(work, site_id, device_id, device.last_sync_ms)
         result = ingest(work, site_id, device_id, request)
     for verdict in result.verdicts:
         EVENTS.labels(verdict.verdict.value).inc()
     for event in result.snapshots:
         _take_carried(service, site_id, device_id, event)
-    look_at(service, site_id, result.berth_ids)
+    decide_orders_of(service, site_id, result.berth_ids)
     with service.reading() as work:
-        requests = captures.carried(work, site_id, device_id)
-        wanted = evidence.wanted(work.connection, site_id, device_id)
+        requests = captures.requests_for(work, site_id, device_id)
+        wanted = evidence.wanted_from(work.connection, site_id, device_id)
     return SyncAnswer(
         verdicts=tuple(result.verdicts),
         capture_requests=requests,

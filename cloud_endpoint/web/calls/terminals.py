@@ -23,7 +23,7 @@ from cloud_endpoint.ordering.messages import (
 from cloud_endpoint.ordering.orders import Order, answer
 from cloud_endpoint.ordering.states import Instruction
 from cloud_endpoint.review import decisions
-from cloud_endpoint.web.calls.idempotency import is_repeated, once
+from cloud_endpoint.web.calls.idempotency import answer_once, is_repeated
 
 INSTRUCTIONS_TOLD = Counter(
     "edged_cloud_checks", "Answers to submitted orders by instruction", ["instruction"]
@@ -60,7 +60,7 @@ def open_order(
             order = offers.open_order(work, who.site_id, who.credential_id, request)
             return answer(order, work.settings)
 
-        return once(work, who, key, f"open {request.model_dump_json()}", OrderAnswer, act)
+        return answer_once(work, who, key, f"open {request.model_dump_json()}", OrderAnswer, act)
 
 
 def _charge_account(work: Work, who: Credential, account_id: str) -> None:
@@ -114,7 +114,7 @@ def _submit(
             return act()  # it authenticates in the one query that finds everything
         who = authenticate(work.connection, token, Role.TERMINAL)
         body = f"submit {order_id} {request.model_dump_json()}"
-        return once(work, who, key, body, OrderAnswer, act)
+        return answer_once(work, who, key, body, OrderAnswer, act)
 
 
 def _charge_guess(service: Service, token: str, order_id: str) -> None:
@@ -170,7 +170,7 @@ def _step(
             )
             return act(work, order)
 
-        return once(work, who, key, request, kind, locked)
+        return answer_once(work, who, key, request, kind, locked)
 
 
 def view(service: Service, token: str, order_id: str) -> OrderAnswer:

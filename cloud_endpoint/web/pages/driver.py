@@ -24,7 +24,7 @@ from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Pla
 from cloud_endpoint.ordering.states import IllegalEvent, OrderState
 from cloud_endpoint.web.calls import driver_page, terminals
 from cloud_endpoint.web.context import ThisService
-from cloud_endpoint.web.pages.rendering import Kept, Lang, SameSite, page, remember, said
+from cloud_endpoint.web.pages.rendering import Kept, Lang, SameSite, page, problem_text, set_cookie
 from cloud_endpoint.web.pages.words import words
 from cloud_endpoint.web.routes.terminals import OrderIdPath
 from edged.domain.plate import PROVINCES
@@ -56,7 +56,7 @@ def _start(
 
 def _know(service: Service, response: Response, driver: str) -> None:
     # Lax: the phone's camera, which opens the page, is another site.
-    remember(service, response, "driver", driver, days=REMEMBER_DAYS, same_site="lax")
+    set_cookie(service, response, "driver", driver, days=REMEMBER_DAYS, same_site="lax")
 
 
 @router.post("", response_model=None, dependencies=[SameSite])
@@ -79,7 +79,7 @@ def open_order(
         if terminals.view(service, token, order_id).state is OrderState.DRAFT:
             terminals.offer(service, token, order_id)
     except Problem as problem:
-        return _start(service, lang, code, account, said(problem, lang), problem.status)
+        return _start(service, lang, code, account, problem_text(problem, lang), problem.status)
     except ValidationError:
         return _start(service, lang, code, account, words(lang)["problems"]["place-unknown"], 422)
     response = _to(order_id, lang)
@@ -101,9 +101,9 @@ def _show(
     service: Service, order_id: str, lang: str, driver: str | None, status: int = 200, **values: Any
 ) -> HTMLResponse:
     try:
-        order = driver_page.look(service, driver_page.token_of(service, order_id), order_id, driver)
+        order = driver_page.order_page(service, driver_page.token_of(service, order_id), order_id, driver)
     except Problem as problem:
-        return _start(service, lang, "", driver, said(problem, lang), problem.status)
+        return _start(service, lang, "", driver, problem_text(problem, lang), problem.status)
     shown = {"entered": {"plate": order.plate, "minutes": order.minutes or 60, "berth_no": order.berth_no}}
     return page(
         "order.html", lang, status, order=order, provinces=PROVINCES, choices=MINUTES, **(shown | values)
@@ -121,7 +121,9 @@ async def state(
     token = await run_in_threadpool(driver_page.token_of, service, order_id)
     deadline = time.monotonic() + wait
     while True:
-        found = (await run_in_threadpool(driver_page.look, service, token, order_id, driver)).answer.state
+        found = (
+            await run_in_threadpool(driver_page.order_page, service, token, order_id, driver)
+        ).answer.state
         if found not in UNDECIDED or time.monotonic() >= deadline:
             return {"state": found}
         await asyncio.sleep(LOOK_S)
@@ -136,7 +138,7 @@ def other_berths(
     try:
         terminals.offer(service, token, order_id, elsewhere=True)
     except Problem as problem:
-        return _show(service, order_id, lang, driver, problem.status, problem=said(problem, lang))
+        return _show(service, order_id, lang, driver, problem.status, problem=problem_text(problem, lang))
     except IllegalEvent:
         pass  # decided meanwhile: the page tells
     return _to(order_id, lang)
@@ -160,7 +162,7 @@ def submit(
     except (Problem, ValidationError) as refused:
         problem = refused if isinstance(refused, Problem) else _incomplete(berth_token)
         entered = {"plate": plate, "minutes": minutes, "token": berth_token}
-        told = said(problem, lang)
+        told = problem_text(problem, lang)
         return _show(service, order_id, lang, driver, problem.status, problem=told, entered=entered)
     except IllegalEvent:
         pass  # sent twice: the page tells what became of the first
@@ -208,5 +210,5 @@ def appeal(
 def _own(service: Service, order_id: str, driver: str | None) -> str:
     """Return the terminal's token for an order of this driver; raises Problem."""
     token = driver_page.token_of(service, order_id)
-    driver_page.look(service, token, order_id, driver)
+    driver_page.order_page(service, token, order_id, driver)
     return token

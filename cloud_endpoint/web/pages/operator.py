@@ -11,10 +11,10 @@ from cloud_endpoint.access.credentials import unauthorised
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision
-from cloud_endpoint.review.operator_page import Desk
+from cloud_endpoint.review.operator_page import OperatorPage
 from cloud_endpoint.web.calls import operators
 from cloud_endpoint.web.context import ThisService
-from cloud_endpoint.web.pages.rendering import HEADERS, Kept, Lang, SameSite, page, remember, said
+from cloud_endpoint.web.pages.rendering import HEADERS, Kept, Lang, SameSite, page, problem_text, set_cookie
 from cloud_endpoint.web.routes.operators import ReviewIdPath
 
 router = APIRouter(include_in_schema=False, prefix="/desk")
@@ -36,12 +36,12 @@ def _desk(
     try:
         shown = operators.desk(service, operator)
     except Problem as refused:
-        return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
+        return page("sign_in.html", lang, refused.status, problem=problem_text(refused, lang))
     return _shown("desk.html", shown, lang, problem, status)
 
 
 def _shown(
-    template: str, shown: Desk, lang: str, problem: str | None = None, status: int = 200
+    template: str, shown: OperatorPage, lang: str, problem: str | None = None, status: int = 200
 ) -> HTMLResponse:
     return page(template, lang, status, desk=shown, zone=ZoneInfo(shown.time_zone), problem=problem)
 
@@ -60,9 +60,9 @@ def sign_in(
     try:
         operators.desk(service, token.strip())
     except Problem as refused:
-        return page("sign_in.html", lang, refused.status, problem=said(refused, lang))
+        return page("sign_in.html", lang, refused.status, problem=problem_text(refused, lang))
     response = RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
-    remember(service, response, "operator", token.strip(), days=1, same_site="strict")
+    set_cookie(service, response, "operator", token.strip(), days=1, same_site="strict")
     return response
 
 
@@ -94,12 +94,12 @@ def decide(
             field="reason",
             remedy="write what you see in the picture",
         )
-        return _desk(service, token, lang, said(problem, lang), problem.status)
+        return _desk(service, token, lang, problem_text(problem, lang), problem.status)
     wanted = ReviewDecision(decision=decision, operator_plate=operator_plate or None, reason=reason.strip())
     try:
         operators.decide_review(service, token, review_id, wanted)
     except Problem as problem:
-        return _desk(service, token, lang, said(problem, lang), problem.status)
+        return _desk(service, token, lang, problem_text(problem, lang), problem.status)
     return RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
 
 

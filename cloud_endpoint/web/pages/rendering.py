@@ -57,13 +57,13 @@ def page(template: str, lang: str, status: int = 200, **values: Any) -> HTMLResp
     return HTMLResponse(body, status, headers=HEADERS)
 
 
-def said(problem: Problem, lang: str) -> str:
+def problem_text(problem: Problem, lang: str) -> str:
     """Return a problem in the driver's language: its own words where the page has them."""
     told = words(lang)["problems"].get(problem.slug)
     return told or f"{problem.trouble.cause}; {problem.trouble.remedy}"
 
 
-def remember(
+def set_cookie(
     service: Service, response: Response, name: str, value: str, *, days: int, same_site: Any
 ) -> None:
     """Set a cookie that scripts cannot read, and that is never sent in the clear where the site has TLS."""

@@ -78,7 +78,7 @@ router = APIRouter(
 )
 
 
-def _told(request: Request, answer: dict[str, Any], page: int, *, more: bool) -> JSONResponse:
+def _answer(request: Request, answer: dict[str, Any], page: int, *, more: bool) -> JSONResponse:
     following = str(request.url.include_query_params(page=page + 1)) if more else None
     return JSONResponse(answer | {"links": {"next": following}}, media_type=CONTENT_TYPE)
 
@@ -96,10 +96,10 @@ def events(
     with service.reading() as work:
         window = cds.window_of(event_time, work.now_ms)
         site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-        wanted = cds.places_of(work.connection, site_id, places)
-        found, more = cds.happened(work, site_id, window, wanted, page)
+        wanted = cds.berths_matching(work.connection, site_id, places)
+        found, more = cds.events_in(work, site_id, window, wanted, page)
         answer = cds.envelope(work, site_id, events=found)
-    return _told(request, answer, page, more=more)
+    return _answer(request, answer, page, more=more)
 
 
 @router.get("/events/status", response_class=JSONResponse)
@@ -110,13 +110,13 @@ def status(
     """Which of the site's poles, and sensors of berths, are online."""
     with service.reading() as work:
         site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-        wanted = cds.places_of(work.connection, site_id, places)
-        found, more = _page_of(cds.sensors(work, site_id, wanted), page)
+        wanted = cds.berths_matching(work.connection, site_id, places)
+        found, more = _page_of(cds.sensor_statuses(work, site_id, wanted), page)
         answer = cds.envelope(work, site_id, status=found)
-    return _told(request, answer, page, more=more)
+    return _answer(request, answer, page, more=more)
 
 
-Curbs = Callable[[str, dict[str, list[curbs.Berth]]], list[dict[str, Any]]]
+Curbs = Callable[[str, dict[str, list[curbs.LocatedBerth]]], list[dict[str, Any]]]
 
 
 def _curbs(path: str, told: Curbs, summary: str) -> None:
@@ -125,10 +125,10 @@ def _curbs(path: str, told: Curbs, summary: str) -> None:
     ) -> JSONResponse:
         with service.reading() as work:
             site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-            every = told(site_id, curbs.located(work.connection, site_id))
+            every = told(site_id, curbs.located_berths(work.connection, site_id))
             found, more = _page_of([curb for curb in every if curbs.fits(curb, places)], page)
             answer = cds.envelope(work, site_id, **{path: found})
-        return _told(request, answer, page, more=more)
+        return _answer(request, answer, page, more=more)
 
     router.get(f"/curbs/{path}", response_class=JSONResponse, name=f"curb {path}", summary=summary)(route)
 
