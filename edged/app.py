@@ -36,6 +36,7 @@ from edged.workers.recording import RecordingWorker
 from edged.workers.storage import StorageWorker
 from edged.workers.store_metrics import StoreMetrics
 from edged.workers.upkeep import UpkeepWorker
+from edged.workers.views import ViewBook, is_watched
 from firmware_bridge.desk import bus_commands
 
 log = structlog.get_logger()
@@ -65,16 +66,28 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     buses = [BusWorker(bus) for bus in sensor_buses(settings, news.put)]
     berths = BerthWorker(settings.berth, store, health, news, instructions)
     recording = RecordingWorker(settings.berth, store, clock, instructions, captures)
+    watched = {camera.name for camera in settings.camera if is_watched(camera)}
+    views = ViewBook(settings, clock, board, health, captures)
     cameras = [
-        CaptureWorker(camera, open_camera(camera, stop=stop), captures[camera.name], bursts, board, health)
+        CaptureWorker(
+            camera,
+            open_camera(camera, stop=stop),
+            captures[camera.name],
+            bursts,
+            board,
+            health,
+            [berth for berth in settings.berth if berth.camera == camera.name and camera.name in watched],
+        )
         for camera in settings.camera
     ]
     vision = _load_vision(settings.model, health)
-    readings = ReadingWorker(site, vision, store, clock, health, bursts, captures, news)
+    readings = ReadingWorker(site, vision, store, clock, health, bursts, captures, news, views)
     pole = Pole(settings, store, clock, board, health, captures, credentials)
     uplink = Uplink(settings.uplink, credentials, store, pole, clock=clock.now)
     api = HttpWorker(settings.snapshot_api, create_app(pole, credentials.snapshot_token), health)
-    commands = pole_commands(board, health) | bus_commands({bus.bus.settings.name: bus.bus for bus in buses})
+    commands = pole_commands(board, health, views) | bus_commands(
+        {bus.bus.settings.name: bus.bus for bus in buses}
+    )
     control = ControlWorker(directory, commands)
     upkeep = UpkeepWorker(directory, store, clock, uplink, health)
 

@@ -16,6 +16,7 @@ from edged.cli.read import read
 from edged.cli.replay import replay
 from edged.cli.run import check_config, run
 from edged.cli.simulate import simulate
+from edged.cli.view import view_app
 from edged.cli.visits import visits
 
 app = typer.Typer(
@@ -35,6 +36,7 @@ app.command("simulate")(simulate)
 app.command("visits")(visits)
 app.add_typer(bus_app, name="bus")
 app.add_typer(outbox_app, name="outbox")
+app.add_typer(view_app, name="view")
 
 
 def main() -> None:

@@ -76,6 +76,7 @@ kind = "http"
 source = "http://127.0.0.1:{port}/ISAPI/Streaming/channels/{number}/picture"
 username = "{user}"
 password_file = "camera.password"
+live = {live}
 """
 
 BERTH_TOML = """
@@ -176,7 +177,10 @@ class SiteFiles:
         cloud_url: str,
         polygons: Mapping[str, Sequence[Sequence[int]]] | None,
     ) -> Path:
-        """Write the daemon's settings; without `polygons` each berth has its camera's whole picture."""
+        """Write the daemon's settings; without `polygons` each berth has its camera's whole picture.
+
+        Such cameras may show photographs, each of another place: they are no live view.
+        """
         self._write("camera.password", CAMERA_PASSWORD + "\n").chmod(0o600)
         text = EDGED_TOML.format(
             site=SITE, device=DEVICE, run=self.run, cloud_url=cloud_url, api_port=api_port
@@ -184,7 +188,9 @@ class SiteFiles:
         for berth in self.berths:
             text += SENSOR_TOML.format(name=berth.sensor, id=berth.sensor_id, profile=berth.profile)
         for number in self._channels():
-            text += CAMERA_BLOCK_TOML.format(number=number, port=camera_port, user=CAMERA_USER)
+            text += CAMERA_BLOCK_TOML.format(
+                number=number, port=camera_port, user=CAMERA_USER, live=str(polygons is not None).lower()
+            )
         for berth in self.berths:
             text += BERTH_TOML.format(berth_no=berth.berth_no, sensor=berth.sensor, channel=berth.channel)
             if polygons is not None:

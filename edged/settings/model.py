@@ -23,6 +23,7 @@ WEB_FORM = r"^https?://[^/\s]+"
 Bool = Annotated[bool, Strict()]
 Point = tuple[Annotated[Int, Field(ge=0, le=20_000)], Annotated[Int, Field(ge=0, le=20_000)]]
 Polygon = Annotated[tuple[Point, ...], Field(min_length=3)]  # px of the full frame, in order around the berth
+PictureSize = tuple[Annotated[Int, Field(ge=16, le=20_000)], Annotated[Int, Field(ge=16, le=20_000)]]
 BerthNo = Annotated[str, Field(pattern=BERTH_NO_PATTERN)]
 Seconds = Annotated[Float, Field(ge=0, le=600)]
 Timeout = Annotated[Float, Field(gt=0, le=60)]
@@ -80,7 +81,8 @@ class CameraSettings:
     """One camera. `source` is a URL, a /dev/video path or a folder, by `kind`.
 
     `preset_url` holds `{preset}` and is requested (with `preset_method`) before a berth's burst; a moved
-    camera is left to settle for `settle_s`.
+    camera is left to settle for `settle_s`. `live` false: the pictures are no live view (photographs that are
+    shown for a demonstration), and whether the camera is frozen or turned is not judged.
     """
 
     name: Name
@@ -93,6 +95,7 @@ class CameraSettings:
     settle_s: Seconds = 2.0
     timeout_s: Timeout = 5.0
     min_interval_s: Seconds = 0.2
+    live: Bool = True
     burst_frames: Annotated[Int, Field(ge=1, le=15)] = 5
 
 
@@ -101,8 +104,9 @@ class BerthSettings:
     """One berth 泊位: its number, the sensor channel that watches it, and where the camera sees it.
 
     A camera shared by several berths needs a `polygon` (or a PTZ `preset`) for each, or a neighbour's plate
-    would be read. `channel` is needed for a device with several. A contact counts as an arrival after
-    `settle_in_s`, its loss as a departure after `settle_out_s`.
+    would be read. `picture_size` is the width and height (px) of the picture that the polygon was drawn on;
+    without it the first good picture counts. `channel` is needed for a device with several. A contact counts
+    as an arrival after `settle_in_s`, its loss as a departure after `settle_out_s`.
     """
 
     berth_no: BerthNo
@@ -110,6 +114,7 @@ class BerthSettings:
     channel: Annotated[Int, Field(ge=0, le=500)] | None = None
     camera: Name
     polygon: Polygon | None = None
+    picture_size: PictureSize | None = None
     preset: Annotated[Int, Field(ge=0, le=300)] | None = None
     settle_in_s: Seconds = 1.0
     settle_out_s: Seconds = 3.0

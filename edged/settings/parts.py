@@ -25,12 +25,23 @@ ONCE = {
 }
 
 # How the names of the other parts begin: one a bus, a sensor, a camera, a berth.
-NAMED = ("bus ", "sensor ", "camera ", "berth ", "polygon of berth ", "view of berth ")
+NAMED = (
+    "bus ",
+    "sensor ",
+    "camera ",
+    "berth ",
+    "polygon of berth ",
+    "view of berth ",
+    "view of camera ",
+    "plate of berth ",
+)
 
 
 def needs_of(settings: Settings) -> Needs:
     """Return what each part of this box needs: port -> sensor -> berth, camera -> berth, disk -> store."""
     needs: dict[str, tuple[str, ...]] = dict(ONCE)
+    for camera in settings.camera:
+        needs[f"view of camera {camera.name}"] = (f"camera {camera.name}",)
     for sensor in settings.sensor:
         needs[f"sensor {sensor.name}"] = (f"bus {sensor.bus}",)
     for berth in settings.berth:

@@ -165,6 +165,10 @@ class Store(Archive):
         self._commit(lambda db: recording.reading(db, reading, sha256), reading.stamp)
         return sha256
 
+    def withdraw(self, reading: NewReading, evidence_sha256: str | None) -> None:
+        """Commit that a visit's reading is not accepted any more: the same plate, by a later picture."""
+        self._commit(lambda db: recording.reading(db, reading, evidence_sha256), reading.stamp)
+
     def snapshot_taken(
         self,
         berth_no: str,

@@ -1,7 +1,7 @@
 """One camera watched: each picture judged by what the camera has shown before."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edged.view.doubts import WITHHOLDS, Doubt
 from edged.view.place import Outline, Slopes, changed_share, distinct_share, slopes_of
@@ -15,6 +15,8 @@ _RECENT = 6  # sights of a camera that a new one is compared with
 # A vehicle changes 10% to 35% of its outline's edges, passing light at most 0.5%.
 _UNCHANGED_BELOW = 0.015
 _DETAIL_FROM = 0.01  # a picture with fewer distinct edges (night without a lamp) shows no place to compare
+# A vehicle is in the picture some seconds before it has settled on the sensor.
+_APPROACH_S = 8.0
 _UNUSUAL_TWICE = 2  # a lorry or headlights spoil one picture, a spoilt lens spoils the next one too
 
 
@@ -56,13 +58,16 @@ class Judgement:
 
     `is_proven`: compared with the reference and found in place. `is_repeated`: equal to a picture taken more
     than 10 s earlier, or before the vehicle came. `looks_empty`: the berth shows the same as when it was
-    vacant; None when there is nothing to compare with.
+    vacant; None when there is nothing to compare with. `good_until_s`: when the last good picture before this
+    one was taken (monotonic), None when there was none. `has_learnt`: the view's reference changed.
     """
 
     doubts: tuple[Doubt, ...] = ()
     is_proven: bool = False
     is_repeated: bool = False
     looks_empty: bool | None = None
+    good_until_s: float | None = None
+    has_learnt: bool = False
 
     @property
     def may_decide(self) -> bool:
@@ -78,7 +83,7 @@ class View:
     reference: Reference
     habits: Habits = field(default_factory=Habits)
     vacant: dict[str, Sight] = field(default_factory=dict)  # by berth
-    last: Sight | None = None
+    good_s: float | None = None  # when the last picture in order was taken
     unusual: int = 0
 
 
@@ -120,11 +125,15 @@ class CameraWatch:
             is_proven=is_in_place and doubts.isdisjoint(WITHHOLDS),
             is_repeated=repeated is not None and _proves_nothing(sight, repeated, occasion.arrived_s),
             looks_empty=None if doubts & WITHHOLDS else looks_empty,
+            good_until_s=repeated.taken_s if repeated else view.good_s,
         )
         if repeated is None:
             self._recent = [*self._recent[1 - _RECENT :], sight]
-        self._learn(view, sight, quality, judgement, occasion)
-        return judgement
+        return replace(judgement, has_learnt=self._learn(view, sight, quality, judgement, occasion))
+
+    def confirm(self, preset: int | None, sight: Sight, day: int) -> None:
+        """Make a picture that a person has looked at the view's reference."""
+        self.views[preset].reference.confirm(sight, day)
 
     def _plain_doubts(
         self, view: View, sight: Sight, quality: Quality, repeated: Sight | None, hour: int
@@ -164,18 +173,20 @@ class CameraWatch:
     @staticmethod
     def _came_since_vacant(view: View, occasion: Occasion) -> bool:
         vacant = view.vacant[occasion.berth_no]
-        return occasion.arrived_s is not None and occasion.arrived_s > vacant.taken_s
+        return occasion.arrived_s is not None and occasion.arrived_s - _APPROACH_S > vacant.taken_s
 
     @staticmethod
-    def _learn(view: View, sight: Sight, quality: Quality, judgement: Judgement, occasion: Occasion) -> None:
-        view.last = sight
+    def _learn(view: View, sight: Sight, quality: Quality, judgement: Judgement, occasion: Occasion) -> bool:
+        """Take in a picture that is in order; return whether the reference changed."""
         if judgement.doubts or judgement.is_repeated:
-            return
+            return False
         view.habits.learn(quality, occasion.hour)
         if occasion.is_vacant:
             view.vacant[occasion.berth_no] = sight
-        if judgement.is_proven or view.reference.place is None:
-            view.reference.learn(sight, occasion.day)
+        if not judgement.is_proven and view.reference.place is not None:
+            return False
+        view.good_s = sight.taken_s
+        return view.reference.learn(sight, occasion.day)
 
 
 def _proves_nothing(sight: Sight, repeated: Sight, arrived_s: float | None) -> bool:

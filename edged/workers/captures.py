@@ -2,13 +2,15 @@
 
 import threading
 import time
+from collections.abc import Sequence
 
 import structlog
 
 from edged.box import metrics
 from edged.camera import Camera, CameraError, CameraFault
 from edged.domain.health import HealthStatus
-from edged.settings import CameraSettings
+from edged.settings import BerthSettings, CameraSettings
+from edged.wire import BerthState
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
 from edged.workers.queues import Burst, BurstQueue, CaptureJob, CaptureQueue, Reason
@@ -16,10 +18,14 @@ from edged.workers.queues import Burst, BurstQueue, CaptureJob, CaptureQueue, Re
 log = structlog.get_logger()
 
 _IDLE_S = 1.0
+VIEW_EVERY_S = 30 * 60.0
 
 
 class CaptureWorker:
-    """Owns one camera: from its queue of jobs to the bursts that wait to be read."""
+    """Owns one camera: from its queue of jobs to the bursts that wait to be read.
+
+    `berths`: those whose view is judged, and of which a picture is taken while they are vacant.
+    """
 
     def __init__(
         self,
@@ -29,6 +35,7 @@ class CaptureWorker:
         bursts: BurstQueue,
         board: Board,
         health: HealthBook,
+        berths: Sequence[BerthSettings] = (),
     ) -> None:
         self.name = f"camera {settings.name}"
         # The longest burst: every frame late, a moved preset, and a slow reader behind it.
@@ -40,25 +47,41 @@ class CaptureWorker:
         self._bursts = bursts
         self._board = board
         self._health = health
+        self._last_view_s = {berth.berth_no: -VIEW_EVERY_S for berth in berths}
+        self._berths = tuple(berths)
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
+            self._look_at_vacant_berths()
             job = self._jobs.get(_IDLE_S)
             if job is not None and self._is_wanted(job):
                 self._capture(job, stop)
         self._jobs.fail_all("the daemon is stopping")
         self._camera.close()
 
+    def _look_at_vacant_berths(self) -> None:
+        """Have a picture of a berth after each drive-out and now and then: to compare the next one with."""
+        now_s = time.monotonic()
+        for berth in self._berths:
+            status = self._board.get(berth.berth_no)
+            if status is not None and status.visit_id is not None:
+                self._last_view_s[berth.berth_no] = -VIEW_EVERY_S  # due at once when the vehicle leaves
+            is_vacant = status is not None and status.state is BerthState.VACANT
+            if is_vacant and now_s - self._last_view_s[berth.berth_no] >= VIEW_EVERY_S:
+                self._last_view_s[berth.berth_no] = now_s
+                self._jobs.put(CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=now_s))
+
     def _is_wanted(self, job: CaptureJob) -> bool:
         """A vehicle that left meanwhile needs no picture; somebody who asked gets one of the empty berth."""
-        if job.reason is Reason.REQUEST:
+        if job.reason in (Reason.REQUEST, Reason.VIEW):
             return True
         return job.visit_id is not None and self._board.has_visit(job.visit_id)
 
     def _capture(self, job: CaptureJob, stop: threading.Event) -> None:
+        count = 1 if job.reason is Reason.VIEW else self._settings.burst_frames
         try:
-            frames = self._camera.burst(self._settings.burst_frames, job.berth.preset)
+            frames = self._camera.burst(count, job.berth.preset)
         except CameraError as error:
             self._failed(job, error)
         else:
@@ -74,4 +97,4 @@ class CaptureWorker:
         self._health.report(self.name, HealthStatus.DEGRADED, trouble.cause, trouble.remedy)
         job.fail(f"no picture: {trouble.cause}")
         if job.reason is not Reason.REQUEST:
-            self._jobs.put_again(job)
+            self._jobs.put_soon(job)

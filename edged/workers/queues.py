@@ -28,12 +28,13 @@ _MOST_BURSTS = 2  # five full frames are 30 MB
 _TICK_S = 0.5
 # A plate that could not be read (still moving, glare, somebody in the way), or a camera that did not
 # answer, gets better chances soon, then rarely, as long as the vehicle stands there.
+BACK_AFTER_S = 3.0  # a camera that comes back is noticed within 5 s
 RETRY_AFTER_S = (3.0, 10.0, 30.0, 120.0, 600.0, 1800.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Swap:
-    """A picture, taken at `at_s`, shows another vehicle in the berth than the one of `visit_id`."""
+    """A picture, taken at `at_s`, shows another vehicle in the berth than the one of `visit_id`, or none."""
 
     berth_no: str
     visit_id: str
@@ -68,6 +69,7 @@ class Reason(IntEnum):
     REQUEST = 0  # somebody waits for the answer
     ARRIVAL = 1
     LOOK_AGAIN = 2
+    VIEW = 3  # one picture, to judge the camera by
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,6 +133,10 @@ class CaptureQueue:
         if full:
             log.warning("capture dropped", camera=self._camera, berth_no=job.berth.berth_no)
             job.fail("the camera's queue is full")
+
+    def put_soon(self, job: CaptureJob) -> None:
+        """Add a job again whose camera did not answer: soon each time, for the camera may be back."""
+        self.put(job, min(BACK_AFTER_S, *self._retry_after_s))
 
     def put_again(self, job: CaptureJob) -> None:
         """Add the job's next attempt, later each time."""

@@ -11,7 +11,7 @@ import structlog
 from edged.box import metrics
 from edged.box.clock import Clock
 from edged.camera import Frame, annotate, compress
-from edged.domain.health import HealthStatus
+from edged.domain.health import Finding, HealthStatus
 from edged.domain.masking import mask
 from edged.domain.reading import PlateRead, PlateReading, fuse_burst
 from edged.domain.second_look import Look, look
@@ -19,9 +19,11 @@ from edged.domain.timekeeping import Stamp
 from edged.picture import PictureError
 from edged.settings import SiteSettings
 from edged.store import NewReading, Store, StoreError
+from edged.view import Judgement, trouble_of
 from edged.vision.errors import BadFrame
 from edged.vision.pipeline import PlateVision
 from edged.wire import ReadingView
+from edged.workers.claims import PlateClaims
 from edged.workers.health_book import HealthBook
 from edged.workers.queues import (
     BerthNews,
@@ -34,6 +36,7 @@ from edged.workers.queues import (
     Swap,
 )
 from edged.workers.recording import DISK_DEADLINE_S
+from edged.workers.views import ViewBook, withholds
 
 log = structlog.get_logger()
 
@@ -46,6 +49,7 @@ class ReadingWorker:
     """The only worker that runs the models. The job of a plate that is not read yet goes back to its camera.
 
     `vision` None: the models cannot be used (health says why); arrivals keep their pictures all the same.
+    `views` None: no camera is judged.
     """
 
     name = "vision"
@@ -61,6 +65,7 @@ class ReadingWorker:
         bursts: BurstQueue,
         captures: Mapping[str, CaptureQueue],
         news: BerthNews,
+        views: ViewBook | None = None,
     ) -> None:
         self.last_progress_s = time.monotonic()
         self._device = f"{site.site_id} {site.device_id}"
@@ -72,6 +77,9 @@ class ReadingWorker:
         self._bursts = bursts
         self._captures = captures
         self._news = news
+        self._views = views
+        self.judged = 0  # pictures, since the start
+        self._claims = PlateClaims(store, clock, health, captures, views) if views else None
 
     def run(self, stop: threading.Event) -> None:
         while not stop.is_set():
@@ -82,6 +90,21 @@ class ReadingWorker:
 
     def _read(self, burst: Burst) -> None:
         job, frames = burst.job, burst.frames
+        judgement = self._views.judge(job, frames[-1]) if self._views else Judgement()
+        self.judged += 1
+        if withholds(judgement):
+            self._withdraw(job, judgement, frames[-1])
+        if job.reason is Reason.VIEW:
+            return
+        if not judgement.may_decide:
+            self._wait_for_view(job, judgement)
+            return
+        if judgement.looks_empty and self._is_read_elsewhere(job):
+            # the sensor still reports a vehicle, so a new visit begins: it stays unread
+            seen_s = frames[-1].taken_monotonic_s
+            self._news.put(Swap(berth_no=job.berth.berth_no, visit_id=job.visit_id or "", at_s=seen_s))
+            job.fail("the berth is empty; its visit ends")
+            return
         plates = self._plates(job, frames)
         captured = self._clock.at(frames[-1].taken_monotonic_s)
         new = self._new_reading(job, _the_one_of(plates), captured)
@@ -144,8 +167,9 @@ class ReadingWorker:
             self._news.put(Swap(berth_no=new.berth_no, visit_id=new.visit_id, at_s=seen_s))
             job.fail("another vehicle stands there now; its visit begins")
             return
-        if means is Look.CONTRADICTS and reading is not None:
-            new = replace(new, reading=replace(reading, accepted=False))
+        if means is Look.CONTRADICTS or (_is_accepted(reading) and not self._may_decide(job, new)):
+            new = _unaccepted(new)
+            means = Look.CONTRADICTS
         sha256 = known.evidence_sha256 if known else None
         if means in (Look.REPLACES, Look.CONTRADICTS):
             sha256 = self._store.commit_reading(new)
@@ -155,6 +179,32 @@ class ReadingWorker:
         is_doubtful = not _is_accepted(new.reading) and not _is_accepted(known_reading)
         if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
             self._captures[job.berth.camera].put_again(job)
+
+    def _may_decide(self, job: CaptureJob, new: NewReading) -> bool:
+        return self._claims is None or self._claims.is_alone(job, new)
+
+    def _is_read_elsewhere(self, job: CaptureJob) -> bool:
+        return self._claims is not None and self._claims.is_elsewhere_too(job.visit_id)
+
+    def _wait_for_view(self, job: CaptureJob, judgement: Judgement) -> None:
+        """Read the berth again once its view is good."""
+        if job.reason is Reason.REQUEST:
+            what = (
+                trouble_of(judgement.doubts[0], "").cause if judgement.doubts else "the picture is an old one"
+            )
+            job.fail(f"the picture cannot be trusted: {what}")
+        elif self._views is not None and withholds(judgement):
+            self._views.hold(job)
+        else:
+            self._captures[job.berth.camera].put_again(job)
+
+    def _withdraw(self, job: CaptureJob, judgement: Judgement, frame: Frame) -> None:
+        """Take the acceptance of readings made since the last good picture of a view that turned out bad."""
+        assert self._claims is not None
+        try:
+            self._claims.withdraw_since_good(job, judgement, self._clock.at(frame.taken_monotonic_s))
+        except StoreError as error:  # the next picture of that view tries again
+            self._health.enter(Finding.of("readings", HealthStatus.DEGRADED, error.trouble))
 
     def _again(self, job: CaptureJob) -> None:
         if job.reason is Reason.REQUEST:
@@ -208,6 +258,10 @@ def _the_one_of(plates: list[PlateRead]) -> PlateReading | None:
     if sum(plate.reading.accepted for plate in plates) > 1:
         return replace(reading, accepted=False)
     return reading
+
+
+def _unaccepted(new: NewReading) -> NewReading:
+    return replace(new, reading=replace(new.reading, accepted=False)) if new.reading else new
 
 
 def _is_accepted(reading: PlateReading | None) -> bool:

@@ -51,7 +51,7 @@ class Camera:
 @pytest.fixture
 def camera(street: Day) -> Camera:
     camera = Camera(street)
-    assert camera.vacant() == Judgement()
+    assert camera.vacant().may_decide
     return camera
 
 

@@ -1,0 +1,70 @@
+"""What is remembered of each view over a restart: its reference and its habits, one file a view."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import structlog
+
+from edged.view.quality import Habits
+from edged.view.watch import View
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True, slots=True)
+class ViewMemory:
+    """`root`/CAMERA.npz or CAMERA-PRESET.npz. The pictures never leave the box."""
+
+    root: Path
+
+    def keep(self, key: tuple[str, int | None], view: View) -> None:
+        """Write the view's reference; a disk that takes nothing is no reason to stop."""
+        reference = view.reference
+        if reference.place is None or reference.size_px is None:
+            return
+        path = self._path(key)
+        part = path.with_suffix(".part")
+        try:
+            self.root.mkdir(mode=0o750, exist_ok=True)
+            with part.open("wb") as file:
+                np.savez_compressed(
+                    file,
+                    grey=reference.place.grey,
+                    size_px=reference.size_px,
+                    count_day=(reference.count, reference.day),
+                    habits=np.asarray(view.habits.as_rows()),
+                    plan=np.asarray(_plan(view)),
+                )
+                file.flush()
+                os.fsync(file.fileno())
+            part.rename(path)
+        except OSError as error:
+            log.warning("view not kept", path=str(path), reason=str(error))
+
+    def recall(self, key: tuple[str, int | None], view: View) -> None:
+        """Take up what was kept, unless the outlines have been drawn anew since."""
+        path = self._path(key)
+        try:
+            with np.load(path, allow_pickle=False) as kept:
+                if str(kept["plan"]) != _plan(view):
+                    return
+                width, height = (int(side) for side in kept["size_px"])
+                count, day = (int(number) for number in kept["count_day"])
+                view.reference.restore(kept["grey"], size_px=(width, height), count=count, day=day)
+                view.habits = Habits.of_rows(kept["habits"].tolist())
+        except FileNotFoundError:
+            return
+        except (OSError, ValueError, KeyError, EOFError) as error:
+            log.warning("view not remembered", path=str(path), reason=str(error))
+
+    def _path(self, key: tuple[str, int | None]) -> Path:
+        camera, preset = key
+        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in camera)
+        return self.root / (f"{name}.npz" if preset is None else f"{name}-{preset}.npz")
+
+
+def _plan(view: View) -> str:
+    """Return the outlines as text: who draws them anew has looked at the view."""
+    return repr(sorted((no, outline) for no, outline in view.plan.outlines.items()))

@@ -1,0 +1,219 @@
+"""The views of all cameras: each picture judged, troubles reported, jobs held back until the view is good."""
+
+import threading
+import time
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import structlog
+
+from edged.box.clock import Clock
+from edged.camera import Frame
+from edged.domain.health import Finding, HealthStatus
+from edged.settings import BerthSettings, CameraKind, CameraSettings, Settings
+from edged.view import CameraWatch, Doubt, Judgement, Occasion, ViewPlan, look_at, trouble_of
+from edged.view.doubts import WITHHOLDS
+from edged.view.memory import ViewMemory
+from edged.wire import BerthState
+from edged.workers.board import Board
+from edged.workers.health_book import HealthBook
+from edged.workers.queues import CaptureJob, CaptureQueue, Reason
+
+log = structlog.get_logger()
+
+# A car that waits to be read is looked at within 5 s of the camera's return; the picture takes the rest.
+LOOK_AGAIN_AFTER_S = 3.0
+_LOOK_IDLE_S = 60.0  # nobody waits, but health has to see the end of a trouble
+_LOST_AFTER_S = 60.0  # a look that was not answered for so long was dropped with a full queue
+
+ViewKey = tuple[str, int | None]  # camera, preset
+
+_IN_ORDER = Judgement(is_proven=True)
+
+
+def is_watched(camera: CameraSettings) -> bool:
+    """Tell whether a camera's pictures are a live view; a folder repeats its pictures on purpose."""
+    return camera.live and camera.kind is not CameraKind.FOLDER
+
+
+@dataclass(slots=True)
+class _Standing:
+    """What is known of one view beside its pictures. `held`: jobs that wait for it, by berth."""
+
+    berths: list[BerthSettings] = field(default_factory=list)
+    held: dict[str, CaptureJob] = field(default_factory=dict)
+    bad_since: datetime | None = None
+    look_due_s: float = -_LOST_AFTER_S  # monotonic; of the look that is on its way
+
+
+class ViewBook:
+    """Used by the reading worker's thread; `confirm` from any thread."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        clock: Clock,
+        board: Board,
+        health: HealthBook,
+        captures: Mapping[str, CaptureQueue],
+    ) -> None:
+        self._clock = clock
+        self._zone = ZoneInfo(settings.site.time_zone)
+        self._board = board
+        self._health = health
+        self._captures = captures
+        self._memory = ViewMemory(settings.store.directory / "views")
+        self._standings: dict[ViewKey, _Standing] = {}
+        self._watches: dict[str, CameraWatch] = {}
+        self.berths = {berth.berth_no: berth for berth in settings.berth}
+        self._arrivals: dict[str, tuple[str, float]] = {}  # by berth: visit, and when it came
+        self._to_confirm: set[str] = set()
+        self._lock = threading.Lock()
+        for camera in settings.camera:
+            berths = [berth for berth in settings.berth if berth.camera == camera.name and berth.in_service]
+            if is_watched(camera) and berths:
+                self._watch(camera.name, berths)
+
+    def judge(self, job: CaptureJob, frame: Frame) -> Judgement:
+        """Judge a picture of the job's berth, report what is wrong with the view, and see to its end."""
+        key = (job.berth.camera, job.berth.preset)
+        standing = self._standings.get(key)
+        if standing is None:
+            return _IN_ORDER
+        if job.reason is Reason.ARRIVAL and job.visit_id is not None:
+            self._arrivals[job.berth.berth_no] = (job.visit_id, job.asked_s)
+        now = self._clock.now().utc.astimezone(self._zone)
+        sight = look_at(frame.image, taken_s=frame.taken_monotonic_s)
+        watch = self._watches[job.berth.camera]
+        if self._take_confirmation(job.berth.camera):
+            watch.confirm(job.berth.preset, sight, now.toordinal())
+        judgement = watch.judge(sight, self._occasion(job, now))
+        if judgement.has_learnt:
+            self._memory.keep(key, watch.views[job.berth.preset])
+        self._report(key, standing, job, judgement, now)
+        self._see_to_it(key, standing, job, judgement)
+        return judgement
+
+    def hold(self, job: CaptureJob) -> None:
+        """Keep a job back until its view is good again."""
+        standing = self._standings[job.berth.camera, job.berth.preset]
+        standing.held[job.berth.berth_no] = job
+        self._look_soon((job.berth.camera, job.berth.preset), standing, job.berth, LOOK_AGAIN_AFTER_S)
+
+    def concerned(self, berth: BerthSettings, judgement: Judgement) -> set[str]:
+        """Return the berths whose pictures share the doubt about a picture of `berth`."""
+        if judgement.doubts[0] is Doubt.NOTHING_CHANGED:
+            return {berth.berth_no}
+        return {
+            one.berth_no
+            for (camera, preset), standing in self._standings.items()
+            for one in standing.berths
+            if camera == berth.camera and (preset == berth.preset or judgement.doubts[0] is Doubt.FROZEN)
+        }
+
+    def confirm(self, camera: str) -> None:
+        """Take the next picture of each of the camera's views as its reference; KeyError: no such camera."""
+        if camera not in self._watches:
+            known = ", ".join(sorted(self._watches)) or "none"
+            raise KeyError(f"no live camera {camera!r}; there are {known}")
+        with self._lock:
+            self._to_confirm |= {camera}
+        for (name, _preset), standing in self._standings.items():
+            if name == camera:
+                self._captures[camera].put(_look(standing.berths[0]))
+
+    def _watch(self, camera: str, berths: Iterable[BerthSettings]) -> None:
+        for berth in berths:
+            self._standings.setdefault((camera, berth.preset), _Standing()).berths.append(berth)
+        plans = {
+            preset: ViewPlan(
+                outlines={berth.berth_no: berth.polygon for berth in standing.berths},
+                picture_size=next((berth.picture_size for berth in standing.berths), None),
+            )
+            for (name, preset), standing in self._standings.items()
+            if name == camera
+        }
+        watch = self._watches[camera] = CameraWatch(plans)
+        for preset, view in watch.views.items():
+            self._memory.recall((camera, preset), view)
+
+    def _occasion(self, job: CaptureJob, now: datetime) -> Occasion:
+        status = self._board.get(job.berth.berth_no)
+        visit_id = status.visit_id if status else None
+        arrived = self._arrivals.get(job.berth.berth_no)
+        return Occasion(
+            berth_no=job.berth.berth_no,
+            preset=job.berth.preset,
+            hour=now.hour,
+            day=now.toordinal(),
+            is_vacant=visit_id is None and status is not None and status.state is BerthState.VACANT,
+            arrived_s=arrived[1] if arrived and arrived[0] == (job.visit_id or visit_id) else None,
+        )
+
+    def _report(
+        self, key: ViewKey, standing: _Standing, job: CaptureJob, judgement: Judgement, now: datetime
+    ) -> None:
+        where = part_of(key)
+        if not judgement.doubts:
+            if not judgement.is_repeated:
+                standing.bad_since = None
+                self._health.clear(where)
+            return
+        doubt = judgement.doubts[0]
+        standing.bad_since = standing.bad_since or now
+        trouble = trouble_of(doubt, where)
+        berth = f"berth {job.berth.berth_no}: " if doubt is Doubt.NOTHING_CHANGED else ""
+        since = standing.bad_since.strftime("%Y-%m-%d %H:%M")
+        self._health.enter(
+            Finding(
+                where=where,
+                status=HealthStatus.DEGRADED,
+                cause=f"{berth}{trouble.cause}, since {since}",
+                remedy=trouble.remedy,
+            )
+        )
+
+    def _see_to_it(self, key: ViewKey, standing: _Standing, job: CaptureJob, judgement: Judgement) -> None:
+        """Release the jobs of a view that is good again; look again soon at one that is not."""
+        if job.reason is Reason.VIEW:
+            standing.look_due_s = -_LOST_AFTER_S
+        if judgement.may_decide:
+            held, standing.held = standing.held, {}
+            for waiting in held.values():
+                self._captures[key[0]].put(waiting)
+        if judgement.doubts:
+            soon = bool(standing.held) and not judgement.may_decide
+            self._look_soon(key, standing, job.berth, LOOK_AGAIN_AFTER_S if soon else _LOOK_IDLE_S)
+
+    def _look_soon(self, key: ViewKey, standing: _Standing, berth: BerthSettings, after_s: float) -> None:
+        """Have a picture taken for judging alone, unless one is on its way that comes as soon."""
+        now_s = time.monotonic()
+        is_on_its_way = now_s < standing.look_due_s + _LOST_AFTER_S
+        if is_on_its_way and standing.look_due_s <= now_s + after_s:
+            return
+        standing.look_due_s = now_s + after_s
+        held = next(iter(standing.held.values()), None)
+        self._captures[key[0]].put(_look(held.berth if held else berth), after_s)
+
+    def _take_confirmation(self, camera: str) -> bool:
+        with self._lock:
+            wanted = camera in self._to_confirm
+            self._to_confirm.discard(camera)
+        return wanted
+
+
+def part_of(key: ViewKey) -> str:
+    """Return how health names a view."""
+    camera, preset = key
+    return f"view of camera {camera}" + (f" preset {preset}" if preset is not None else "")
+
+
+def withholds(judgement: Judgement) -> bool:
+    """Tell whether the view itself is wrong: a job waits for the view, not for a better picture."""
+    return not WITHHOLDS.isdisjoint(judgement.doubts)
+
+
+def _look(berth: BerthSettings) -> CaptureJob:
+    return CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=time.monotonic())
