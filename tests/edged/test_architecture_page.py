@@ -1,4 +1,4 @@
-"""The page that follows a drive-in names functions that exist."""
+"""The pages that follow a drive-in and an order name functions that exist."""
 
 import importlib
 import re
@@ -10,6 +10,7 @@ import pytest
 
 PAGE = Path(__file__).parents[2] / "docs" / "architecture.md"
 ROW = re.compile(r"^\| \d+ \| \w+ \| (.*?) \| ", re.MULTILINE)
+ORDER_ROW = re.compile(r"^\| \d+ \| (`[\w.]+`.*?) \| ", re.MULTILINE)
 OTHER_ROOTS = ("firmware_bridge", "cloud_endpoint")
 
 
@@ -46,3 +47,18 @@ def test_every_step_of_a_drive_in_names_functions_that_exist(names: list[str]) -
         full = f"{holder}.{name}" if name.startswith("_") else name
         assert callable(found(full)), full
         holder = full.rpartition(".")[0]
+
+
+def order_steps() -> list[list[str]]:
+    """Return the names of each step of an order; they are below `cloud_endpoint`."""
+    return [re.findall(r"`([\w.]+)`", cell) for cell in ORDER_ROW.findall(PAGE.read_text(encoding="utf-8"))]
+
+
+def test_the_page_has_an_order_from_the_first_message_to_the_payment() -> None:
+    assert len(order_steps()) >= 12
+
+
+@pytest.mark.parametrize("names", order_steps(), ids=lambda names: names[0])
+def test_every_step_of_an_order_names_functions_that_exist(names: list[str]) -> None:
+    for name in names:
+        assert callable(found(f"cloud_endpoint.{name}")), name
