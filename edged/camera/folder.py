@@ -6,7 +6,7 @@ from pathlib import Path
 
 from edged.camera.port import CameraFault, Frame
 from edged.camera.turns import TurnTakingCamera
-from edged.picture import Image, PictureError, decode_picture
+from edged.picture import PictureError, decode_picture
 
 _SUFFIXES = frozenset((".jpg", ".jpeg", ".png"))
 
@@ -30,9 +30,7 @@ class FolderCamera(TurnTakingCamera):
             taken_s = time.monotonic()
             path = paths[self._next % len(paths)]
             self._next += 1
-            data, image = self._read(path)
-            jpeg = data if data[:2] == b"\xff\xd8" else None
-            yield Frame(image=image, jpeg=jpeg, taken_monotonic_s=taken_s)
+            yield Frame(data=self._read(path), taken_monotonic_s=taken_s)
 
     def _pictures(self, folder: Path) -> list[Path]:
         try:
@@ -45,11 +43,12 @@ class FolderCamera(TurnTakingCamera):
             raise self._error(CameraFault.NOT_FOUND, f"folder {folder} holds no .jpg or .png")
         return paths
 
-    def _read(self, path: Path) -> tuple[bytes, Image]:
+    def _read(self, path: Path) -> bytes:
         try:
             data = path.read_bytes()
-            return data, decode_picture(data)
+            decode_picture(data)  # no markers to walk in a PNG: decoding tells whether it is whole
         except OSError as exc:
             raise self._error(CameraFault.NOT_FOUND, f"{path} cannot be read ({exc.strerror})") from exc
         except PictureError as exc:
             raise self._error(CameraFault.NO_PICTURE, f"{path}: {exc}") from exc
+        return data

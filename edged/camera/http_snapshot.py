@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from edged.camera.port import CameraFault, Frame
 from edged.camera.turns import TurnTakingCamera
-from edged.picture import PictureError, decode_jpeg
+from edged.picture import PictureError, check_jpeg
 
 
 class HttpSnapshotCamera(TurnTakingCamera):
@@ -14,10 +14,10 @@ class HttpSnapshotCamera(TurnTakingCamera):
         for _ in range(count):
             jpeg, asked_s = self._http.fetch("GET", self._settings.source)
             try:
-                image = decode_jpeg(jpeg)
+                check_jpeg(jpeg)
             except PictureError as exc:
                 is_jpeg = jpeg[:2] == b"\xff\xd8"
                 raise self._error(
                     CameraFault.CUT_OFF if is_jpeg else CameraFault.NO_PICTURE, str(exc)
                 ) from exc
-            yield Frame(image=image, jpeg=jpeg, taken_monotonic_s=asked_s)
+            yield Frame(data=jpeg, taken_monotonic_s=asked_s)

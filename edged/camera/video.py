@@ -7,8 +7,6 @@ import sys
 import time
 from collections.abc import Iterator
 
-import numpy as np
-
 from edged.camera.port import CameraFault, Frame
 from edged.camera.turns import TurnTakingCamera
 from edged.camera.video_child import HEADER
@@ -54,12 +52,11 @@ class VideoCamera(TurnTakingCamera):
             time.monotonic() + _START_S + 2 * self._settings.timeout_s
         )  # to open, and to the first keyframe
         for _ in range(count):
-            height_px, width_px, taken_s = HEADER.unpack(self._read(child, HEADER.size, deadline_s))
-            if height_px * width_px > MAX_PIXELS:
-                raise self._error(CameraFault.TOO_LARGE, f"sends frames of {width_px}x{height_px}")
-            pixels = self._read(child, height_px * width_px * 3, deadline_s)
-            image = np.frombuffer(pixels, np.uint8).reshape(height_px, width_px, 3)
-            yield Frame(image=image, jpeg=None, taken_monotonic_s=taken_s)
+            size_bytes, taken_s = HEADER.unpack(self._read(child, HEADER.size, deadline_s))
+            if not size_bytes:
+                raise self._error(CameraFault.TOO_LARGE, f"sends frames of over {MAX_PIXELS} pixels")
+            jpeg = self._read(child, size_bytes, deadline_s)
+            yield Frame(data=bytes(jpeg), taken_monotonic_s=taken_s)
             deadline_s = time.monotonic() + self._settings.min_interval_s + self._settings.timeout_s
 
     def _read(self, child: "subprocess.Popen[bytes]", size_bytes: int, deadline_s: float) -> bytearray:

@@ -5,8 +5,9 @@ thread can end it. So it runs here, and `VideoCamera` kills it when it is late.
 
 stdin: one JSON line {"kind", "source", "count", "interval_s", "timeout_s"}; an address may hold a
 password, which has no place in a command line that every user of the box can list.
-stdout: per frame a header (`HEADER`: height, width, CLOCK_MONOTONIC seconds) and the BGR bytes; the end of
-the stream after less than `count` frames means that the source gave no more.
+stdout: per frame a header (`HEADER`: bytes of the JPEG, CLOCK_MONOTONIC seconds) and the JPEG; the end of the
+stream after less than `count` frames means that the source gave no more. A frame of too many pixels has 0
+bytes.
 """
 
 import json
@@ -16,8 +17,12 @@ import sys
 import time
 
 import cv2
+import numpy as np
 
-HEADER = struct.Struct("<IId")
+from edged.picture import MAX_PIXELS, encode_jpeg
+
+HEADER = struct.Struct("<Id")
+_QUALITY = 95  # what the stream's own codec has left of the picture is kept
 _BAD_FRAMES = 50  # a stream joined between two keyframes begins with frames that cannot be decoded
 
 
@@ -42,7 +47,8 @@ def _opened(kind: str, source: str, timeout_s: float) -> cv2.VideoCapture:
         capture.set(cv2.CAP_PROP_BUFFERSIZE, 1)
         return capture
     # Over UDP, lost packets smear the picture; interleaved TCP passes every firewall between.
-    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp")
+    # One thread: each decoding thread holds some frames of its own, and four children share a small box.
+    os.environ.setdefault("OPENCV_FFMPEG_CAPTURE_OPTIONS", "rtsp_transport;tcp|threads;1")
     timeout_ms = int(timeout_s * 1000)
     parameters = [cv2.CAP_PROP_OPEN_TIMEOUT_MSEC, timeout_ms, cv2.CAP_PROP_READ_TIMEOUT_MSEC, timeout_ms]
     return cv2.VideoCapture(source, cv2.CAP_FFMPEG, parameters)
@@ -60,9 +66,10 @@ def _stream(capture: cv2.VideoCapture, count: int, interval_s: float) -> None:
             continue
         if taken_s < due_s:
             continue
-        height_px, width_px = image.shape[:2]
-        sys.stdout.buffer.write(HEADER.pack(height_px, width_px, taken_s))
-        sys.stdout.buffer.write(image.tobytes())
+        is_too_large = image.shape[0] * image.shape[1] > MAX_PIXELS
+        jpeg = b"" if is_too_large else encode_jpeg(np.asarray(image, np.uint8), quality=_QUALITY)
+        sys.stdout.buffer.write(HEADER.pack(len(jpeg), taken_s))
+        sys.stdout.buffer.write(jpeg)
         sys.stdout.buffer.flush()
         written, due_s = written + 1, taken_s + interval_s
 

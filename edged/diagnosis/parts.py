@@ -7,6 +7,7 @@ from datetime import datetime
 from edged.box.clock import Clock
 from edged.camera import CameraError, open_camera
 from edged.domain.health import Finding, HealthStatus
+from edged.picture import PictureError
 from edged.settings import BerthSettings, CameraSettings, Settings
 from edged.uplink import CLOCK_TOLERANCE_S, CloudClient, UplinkError
 from edged.vision.errors import BadFrame, VisionError
@@ -24,7 +25,7 @@ def _of_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> Fin
     camera = open_camera(settings)
     began_s = time.monotonic()
     try:
-        frame = camera.frame()
+        image = camera.frame().decode()
     except CameraError as error:
         return Finding(
             where=part,
@@ -32,11 +33,14 @@ def _of_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> Fin
             cause=error.trouble.cause,
             remedy=error.trouble.remedy,
         )
+    except PictureError as error:
+        remedy = "let the camera send plain (baseline) JPEG"
+        return Finding(where=part, status=HealthStatus.FAILED, cause=str(error), remedy=remedy)
     finally:
         camera.close()
-    height, width = frame.image.shape[:2]
+    height, width = image.shape[:2]
     took_s = time.monotonic() - began_s
-    if frame.image.std() < 4:
+    if image.std() < 4:
         return Finding(
             where=part,
             status=HealthStatus.DEGRADED,

@@ -36,10 +36,18 @@ def decode_jpeg(data: bytes) -> Image:
 
     Raises PictureError when `data` is no JPEG, is cut off, or is larger than MAX_PIXELS.
     """
+    check_jpeg(data)
+    return _decoded(data)
+
+
+def check_jpeg(data: bytes) -> None:
+    """Make sure that `data` is a whole JPEG of at most MAX_PIXELS, without decoding it.
+
+    Raises PictureError.
+    """
     size = _whole_jpeg(data)
     if size.width_px * size.height_px > MAX_PIXELS:
         raise _too_large(f"{size.width_px}x{size.height_px}, ")
-    return _decoded(data)
 
 
 def decode_picture(data: bytes) -> Image:

@@ -57,7 +57,7 @@ class CaptureWorker:
             job = self._jobs.get(_IDLE_S)
             if job is not None and self._is_wanted(job):
                 self._capture(job, stop)
-        self._jobs.fail_all("the daemon is stopping")
+        self._jobs.close("the daemon is stopping")
         self._camera.close()
 
     def _look_at_vacant_berths(self) -> None:
@@ -72,10 +72,13 @@ class CaptureWorker:
                 self._last_view_s[berth.berth_no] = now_s
                 self._jobs.put(CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=now_s))
 
+    def _progress(self) -> None:
+        self.last_progress_s = time.monotonic()
+
     def _is_wanted(self, job: CaptureJob) -> bool:
         """A vehicle that left meanwhile needs no picture; somebody who asked gets one of the empty berth."""
         if job.reason in (Reason.REQUEST, Reason.VIEW):
-            return True
+            return not job.is_dropped()
         return job.visit_id is not None and self._board.has_visit(job.visit_id)
 
     def _capture(self, job: CaptureJob, stop: threading.Event) -> None:
@@ -86,7 +89,7 @@ class CaptureWorker:
             self._failed(job, error)
         else:
             self._health.clear(self.name)
-            self._bursts.put(Burst(job=job, frames=frames), stop)
+            self._bursts.put(Burst(job=job, frames=frames), stop, self._progress)
 
     def _failed(self, job: CaptureJob, error: CameraError) -> None:
         if error.fault is CameraFault.STOPPED:

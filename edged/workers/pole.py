@@ -1,8 +1,7 @@
 """What the cloud may ask of this pole: how a berth stands, what is read there, a fresh look."""
 
 import time
-from collections.abc import Callable, Mapping
-from concurrent.futures import Future
+from collections.abc import Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import structlog
@@ -17,11 +16,13 @@ from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, Re
 from edged.wire.signing import signed
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
-from edged.workers.queues import Captured, CaptureJob, CaptureQueue, Reason
+from edged.workers.looks import Looks
+from edged.workers.queues import Captured, CaptureQueue
 
 log = structlog.get_logger()
 
 _ANSWER_WITHIN_S = 15.0
+_UNKNOWN_EXPIRY_S = 60.0  # of a request to a box without a clock
 
 
 class Pole:
@@ -43,7 +44,7 @@ class Pole:
         self._clock = clock
         self._board = board
         self._health = health
-        self._captures = captures
+        self._looks = Looks(captures)
         self._credentials = credentials
 
     def berths(self) -> list[BerthStatus]:
@@ -61,27 +62,33 @@ class Pole:
                 evidence_sha256=stored.evidence_sha256,
                 captured_at=stored.captured.utc,
             )
-        return self._signed(berth_no, nonce, seen)
+        return self._signed(status, nonce, seen)
 
     def capture(self, berth_no: str, nonce: str) -> Snapshot:
-        """Take a fresh burst and return what it shows. Raises PoleError."""
-        self._status(berth_no)
-        answer: Future[Captured] = Future()
-        self._ask(berth_no, answer.set_result)
+        """Return what a fresh burst shows; one that is under way is shared. Raises PoleError."""
+        status = self._status(berth_no)
+        until_s = time.monotonic() + _ANSWER_WITHIN_S
+        answered = self._looks.ask(self._berths[berth_no], status.visit_id, until_s)
         try:
-            captured = answer.result(timeout=_ANSWER_WITHIN_S)
+            captured = answered.result(timeout=_ANSWER_WITHIN_S)
         except FutureTimeoutError:
             raise CaptureFailedError(f"no picture within {_ANSWER_WITHIN_S:.0f} s") from None
-        if captured.error is not None:
-            raise CaptureFailedError(captured.error)
-        return self._signed(berth_no, nonce, captured)
+        status = self._status(berth_no)
+        if error := _unusable(captured, status):
+            raise CaptureFailedError(error)
+        return self._signed(status, nonce, captured)
 
     def carry_out(self, request: CaptureRequest) -> None:
         """Take the capture that a sync answer asks for; the answer leaves with the outbox."""
+        now = self._clock.now()
         if request.berth_no not in self._berths:
             self._report(request, Captured(error=f"berth {request.berth_no} is not on this pole"))
-        elif self._clock.now().utc < request.expires_at or not self._clock.is_synced():
-            self._ask(request.berth_no, lambda captured: self._report(request, captured))
+        elif now.utc < request.expires_at or not now.clock_synced:
+            left_s = (request.expires_at - now.utc).total_seconds() if now.clock_synced else _UNKNOWN_EXPIRY_S
+            visit_id = self._status(request.berth_no).visit_id
+            berth = self._berths[request.berth_no]
+            answered = self._looks.ask(berth, visit_id, time.monotonic() + left_s)
+            answered.add_done_callback(lambda done: self._report(request, done.result()))
 
     def picture(self, sha256: str) -> bytes | None:
         return self._store.picture(sha256)
@@ -103,21 +110,11 @@ class Pole:
             return f"{line}, all well"
         return f"{line}, {overall(problems).value}: {problems[0]}"
 
-    def _ask(self, berth_no: str, answer: Callable[[Captured], None]) -> None:
-        berth = self._berths[berth_no]
-        job = CaptureJob(
-            berth=berth,
-            visit_id=self._status(berth_no).visit_id,
-            reason=Reason.REQUEST,
-            asked_s=time.monotonic(),
-            answer=answer,
-        )
-        self._captures[berth.camera].put(job)
-
     def _report(self, request: CaptureRequest, captured: Captured) -> None:
-        snapshot = None
-        if captured.error is None:
-            snapshot = self._signed(request.berth_no, request.nonce, captured)
+        snapshot, status = None, self._board.get(request.berth_no)
+        error = captured.error if status is None else _unusable(captured, status)
+        if error is None and status is not None:
+            snapshot = self._signed(status, request.nonce, captured)
         try:
             self._store.snapshot_taken(
                 request.berth_no,
@@ -125,16 +122,16 @@ class Pole:
                 self._clock.now(),
                 request.request_id,
                 snapshot,
-                captured.error,
+                error,
             )
         except StoreError as error:  # the cloud asks again
             log.error("snapshot not stored", request_id=request.request_id, reason=str(error))
 
-    def _signed(self, berth_no: str, nonce: str, seen: Captured) -> Snapshot:
+    def _signed(self, status: BerthStatus, nonce: str, seen: Captured) -> Snapshot:
         snapshot = Snapshot(
             device_id=self._device_id,
-            berth_no=berth_no,
-            state=self._status(berth_no).state.value,
+            berth_no=status.berth_no,
+            state=status.state.value,
             visit_id=seen.visit_id,
             reading=seen.reading,
             evidence_sha256=seen.evidence_sha256,
@@ -150,3 +147,10 @@ class Pole:
         if status is None:
             raise UnknownBerthError(berth_no)
         return status
+
+
+def _unusable(captured: Captured, status: BerthStatus) -> str | None:
+    """Return why a look says nothing of the berth as it stands now, None when it does."""
+    if captured.error is None and captured.visit_id != status.visit_id:
+        return "a vehicle came or left while the berth was looked at"
+    return captured.error

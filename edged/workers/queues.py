@@ -24,7 +24,8 @@ log = structlog.get_logger()
 
 _MOST_NEWS = 1024
 _MOST_CAPTURES = 64
-_MOST_BURSTS = 2  # five full frames are 30 MB
+# Five frames of an 8-megapixel camera; the main process has 220 MiB for everything (docs/decisions/0095).
+_MOST_BURST_BYTES = 16 * 1024 * 1024
 _TICK_S = 0.5
 # A plate that could not be read (still moving, glare, somebody in the way), or a camera that did not
 # answer, gets better chances soon, then rarely, as long as the vehicle stands there.
@@ -66,8 +67,8 @@ class BerthNews:
 class Reason(IntEnum):
     """Why a burst is wanted; the smaller goes first."""
 
-    REQUEST = 0  # somebody waits for the answer
-    ARRIVAL = 1
+    ARRIVAL = 0  # a car without a plate; whoever asks for a fresh look can ask again
+    REQUEST = 1  # somebody waits for the answer
     LOOK_AGAIN = 2
     VIEW = 3  # one picture, to judge the camera by
 
@@ -87,7 +88,8 @@ class Captured:
 class CaptureJob:
     """A burst wanted of one berth, since `asked_s` (monotonic).
 
-    `answer`, if any, is called exactly once, from a worker's thread.
+    `answer`, if any, is called exactly once, from a worker's thread. `is_awaited` tells whether anybody still
+    waits for it.
     """
 
     berth: BerthSettings
@@ -96,10 +98,20 @@ class CaptureJob:
     asked_s: float
     attempt: int = 0
     answer: Callable[[Captured], None] | None = None
+    is_awaited: Callable[[], bool] = lambda: True
 
     def fail(self, error: str) -> None:
         if self.answer is not None:
             self.answer(Captured(error=error))
+
+    def is_dropped(self) -> bool:
+        """Drop the job and count it when nobody waits for it any more; return whether it is dropped."""
+        if self.is_awaited():
+            return False
+        metrics.DROPS.labels("unawaited").inc()
+        log.info("look dropped: nobody waits for it", berth_no=self.berth.berth_no)
+        self.fail("nobody waited for it any more")
+        return True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,19 +132,22 @@ class CaptureQueue:
         self._retry_after_s = retry_after_s
         self._changed = threading.Condition()
         self._waiting: list[_Waiting] = []
+        self._closed_because: str | None = None
 
     def put(self, job: CaptureJob, after_s: float = 0.0) -> None:
         """Add a job, due `after_s` from now; a full queue answers it with an error and counts it."""
         with self._changed:
-            if full := len(self._waiting) >= _MOST_CAPTURES:
+            refusal = self._closed_because
+            if refusal is None and len(self._waiting) >= _MOST_CAPTURES:
+                refusal = "the camera's queue is full"
                 metrics.DROPS.labels(f"camera {self._camera}").inc()
-            else:
+                log.warning("capture dropped", camera=self._camera, berth_no=job.berth.berth_no)
+            if refusal is None:
                 due_s = time.monotonic() + after_s
                 self._waiting.append(_Waiting(due_s=due_s, job=job))
                 self._changed.notify()
-        if full:
-            log.warning("capture dropped", camera=self._camera, berth_no=job.berth.berth_no)
-            job.fail("the camera's queue is full")
+        if refusal is not None:
+            job.fail(refusal)
 
     def put_soon(self, job: CaptureJob) -> None:
         """Add a job again whose camera did not answer: soon each time, for the camera may be back."""
@@ -156,41 +171,69 @@ class CaptureQueue:
             self._changed.wait(min(next_due_s - now_s, timeout_s))
         return None
 
-    def fail_all(self, error: str) -> None:
-        """Answer all jobs that wait with `error`."""
+    def close(self, error: str) -> None:
+        """Answer all jobs that wait, and all that come, with `error`."""
         with self._changed:
+            self._closed_because = error
             waiting, self._waiting = self._waiting, []
         for entry in waiting:
             entry.job.fail(error)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Burst:
-    """The frames of one job."""
+    """The frames of one job, encoded as they came."""
 
     job: CaptureJob
     frames: tuple[Frame, ...]
 
+    @property
+    def size_bytes(self) -> int:
+        return sum(len(frame.data) for frame in self.frames)
+
 
 class BurstQueue:
-    """The bursts that wait to be read; a camera waits while two others are in line."""
+    """The bursts that wait to be read, arrivals first, within a budget of bytes.
 
-    def __init__(self) -> None:
-        self._queue: queue.Queue[Burst] = queue.Queue(_MOST_BURSTS)
+    They are encoded pictures; only the reader decodes them, one at a time.
+    """
 
-    def put(self, burst: Burst, stop: threading.Event) -> None:
-        """Add a burst as soon as there is room; its job fails when `stop` is set before."""
-        while not stop.is_set():
-            try:
-                self._queue.put(burst, timeout=_TICK_S)
-            except queue.Full:
-                continue
-            return
+    def __init__(self, budget_bytes: int = _MOST_BURST_BYTES) -> None:
+        self._budget_bytes = budget_bytes
+        self._changed = threading.Condition()
+        self._waiting: list[Burst] = []
+
+    def put(self, burst: Burst, stop: threading.Event, on_wait: Callable[[], None] = lambda: None) -> None:
+        """Add a burst as soon as there is room; its job fails when `stop` is set before.
+
+        A burst beyond the whole budget is added when no other waits. `on_wait` is called twice a second.
+        """
+        with self._changed:
+            while not stop.is_set():
+                waiting_bytes = sum(each.size_bytes for each in self._waiting)
+                if not self._waiting or waiting_bytes + burst.size_bytes <= self._budget_bytes:
+                    self._waiting.append(burst)
+                    self._changed.notify_all()
+                    return
+                on_wait()
+                self._changed.wait(_TICK_S)
         burst.job.fail("the daemon is stopping")
 
     def get(self) -> Burst | None:
         """Return the next burst, None when none came within half a second."""
-        try:
-            return self._queue.get(timeout=_TICK_S)
-        except queue.Empty:
-            return None
+        with self._changed:
+            if not self._waiting:
+                self._changed.wait(_TICK_S)
+            if not self._waiting:
+                return None
+            chosen = min(self._waiting, key=lambda burst: burst.job.reason)  # of equals the first that came
+            self._waiting.remove(chosen)
+            self._changed.notify_all()
+            return chosen
+
+    def fail_all(self, error: str) -> None:
+        """Answer the jobs of all bursts that wait with `error`."""
+        with self._changed:
+            waiting, self._waiting = self._waiting, []
+        for burst in waiting:
+            burst.job.fail(error)

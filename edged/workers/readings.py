@@ -85,12 +85,13 @@ class ReadingWorker:
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
             burst = self._bursts.get()
-            if burst is not None:
+            if burst is not None and not burst.job.is_dropped():
                 self._read(burst)
+        self._bursts.fail_all("the daemon is stopping")
 
     def _read(self, burst: Burst) -> None:
         job, frames = burst.job, burst.frames
-        judgement = self._views.judge(job, frames[-1]) if self._views else Judgement()
+        judgement = self._judged(job, frames[-1])
         self.judged += 1
         if withholds(judgement):
             self._withdraw(job, judgement, frames[-1])
@@ -123,17 +124,31 @@ class ReadingWorker:
         else:
             self._health.clear("readings")
 
+    def _judged(self, job: CaptureJob, frame: Frame) -> Judgement:
+        """Return what the picture says of its camera; nothing when it cannot be decoded: see `_plates`."""
+        try:
+            return self._views.judge(job, frame) if self._views else Judgement()
+        except PictureError:
+            return Judgement()
+
     def _plates(self, job: CaptureJob, frames: tuple[Frame, ...]) -> list[PlateRead]:
         """Return the plates in the berth, fused over the burst, the surest first."""
         if self._vision is None:
             return []
         component = f"polygon of berth {job.berth.berth_no}"
         try:
-            seen = [self._vision.read_frame(frame.image, job.berth.polygon) for frame in frames]
+            # one decoded frame at a time
+            seen = [self._vision.read_frame(frame.decode(), job.berth.polygon) for frame in frames]
+        except PictureError as error:
+            camera = f"picture of camera {job.berth.camera}"
+            remedy = "let the camera send plain (baseline) JPEG"
+            self._health.report(camera, HealthStatus.DEGRADED, str(error), remedy)
+            return []
         except BadFrame as error:
             self._health.report(component, HealthStatus.DEGRADED, str(error), _POLYGON_REMEDY)
             return []
         self._health.clear(component)
+        self._health.clear(f"picture of camera {job.berth.camera}")
         spec = self._vision.manifest.reader
         plates = fuse_burst(seen, labels=spec.labels, accept_from=spec.accept_from)
         self._report_view(job, plates)
@@ -244,7 +259,7 @@ class ReadingWorker:
         lines = [f"{taken}{unsure}", f"berth {job.berth.berth_no}  {self._device}"]
         plate = plates[0].corners if plates else None
         try:
-            return compress(annotate(frame.image, lines, berth=job.berth.polygon, plate=plate))
+            return compress(annotate(frame.decode(), lines, berth=job.berth.polygon, plate=plate))
         except PictureError as error:
             log.warning("no evidence picture", berth_no=job.berth.berth_no, reason=str(error))
             return None

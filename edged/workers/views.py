@@ -77,7 +77,10 @@ class ViewBook:
                 self._watch(camera.name, berths)
 
     def judge(self, job: CaptureJob, frame: Frame) -> Judgement:
-        """Judge a picture of the job's berth, report what is wrong with the view, and see to its end."""
+        """Judge a picture of the job's berth, report what is wrong with the view, and see to its end.
+
+        Raises PictureError.
+        """
         key = (job.berth.camera, job.berth.preset)
         standing = self._standings.get(key)
         if standing is None:
@@ -85,7 +88,7 @@ class ViewBook:
         if job.reason is Reason.ARRIVAL and job.visit_id is not None:
             self._arrivals[job.berth.berth_no] = (job.visit_id, job.asked_s)
         now = self._clock.now().utc.astimezone(self._zone)
-        sight = look_at(frame.image, taken_s=frame.taken_monotonic_s)
+        sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
         watch = self._watches[job.berth.camera]
         if self._take_confirmation(job.berth.camera):
             watch.confirm(job.berth.preset, sight, now.toordinal())

@@ -34,7 +34,7 @@ def test_the_scheme_is_chosen_from_the_challenge(
     open_http: OpenCamera, jpeg: bytes, auth: str, close_on_401: bool
 ) -> None:
     with HostileCamera(jpeg, FaultPlan(auth=auth, close_on_401=close_on_401)) as server:
-        assert [frame.jpeg for frame in open_http(server.url).burst(3)] == [jpeg] * 3
+        assert [frame.data for frame in open_http(server.url).burst(3)] == [jpeg] * 3
         assert server.logins_refused == 0
 
 
@@ -43,7 +43,7 @@ def test_a_stale_nonce_is_answered_with_a_new_one(open_http: OpenCamera, jpeg: b
         camera = open_http(server.url)
         camera.frame()
         server.gates[0].forget_nonces()
-        assert camera.frame().jpeg == jpeg
+        assert camera.frame().data == jpeg
 
 
 @pytest.mark.parametrize(
@@ -93,7 +93,7 @@ def test_a_fault_is_forgotten_with_the_next_picture(open_http: OpenCamera, jpeg:
         for _ in range(2):
             with pytest.raises(CameraError):
                 camera.frame()
-        assert camera.frame().jpeg == jpeg
+        assert camera.frame().data == jpeg
 
 
 def test_a_burst_keeps_the_frames_before_a_fault(open_http: OpenCamera, jpeg: bytes) -> None:
@@ -105,7 +105,7 @@ def test_a_burst_keeps_the_frames_before_a_fault(open_http: OpenCamera, jpeg: by
 @pytest.mark.parametrize("act", [answer(503), hang_up])
 def test_a_busy_or_hanging_up_camera_is_asked_again(open_http: OpenCamera, jpeg: bytes, act: object) -> None:
     with HostileCamera(jpeg, FaultPlan(acts=deque([act]))) as server:  # type: ignore[list-item]
-        assert open_http(server.url).frame().jpeg == jpeg
+        assert open_http(server.url).frame().data == jpeg
 
 
 def test_a_connection_dropped_between_two_pictures_is_no_fault(open_http: OpenCamera, jpeg: bytes) -> None:
@@ -136,7 +136,7 @@ def test_a_wrong_password_is_not_repeated_until_it_is_changed(
             assert "wrong" not in str(caught.value).split(";")[0]
         assert server.logins_refused == 1
         password_file.write_text(PASSWORD)
-        assert camera.frame().jpeg == jpeg
+        assert camera.frame().data == jpeg
 
 
 def test_a_missing_password_file_is_named(open_http: OpenCamera, jpeg: bytes, tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_an_unknown_host_is_no_timeout(open_http: OpenCamera) -> None:
 
 def test_a_redirect_on_the_same_host_is_followed(open_http: OpenCamera, jpeg: bytes) -> None:
     with HostileCamera(jpeg, FaultPlan(acts=deque([answer(302, Location="/moved")]))) as server:
-        assert open_http(server.url).frame().jpeg == jpeg
+        assert open_http(server.url).frame().data == jpeg
 
 
 def test_requests_keep_their_distance(open_http: OpenCamera, jpeg: bytes) -> None:

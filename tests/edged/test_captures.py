@@ -1,5 +1,6 @@
 """A camera's worker over a real (folder) camera."""
 
+import threading
 import time
 from pathlib import Path
 
@@ -7,13 +8,14 @@ import cv2
 import numpy as np
 import pytest
 
-from edged.camera import open_camera
+from edged.camera import Frame, open_camera
 from edged.domain.berth import Berth, Phase
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, CameraKind, CameraSettings
 from edged.workers.board import Board
 from edged.workers.captures import CaptureWorker
 from edged.workers.health_book import HealthBook
+from edged.workers.looks import Looks
 from edged.workers.queues import Burst, BurstQueue, Captured, CaptureJob, CaptureQueue, Reason
 from tests.waiting import running, until
 
@@ -101,13 +103,78 @@ def test_a_vehicle_that_left_needs_no_picture(pole: Pole, tmp_path: Path) -> Non
         assert pole.burst().job.reason is Reason.REQUEST
 
 
-def test_who_waits_for_an_answer_goes_first(pole: Pole, tmp_path: Path) -> None:
+def test_an_arrival_goes_before_requests_and_these_before_second_looks(pole: Pole, tmp_path: Path) -> None:
     add_picture(tmp_path / "pictures")
-    for reason in (Reason.LOOK_AGAIN, Reason.ARRIVAL, Reason.REQUEST):
+    for reason in (Reason.LOOK_AGAIN, Reason.REQUEST, Reason.ARRIVAL):
         pole.jobs.put(job(reason, answer=lambda _captured: None))
     with running(pole.worker):
-        taken = [pole.burst().job.reason for _ in range(3)]
-    assert taken == [Reason.REQUEST, Reason.ARRIVAL, Reason.LOOK_AGAIN]
+        # the last two were both in line when the second was taken
+        first, *others = [pole.burst().job.reason for _ in range(3)]
+    assert first is Reason.ARRIVAL
+    assert others == [Reason.REQUEST, Reason.LOOK_AGAIN]
+
+
+def test_all_who_ask_for_a_fresh_look_at_a_berth_share_one(pole: Pole, tmp_path: Path) -> None:
+    add_picture(tmp_path / "pictures")
+    looks = Looks({"high": pole.jobs})
+    until_s = time.monotonic() + 60
+    first = looks.ask(BERTH, "visit-0001", until_s)
+    with running(pole.worker):
+        burst = pole.burst()
+        second = looks.ask(BERTH, "visit-0001", until_s)  # the burst is under way
+        assert second is first
+        assert burst.job.answer is not None
+        burst.job.answer(Captured(visit_id="visit-0001"))
+        assert second.result(0).visit_id == "visit-0001"
+        assert looks.ask(BERTH, "visit-0001", until_s) is not first  # answered: the next one is fresh
+        pole.burst()
+        assert pole.jobs.get(0) is None
+
+
+def test_a_look_asked_for_before_a_vehicle_came_is_not_shared(pole: Pole) -> None:
+    looks = Looks({"high": pole.jobs})
+    until_s = time.monotonic() + 60
+    assert looks.ask(BERTH, None, until_s) is not looks.ask(BERTH, "visit-0001", until_s)
+
+
+def test_a_look_that_nobody_waits_for_is_dropped_before_the_camera_is_asked(
+    pole: Pole, tmp_path: Path
+) -> None:
+    add_picture(tmp_path / "pictures")
+    looks = Looks({"high": pole.jobs})
+    given_up = looks.ask(BERTH, "visit-0001", time.monotonic())
+    with running(pole.worker):
+        assert given_up.result(15).error == "nobody waited for it any more"
+        assert pole.bursts.get() is None
+        renewed = looks.ask(BERTH, "visit-0001", time.monotonic() + 60)
+        assert pole.burst().job.answer is not None
+        assert not renewed.done()
+
+
+def burst_of(size_bytes: int, reason: Reason = Reason.ARRIVAL) -> Burst:
+    return Burst(job=job(reason), frames=(Frame(data=bytes(size_bytes), taken_monotonic_s=0.0),))
+
+
+def test_bursts_that_wait_keep_to_a_budget_of_bytes() -> None:
+    bursts = BurstQueue(budget_bytes=1000)
+    stop = threading.Event()
+    bursts.put(burst_of(5000), stop)  # too large for the budget, but alone
+    full = threading.Event()
+    camera = threading.Thread(target=bursts.put, args=(burst_of(10), stop, full.set))
+    camera.start()
+    assert full.wait(15)
+    assert until(bursts.get).size_bytes == 5000
+    camera.join(15)
+    bursts.put(burst_of(900, Reason.LOOK_AGAIN), stop)
+    assert [until(bursts.get).size_bytes for _ in range(2)] == [10, 900]
+
+
+def test_a_stopped_camera_answers_who_asks_later(pole: Pole) -> None:
+    with running(pole.worker):
+        pass
+    answers: list[Captured] = []
+    pole.jobs.put(job(Reason.REQUEST, answer=answers.append))
+    assert answers[0].error == "the daemon is stopping"
 
 
 def test_a_full_queue_says_so_instead_of_growing(pole: Pole) -> None:

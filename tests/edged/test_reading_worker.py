@@ -16,7 +16,7 @@ from edged.camera import Frame
 from edged.domain.health import HealthStatus
 from edged.domain.plate import PlateKind
 from edged.domain.reading import PlateRead, Quad, SlotProbabilities, decide
-from edged.picture import Image
+from edged.picture import Image, encode_jpeg
 from edged.settings import BerthSettings, SiteSettings, StoreSettings
 from edged.store import Store, StoredReading
 from edged.vision.manifest import find_models, load_manifest
@@ -94,6 +94,9 @@ class Box:
         reason: Reason = Reason.ARRIVAL,
         visit_id: str | None = "visit-0001",
         berth: BerthSettings = BERTH,
+        *,
+        data: bytes | None = None,
+        is_awaited: bool = True,
     ) -> Captured:
         """Let a burst be read; return the answer that somebody who asked would get."""
         answers: list[Captured] = []
@@ -103,9 +106,14 @@ class Box:
             answers.append(captured)
 
         image = np.random.default_rng(1).integers(0, 255, (240, 320, 3), np.uint8)
-        frame = Frame(image=image, jpeg=None, taken_monotonic_s=time.monotonic())
+        frame = Frame(data=data or encode_jpeg(image), taken_monotonic_s=time.monotonic())
         job = CaptureJob(
-            berth=berth, visit_id=visit_id, reason=reason, asked_s=time.monotonic(), answer=answer
+            berth=berth,
+            visit_id=visit_id,
+            reason=reason,
+            asked_s=time.monotonic(),
+            answer=answer,
+            is_awaited=lambda: is_awaited,
         )
         self.bursts.put(Burst(job=job, frames=(frame, frame)), threading.Event())
         return until(lambda: answers)[0]
@@ -278,3 +286,21 @@ def test_without_models_arrivals_keep_their_pictures(tmp_path: Path) -> None:
         assert box.reading is not None
         assert (box.plate, box.reading.model_version) == (None, "none")
         assert box.reading.evidence_sha256 is not None
+
+
+def test_a_picture_that_cannot_be_decoded_shows_in_health_and_stops_nothing(
+    box: Box, vision: ScriptedVision
+) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    assert box.shows(data=encode_jpeg(np.zeros((240, 320, 3), np.uint8))[:-2]).error is None
+    (problem,) = box.health.problems()
+    assert problem.where == "picture of camera high"
+    box.shows()
+    assert box.health.problems() == ()
+
+
+def test_a_look_that_nobody_waits_for_any_more_is_not_read(box: Box, vision: ScriptedVision) -> None:
+    vision.plates = [("京A12345", True, QUAD)]
+    captured = box.shows(Reason.REQUEST, is_awaited=False)
+    assert captured.error == "nobody waited for it any more"
+    assert box.reading is None

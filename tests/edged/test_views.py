@@ -14,7 +14,7 @@ from edged.demo.sensor import Sensor
 from edged.domain.berth import Berth, Phase
 from edged.domain.plate import PlateKind
 from edged.domain.reading import PlateRead, SlotProbabilities, decide
-from edged.picture import Image
+from edged.picture import Image, encode_jpeg
 from edged.settings import load_settings
 from edged.store import Store
 from edged.vision.manifest import find_models, load_manifest
@@ -108,7 +108,9 @@ class Street:
         if self.is_dead:
             raise CameraError("high", "http://127.0.0.1:9", CameraFault.REFUSED, "refused the connection")
         image = self.live() if self.frozen is None else self.frozen
-        return (Frame(image=image, jpeg=None, taken_monotonic_s=time.monotonic() + self.later_s),) * count
+        return (
+            Frame(data=encode_jpeg(image, quality=95), taken_monotonic_s=time.monotonic() + self.later_s),
+        ) * count
 
     def close(self) -> None:
         pass
