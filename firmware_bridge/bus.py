@@ -262,7 +262,9 @@ class SensorBus:
             self._note_noise(self._read(line, until_s, until_s))
 
     def _note_noise(self, data: bytes) -> None:
-        self._master.note_noise(data, self._looked_s)
+        if data:
+            self._settle()  # it may be the late reply to the turn that has just ended
+            self._master.note_noise(data, self._looked_s)
 
     def _read(self, line: Line, until_s: float, not_before_s: float = 0.0) -> bytes:
         data = line.read(until_s, not_before_s)

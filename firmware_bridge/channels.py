@@ -15,6 +15,7 @@ _MOST_ARRIVALS_PER_S = 1.0
 _ALWAYS_PLAUSIBLE = 10
 # A device counts a vehicle and shows its level at moments of its own: so long one may be behind the other.
 _COUNT_AND_LEVEL_APART_S = 0.5
+_YOUNG_S = 2.0
 
 
 class ChannelState(StrEnum):
@@ -75,7 +76,7 @@ class ChannelWatch:
         self._counter_range = counter_range
         self._started_s: float | None = None
         self._level: bool | None = None
-        self._left_s = float("-inf")
+        self._left_s = self._changed_s = float("-inf")
         self._candidate: bool | None = None
         self._confirmed = 0
         self._active: set[str] = set()  # causes that the device reports
@@ -139,6 +140,12 @@ class ChannelWatch:
             return None
         return self._become(ChannelState.FAULT, cause, now_s)
 
+    def distrust(self, cause: str, now_s: float) -> Observation | None:
+        """FAULT at once if the state is so young that a reply that came too late may have made it."""
+        if now_s - self._changed_s > _YOUNG_S or self.state is ChannelState.FAULT:
+            return None
+        return self._become(ChannelState.FAULT, cause, now_s)
+
     def _causes(self) -> Iterator[str]:
         """Every fault that the device can report, the one to name first first."""
         yield from (fault.cause for fault in self._faults)
@@ -175,7 +182,7 @@ class ChannelWatch:
                 self._unseen -= 1  # seen; the counter will show it too
             if not wanted:
                 self._left_s = now_s
-            self._level, self._candidate, self._confirmed = wanted, None, 0
+            self._level, self._candidate, self._confirmed, self._changed_s = wanted, None, 0, now_s
 
     def _is_invalid(self, level: Signal) -> bool:
         rule = self._rule

@@ -56,6 +56,7 @@ class Lane:
     _misses: dict[Block, int] = field(default_factory=dict)
     _split: dict[Block, tuple[Block, ...]] = field(default_factory=dict)
     _rejoin_s: float = NEVER
+    _known: set[Block] = field(default_factory=set)  # answered since they were last refused
     _refused: set[Request] = field(default_factory=set)
     _failed_shape: Shape | None = None
     _period_s: float = 0.0
@@ -119,6 +120,10 @@ class Lane:
             shape[1] == request.function and until_s > asked_s for shape, until_s in self.barred_s.items()
         )
 
+    def awaits_any(self, since_s: float) -> bool:
+        """Whether any earlier request could still be answered after `since_s`."""
+        return any(until_s > since_s for until_s in self.barred_s.values())
+
     def free_s(self, block: Block) -> float:
         """When the block has a free shape."""
         if not self.barred_s:
@@ -168,6 +173,7 @@ class Lane:
     def note_answered(self, block: Block, now_s: float) -> None:
         self.degraded = False
         self._answered_s[block] = self._tried_s[block] = now_s
+        self._known.add(block)
         if self._split and now_s >= self._rejoin_s:
             self._rejoin()
 
@@ -195,12 +201,21 @@ class Lane:
         elif code not in (1, 2, 3):
             self.degraded = True
             self._paused_s[block] = now_s + _DEGRADED_PAUSE_S
+        elif self._refuses_once(block):
+            # A request that was garbled on its way may be a right one for registers that are not there.
+            self._answered_s.pop(block, None)
         elif request not in (block.requests[0], block.probe):
             self._refused.add(request)
         elif block.addresses > 1 and request == block.requests[0]:
             self._divide(block, now_s)
         elif block.addresses == 1:
             self._paused_s[block] = now_s + _UNAVAILABLE_PAUSE_S
+
+    def _refuses_once(self, block: Block) -> bool:
+        """Whether a block that was answered before is refused for the first time since."""
+        is_new = block in self._known
+        self._known.discard(block)
+        return is_new
 
     def _divide(self, block: Block, now_s: float) -> None:
         if not self._split:
@@ -222,4 +237,5 @@ class Lane:
             for times in (self._answered_s, self._tried_s, self._paused_s):
                 times.pop(part, None)
             self._misses.pop(part, None)
+            self._known.discard(part)
         self._split = {}

@@ -22,6 +22,8 @@ from firmware_bridge.unasked import Unasked
 _CYCLE_WEIGHT = 0.1
 _FAULT_AFTER_ROUNDS = 4
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
+_TOO_LATE = "replies come later than max_reply_delay_ms allows"
+_REQUEST_BYTES = 8  # of a read
 _NOISE, _ECHO = "noise", "echo"
 
 
@@ -58,6 +60,7 @@ class BusMaster:
         self._last_cause: dict[int, str] = {}
         self._round_mark: tuple[int, float] | None = None
         self._unasked = Unasked()
+        self._distrusted: list[Observation] = []
         self._recent = Recent()
 
     def start(self, now_s: float) -> None:
@@ -108,18 +111,15 @@ class BusMaster:
         """A technician's question ended: the schedule must not be fooled by its late reply."""
         lane = self.lane(outcome.request.device_id)
         self.note_echo(outcome, now_s)
-        if lane is not None:
-            lane.punctuality.note_sent(outcome.request.shape, outcome.sent_at_s)
-            if outcome.outstanding:
-                lane.punctuality.note_lost(now_s)
-                self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
+        if lane is not None and outcome.outstanding:
+            lane.punctuality.note_lost(outcome.request.shape, outcome.sent_at_s, now_s)
+            self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
 
     def note_noise(self, data: bytes, now_s: float) -> None:
         """Characters came while nobody was asked: noise, or a reply that is too late."""
-        if data:
-            self._count_noise(len(data), now_s)
-            for shape in self._unasked.take(data, now_s):
-                self._note_unasked(shape, now_s)
+        self._count_noise(len(data), now_s)
+        for shape in self._unasked.take(data, now_s):
+            self._note_unasked(shape, now_s)
 
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         """Count an outcome and read its values: what they say about the channels of the unit's sensors."""
@@ -142,7 +142,8 @@ class BusMaster:
 
     def age(self, now_s: float, port_error: str | None = None) -> list[Observation]:
         """Channels that were silent for too long become FAULT."""
-        found = []
+        found: list[Observation | None] = [*self._distrusted]
+        self._distrusted.clear()
         for lane in self._schedule.lanes:
             cause = port_error or self._cause(lane, now_s)
             for sensor in lane.sensors:
@@ -192,7 +193,7 @@ class BusMaster:
     def _cause(self, lane: Lane, now_s: float) -> str:
         """Why nothing good was read of a unit."""
         if not lane.punctuality.is_trusted(now_s):
-            return "replies come later than max_reply_delay_ms allows"
+            return _TOO_LATE
         return self._last_cause.get(lane.device_id, "not asked yet")
 
     def _count_noise(self, size_bytes: int, now_s: float) -> None:
@@ -208,9 +209,13 @@ class BusMaster:
             return
         begun_s = at_s - self.timing.wire_s(shape[2])
         if lane.awaits(shape, begun_s):
-            lane.punctuality.note_late(shape, begun_s)
+            lane.punctuality.note_late(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
         elif not is_in_place:
-            lane.punctuality.note_beyond(shape, begun_s)
+            lane.punctuality.note_beyond(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
+            for sensor in lane.sensors:
+                for number in sensor.used_channels:
+                    seen = self._channels[sensor.name, number].distrust(_TOO_LATE, at_s)
+                    self._distrusted += [] if seen is None else [seen]
 
     def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         signals = dict[tuple[str, int], dict[str, Signal]]()

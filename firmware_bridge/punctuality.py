@@ -15,8 +15,9 @@ NEVER = float("-inf")
 _FIRST_DISTRUST_S = 3.0
 _LONGEST_DISTRUST_S = 60.0
 _FORGIVEN_AFTER_S = 120.0
-# A change that is read so soon after a lost reply needs a second reading: the first may be that reply.
+# A unit with such a record is doubted for so long after each lost reply: what is read may be that reply.
 _DOUBT_S = 30.0
+_ON_RECORD_S = 600.0
 _RECENT_S = 300.0
 _MOST_REMEMBERED = 64
 
@@ -26,7 +27,7 @@ class Punctuality:
 
     def __init__(self) -> None:
         self.distrusted_until_s = NEVER
-        self._sent_s: dict[Shape, float] = {}
+        self._given_up_s: dict[Shape, float] = {}  # when the last one of each shape was sent
         self._lost_s = NEVER
         self._distrust_s = 0.0
         self._late: deque[tuple[float, float]] = deque(
@@ -34,11 +35,9 @@ class Punctuality:
         )  # when, delay: within the bound
         self._beyond: deque[tuple[float, float | None]] = deque(maxlen=_MOST_REMEMBERED)
 
-    def note_sent(self, shape: Shape, at_s: float) -> None:
-        self._sent_s[shape] = at_s
-
-    def note_lost(self, now_s: float) -> None:
+    def note_lost(self, shape: Shape, sent_s: float, now_s: float) -> None:
         """A request was given up that may still be answered."""
+        self._given_up_s[shape] = sent_s
         self._lost_s = now_s
 
     def note_late(self, shape: Shape, now_s: float) -> None:
@@ -59,8 +58,9 @@ class Punctuality:
         return now_s >= self.distrusted_until_s
 
     def is_doubtful(self, now_s: float) -> bool:
-        """Whether what is read now may be the reply to a lost request."""
-        return now_s - self._lost_s < _DOUBT_S
+        """Whether the unit has a record of such replies, and what is read now may be one more."""
+        is_on_record = bool(self._beyond) and now_s - self._beyond[-1][0] < _ON_RECORD_S
+        return is_on_record and now_s - self._lost_s < _DOUBT_S
 
     def late_ms(self, now_s: float) -> list[float]:
         """Delays of the last minutes' late replies that were within the bound, in ms after the request."""
@@ -74,7 +74,7 @@ class Punctuality:
     def _delay_s(self, shape: Shape, now_s: float) -> float | None:
         _, function, size = shape
         if size == EXCEPTION_BYTES and function & 0x80:
-            sent = [at_s for (_, asked, _), at_s in self._sent_s.items() if asked == function & 0x7F]
+            sent = [at_s for (_, asked, _), at_s in self._given_up_s.items() if asked == function & 0x7F]
             return now_s - max(sent) if sent else None
-        sent_s = self._sent_s.get(shape)
+        sent_s = self._given_up_s.get(shape)
         return None if sent_s is None else now_s - sent_s

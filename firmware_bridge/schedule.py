@@ -68,7 +68,8 @@ class Schedule:
                 (failing if lane.failures else living).append(lane)
         regular = self._regular(living, now_s)
         retry = self._retry(failing, now_s) if failing else None
-        others_first = self._others_first or (in_flight is not None and in_flight.failures > 0)
+        # One turn between two retries is enough for the others.
+        others_first = self._others_first if in_flight is None else in_flight.failures > 0
         if retry is not None and (regular is None or not others_first):
             return retry
         if regular is None or self._turns_since_background >= self._round_length():
@@ -97,16 +98,16 @@ class Schedule:
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Note how a turn ended."""
         lane, block = turn.lane, turn.block
-        # An exception names its function only: while an earlier request may still be answered, it may be that
-        # one's, and this one's reply is still to come.
+        # An exception names its function only, and a garbled reply not even that: while an earlier request
+        # may still be answered, it may be that one's, and this one's reply is still to come.
         asked_s = now_s - (outcome.reply_s or 0.0) - self._timing.gap_s
         is_doubtful = outcome.cause is Cause.EXCEPTION and lane.awaits_another(turn.request, asked_s)
+        is_doubtful |= outcome.cause is Cause.GARBLED and lane.awaits_any(outcome.sent_at_s)
         lane.held_until_s = now_s + lane.rest_s
         if lane.barred_s:
             lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
-        lane.punctuality.note_sent(turn.request.shape, outcome.sent_at_s)
         if outcome.outstanding or is_doubtful:
-            lane.punctuality.note_lost(now_s)
+            lane.punctuality.note_lost(turn.request.shape, outcome.sent_at_s, now_s)
             self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
             lane.note_turnaround(
@@ -152,7 +153,7 @@ class Schedule:
         for order, lane in enumerate(lanes):
             block = lane.retried_block()
             waiting.append((lane.quarantined, lane.answered_s(block), order, lane, block))
-        # Whoever has not been heard for longest goes first, probes of the quarantined last.
+        # The one unheard for longest goes first, probes of the quarantined last.
         for quarantined, _, _, lane, block in sorted(waiting, key=lambda item: item[:3]):
             if not quarantined:
                 request = lane.free_request(block, now_s)

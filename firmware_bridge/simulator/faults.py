@@ -46,6 +46,7 @@ class FaultPlan(_Checked):
     silent_rate: float = 0.0
     late_rate: float = 0.0
     late_s: float = 0.2  # beyond its turnaround
+    overtaking: bool = False  # a reply does not wait for an earlier one that is late
     wrong_id_rate: float = 0.0  # answers under its neighbour's id
     wrong_count_rate: float = 0.0  # one register more than asked for, CRC right
     crc_rate: float = 0.0

@@ -138,7 +138,8 @@ class SimulatedLine:
         if chance() < plan.late_rate:
             delay_s += plan.late_s
         split_s = plan.split_s if chance() < plan.split_rate else 0.0
-        self._transmit(id(device), frame, end_s + delay_s, split_s)
+        sender = self.counts.requests if plan.overtaking else -id(device)
+        self._transmit(sender, frame, end_s + delay_s, split_s)
 
     def _transmit(self, sender: int, frame: bytes, start_s: float, split_s: float) -> None:
         # A device sends one reply after the other, however late the first one is.

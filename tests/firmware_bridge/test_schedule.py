@@ -175,6 +175,30 @@ def test_an_exception_pauses_the_block_as_its_code_deserves(
     assert works.schedule.lanes[0].failures == 0
 
 
+def test_one_refusal_of_what_was_answered_before_is_a_garbled_request(profiles: Profiles) -> None:
+    """A corrupted request can be a right one for registers that are not there: once in some 65,000."""
+    works = clockwork(profiles, "sen0492", 1)
+    works.turn()
+    works.turn(Cause.EXCEPTION, 2)
+    works.turn()
+    assert works.asked[2][0] - works.asked[1][0] < 0.1
+    works.turn(Cause.EXCEPTION, 2)
+    works.turn(Cause.EXCEPTION, 2)  # twice: it means it
+    works.turn()
+    assert works.asked[5][0] - works.asked[4][0] == pytest.approx(10.0 + TURN_S, abs=0.01)
+
+
+def test_a_failing_sensor_leaves_the_others_their_retries(profiles: Profiles) -> None:
+    works = clockwork(profiles, "urm15", 8, dead={1})
+    for _ in range(4):
+        works.turn()
+    works.dead = {1, 2}
+    works.run(0.1)
+    works.dead = {1}
+    asked = works.run(0.5)
+    assert asked[2] >= 1
+
+
 def test_registers_that_cannot_be_read_together_are_read_one_by_one(profiles: Profiles) -> None:
     gateway = SensorSettings(name="g", device_id=1, profile=profiles["dx80_mgage"], channels=(1, 2))
     works = Clockwork(Schedule([gateway], timing=TIMING, poll_interval_s=0.0))
