@@ -1,4 +1,4 @@
-"""Who is asking: poles and terminals have credentials of their own, and neither opens the other's doors."""
+"""Credentials of terminals, operators and poles: each role has its own, valid for no other role."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -9,7 +9,7 @@ _CODE_LETTERS = "23456789ABCDEFGHJKMNPQRSTUVWXYZ"
 
 
 def new_id(prefix: str) -> str:
-    """Return an identifier that nobody can guess, for example `ord_3f...`."""
+    """Return an identifier that cannot be guessed, for example `ord_3f...`."""
     return f"{prefix}_{secrets.token_hex(12)}"
 
 

@@ -7,7 +7,7 @@ from enum import StrEnum
 
 
 class OrderState(StrEnum):
-    """Where an order stands."""
+    """The state of an order."""
 
     DRAFT = "draft"
     OFFERED = "offered"

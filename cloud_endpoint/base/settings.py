@@ -152,7 +152,7 @@ class RetentionSettings(_Section):
 
 
 class CloudSettings(_Section):
-    """Everything `edged-cloud` can be told."""
+    """All settings of `edged-cloud`."""
 
     server: ServerSettings = ServerSettings()
     database: DatabaseSettings = DatabaseSettings()

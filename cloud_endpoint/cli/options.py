@@ -1,4 +1,4 @@
-"""What the commands share: their options, and the database that they are told."""
+"""What the commands share: their options, and the database that they open."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

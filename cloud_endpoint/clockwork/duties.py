@@ -44,7 +44,7 @@ DUTIES = (
         claim=Leased(due=pulls.due, owner="device_id", peer=_pole, lease=pulls.lease),
         act=pulls.pull,
     ),
-    # Pictures are large and nobody waits at a berth for them: one after the other over a pole's 4G line.
+    # Pictures are large, and no driver waits for them: one after the other over a pole's 4G line.
     Duty(
         name="pictures",
         slots=8,

@@ -13,7 +13,7 @@ from cloud_endpoint.base.errors import ConfigError
 from cloud_endpoint.database.engine import writing
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-_LOCK = 0x6564676564  # any number that nobody else locks in this database
+_LOCK = 0x6564676564  # any number that is locked for nothing else in this database
 
 
 def migrate(engine: Engine) -> tuple[str | None, str]:

@@ -183,7 +183,7 @@ def _cannot_approve(slug: str, detail: str) -> Problem:
 
 
 def _watch(work: Work, order: Order, scene: Scene) -> Order:
-    """A confirmed order ends when the vehicle leaves or nobody pays in time."""
+    """End a confirmed order whose vehicle has left, or that is not paid in time."""
     assert order.hold_until_ms is not None
     if scene.sight is None or scene.sight.visit_id != order.visit_id:
         changed = advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left")

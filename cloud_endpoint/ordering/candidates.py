@@ -1,4 +1,4 @@
-"""Which berths an order may choose from: by its place and by nothing else, told in kerb order.
+"""The berths that an order may choose from: by its place and by nothing else, in kerb order.
 
 The answer must be no oracle, so what stands in the berths is not even an argument here, nor is the claimed
 plate: the same place is answered alike whoever asks and whatever stands there (docs/decisions/0055).

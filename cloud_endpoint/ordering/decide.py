@@ -80,7 +80,7 @@ def _wait(claim: Claim, reason: str, *, more: bool) -> Decision:
 def _doubted(ordered: str, read: str, characters: tuple[float, ...], doubt_below: float) -> bool:
     """Tell whether the plates differ in one character only, and there the model was not sure.
 
-    Of lengths that differ by one (a green plate that lost a character) nobody knows where, so the
+    Of lengths that differ by one (a green plate that lost a character) the place is not known, so the
     weakest character counts.
     """
     positions = differing_positions(ordered, read)

@@ -22,7 +22,7 @@ def take(work: Work, order: Order, scene: Scene, until_ms: int) -> bool:
 
 
 def prolong(work: Work, order: Order, until_ms: int) -> None:
-    """Hold the berth for a paid order, longer or again; whoever got it meanwhile keeps it."""
+    """Hold the berth for a paid order, longer or again; another order that holds it by now keeps it."""
     h = holds.c
     this = (h.site_id == order.site_id) & (h.berth_id == order.berth_id)
     others = (h.order_id != order.order_id) & (h.until_ms > work.now_ms)
@@ -32,7 +32,7 @@ def prolong(work: Work, order: Order, until_ms: int) -> None:
 
 
 def why_held(connection: Connection, order: Order) -> str:
-    """Return why the vehicle that an order is for can't be held for it: the reason to tell."""
+    """Return the reason why another order has the hold on this order's vehicle."""
     h, o = holds.c, orders.c
     holder = (
         select(o.state)

@@ -1,4 +1,4 @@
-"""How often one account, one phone and one zone may order: the bound on anybody who searches."""
+"""Limits of orders for an account, a phone and a zone: they bound a search for a plate or a vehicle."""
 
 from http import HTTPStatus
 

@@ -57,7 +57,7 @@ class Place(Message):
 
 
 class Presence(Message):
-    """Proof that the driver stands at the berth, for an order that was opened for a whole zone."""
+    """Proof that the driver is at the berth, for an order that was opened for a whole zone."""
 
     position: Position | None = None
     pole_code: PlaceName | None = None
@@ -98,7 +98,7 @@ class PrePaymentOrder(Message):
 
 
 class OrderAnswer(Message):
-    """Where an order stands and what the terminal shall tell the driver; never what the pole read.
+    """The state of an order and the instruction for the driver; never what the pole read.
 
     `hold_until` comes with order_confirmation, `attempts_left` with plate_modification, and
     `retry_after_s` with pending: ask again then, or use `?wait=20`.

@@ -77,7 +77,7 @@ def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBert
     shown = set(work.connection.execute(select(order_candidates.c.berth_id).where(of_order)).scalars())
     chosen = choose(
         near,
-        # In a zone nothing tells where the driver is: each order begins somewhere else.
+        # In a zone the driver may be anywhere: each order begins at another window.
         first=crc32(order.order_id.encode()) if place.zone is not None else 0,
         shown=shown,
         further=elsewhere or order.reason == OFFERED,
@@ -103,7 +103,7 @@ def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBert
 
 
 def latest_offer(connection: Connection, order: Order) -> CandidateBerths:
-    """Return what was offered last, as it was told; raises Problem when nothing was."""
+    """Return the order's latest candidate berths with the same tokens; raises Problem when there are none."""
     c = order_candidates.c
     rows = connection.execute(
         select(*_BERTH, c.expires_ms)
@@ -142,7 +142,7 @@ def _secret_of(connection: Connection, order: Order) -> str:
 
 
 def _token(secret: str, order: Order, berth_id: str) -> str:
-    """Return a berth's token in this offer: it can be shown again, not guessed, and used nowhere else."""
+    """Return a berth's token in this offer: not to be guessed, and valid for this order only."""
     text = f"candidate {order.order_id} {order.offers} {berth_id}"
     return urlsafe_b64encode(hmac.digest(secret.encode(), text.encode(), "sha256")).decode().rstrip("=")
 

@@ -1,4 +1,4 @@
-"""Pre-payment orders as records: what an order is, how an event changes it, how it is stored and told."""
+"""Pre-payment orders as records: how an event changes one, how it is stored and answered."""
 
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -17,7 +17,7 @@ from cloud_endpoint.ordering.messages import OrderAnswer
 from cloud_endpoint.ordering.states import INSTRUCTIONS, Instruction, OrderEvent, OrderState, step
 
 NEVER_MS = 2**62
-# What a driver may be told beside the instruction; other reasons stay in the record.
+# Reasons that a driver may see beside the instruction; the others stay in the record.
 PUBLIC_REASONS = frozenset(
     {"berth_held", "already_paid", "vehicle_left", "unpaid", "too_late", "cancelled_by_driver", "refused"}
 )
@@ -94,7 +94,7 @@ def advance(
 def _due(state: OrderState, order: Order) -> int:
     if state is OrderState.DRAFT or state in CHOOSING:
         return order.expires_ms
-    return NEVER_MS  # the others are told when, by who puts them there
+    return NEVER_MS  # for the other states the caller of `advance` gives the time
 
 
 def create(connection: Connection, order: Order) -> None:
@@ -161,7 +161,7 @@ def unknown() -> Problem:
 
 
 def answer(order: Order, settings: CloudSettings) -> OrderAnswer:
-    """Return what the terminal is told."""
+    """Return the answer to the terminal."""
     state = order.state
     hold_until = _time(order.hold_until_ms) if state in HOLDING else None
     left = None

@@ -1,4 +1,4 @@
-"""Payment is the operator's; its signed callback tells which order was paid. No payment is ever dropped."""
+"""Payments reported by the operator's signed callback. No payment is ever dropped."""
 
 from enum import StrEnum
 from http import HTTPStatus

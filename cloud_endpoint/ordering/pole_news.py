@@ -43,7 +43,7 @@ def take_capture(service: Service, capture: Any, snapshot: Snapshot | None, erro
 def _trust(work: Work, capture: Any) -> captures.Trust:
     poles = work.settings.poles
     d = devices.c
-    # Locked as by a sync: the snapshot and a batch of the same pole tell of the same visits.
+    # Locked as by a sync: the snapshot and a batch of the same pole change the same visits.
     key = work.connection.execute(
         select(d.public_key).where(d.device_id == capture.device_id).with_for_update()
     ).scalar_one()

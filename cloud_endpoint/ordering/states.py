@@ -34,7 +34,7 @@ class OrderEvent(StrEnum):
 
 
 class Instruction(StrEnum):
-    """What the terminal is told."""
+    """The message that a terminal gets."""
 
     CANDIDATE_BERTHS = "candidate_berths"
     ORDER_CONFIRMATION = "order_confirmation"

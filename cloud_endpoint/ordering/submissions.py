@@ -88,7 +88,7 @@ def _locked(work: Work, token: str, order_id: str, request: PrePaymentOrder) -> 
     values = row._mapping
     order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
     if row.candidate_expires_ms <= work.now_ms:
-        step(order.state, OrderEvent.SUBMIT)  # what can't be submitted at all is told first
+        step(order.state, OrderEvent.SUBMIT)  # an order that cannot be submitted at all is the first error
         raise Problem(
             "candidate-token-stale",
             HTTPStatus.UNPROCESSABLE_ENTITY,
@@ -127,7 +127,7 @@ def _submission() -> Any:
 
 
 def _require_presence(order: Order, request: PrePaymentOrder, berth: Berth, settings: CloudSettings) -> None:
-    """Whoever pays for a berth stands beside it: the pole's code or a position shows it."""
+    """Refuse a driver without proof of being at the berth: the pole's code, or a position near it."""
     place = Place.model_validate(order.place)
     if place.pole_code is not None or place.position is not None:
         return  # the candidates are of that pole, or near that position

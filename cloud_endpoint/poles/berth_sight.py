@@ -1,4 +1,4 @@
-"""A berth and the vehicle that stands in it: what a check looks at."""
+"""A berth and the vehicle in it: what a check looks at."""
 
 from dataclasses import dataclass
 from typing import Any

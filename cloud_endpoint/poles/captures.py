@@ -196,7 +196,7 @@ def store_sight(work: Work, capture: Any, snapshot: Snapshot) -> Sight | None:
 
 
 def _found_vacant(work: Work, capture: Any) -> None:
-    """Note that the pole has just looked: a visit that it told of before has ended, whatever we heard."""
+    """Store that the berth is vacant now: a visit that the pole reported before has ended."""
     b = berths.c
     work.connection.execute(
         update(berths)
@@ -204,7 +204,7 @@ def _found_vacant(work: Work, capture: Any) -> None:
             b.site_id == capture.site_id,
             b.berth_id == capture.berth_id,
             b.device_id == capture.device_id,
-            b.state != BerthState.FAULT.value,  # the end of an outage is the sync's to tell
+            b.state != BerthState.FAULT.value,  # only a sync ends an outage
         )
         .values(state=BerthState.VACANT.value, state_ms=work.now_ms)
     )

@@ -1,4 +1,4 @@
-"""Which berth and which moment an event of a pole means: numbers are given anew, clocks are wrong."""
+"""The berth and the time of a pole's event: berth numbers are reassigned, and clocks can be wrong."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -56,7 +56,7 @@ def place(
     request: SyncRequest,
     parsed: Sequence[PoleEvent],
 ) -> Placing:
-    """Find the berth and the time of each event. Numbers that nobody loaded become berths without a place."""
+    """Find the berth and the time of each event. Unregistered numbers become berths without a place."""
     shift_ms = _clock_shift(request, work.now_ms, round(work.settings.poles.max_clock_skew_s * 1000))
     watched = _watched(work.connection, site_id, device_id)
     not_ours: dict[str, str] = {}
@@ -89,7 +89,7 @@ def place(
 
 
 def _believable(at_ms: int, now_ms: int) -> int:
-    """Return a time that can be shown, and that later events can overtake."""
+    """Return a time that is neither before 1970 nor far in the future: later events must come after it."""
     return max(0, min(at_ms, now_ms + FUTURE_TOLERANCE_MS))
 
 
@@ -119,7 +119,7 @@ def _watched(connection: Connection, site_id: str, device_id: str) -> list[Watch
 
 
 def _adopt(work: Work, site_id: str, device_id: str, unknown: set[str], known: int) -> dict[str, str]:
-    """Register numbers that the pole uses and nobody loaded; returns why some are refused."""
+    """Register the unregistered numbers that the pole uses; returns why some are refused."""
     room = max(0, MOST_NUMBERS - known)
     taken, refused = sorted(unknown)[:room], sorted(unknown)[room:]
     foreign = berth_changes.adopt(work.connection, site_id, device_id, taken, work.now_ms)

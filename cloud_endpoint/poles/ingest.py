@@ -34,7 +34,7 @@ KINDS = frozenset({"drive_in", "drive_out", "reading", "snapshot"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ingested:
-    """What a batch came to: a verdict per event, berths that it tells of, snapshots to judge."""
+    """The outcome of a batch: a verdict per event, the berths that it concerns, snapshots to judge."""
 
     verdicts: list[EventVerdict]
     berth_ids: set[str] = field(default_factory=set)
@@ -68,7 +68,7 @@ def ingest(work: Work, site_id: str, device_id: str, request: SyncRequest) -> In
             EventVerdict(event_id=event_id, verdict=verdict, reason=reason)
             for event_id, (verdict, reason) in verdicts.items()
         ],
-        # Those told before count too: this worker may be the second to get the batch, the first having died.
+        # Known events count too: the worker that got them first may have died before it decided the orders.
         berth_ids={item.berth_id for item in placed} | changed,
         snapshots=[item.event for item in placed if isinstance(item.event, SnapshotTaken)],
     )

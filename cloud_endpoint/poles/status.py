@@ -1,4 +1,4 @@
-"""What a pole says of itself and of its berths with each sync."""
+"""The state of a pole and of its berths, reported with each sync."""
 
 from collections.abc import Iterable
 

@@ -65,7 +65,7 @@ def columns_of(reading: ReadingView) -> dict[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Sight:
-    """What was read of the vehicle that stands in the berth; `plate` is the first plate.
+    """What was read of the vehicle in the berth; `plate` is the first plate.
 
     `fresh` says that the picture was taken on request, for the submission that is being checked.
     """

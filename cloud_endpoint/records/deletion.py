@@ -43,7 +43,7 @@ _OF_ORDERS = (order_events, order_candidates, captures, webhooks, payments, revi
 def delete_orders(connection: Connection, which: ColumnElement[bool], most: int | None = None) -> int:
     """Delete orders with all that hangs on them."""
     query = select(orders.c.site_id, orders.c.order_id).where(which).limit(most)
-    # Locked: nobody adds to the history, or opens a review, of an order that is going.
+    # Locked: no other transaction adds to the history of an order that is deleted, or opens a review.
     query = query.order_by(orders.c.site_id, orders.c.order_id).with_for_update()
     found = connection.execute(query).all()
     by_site: dict[str, list[str]] = {}
@@ -63,7 +63,7 @@ def delete_rows(connection: Connection, table: Table, which: ColumnElement[bool]
 
 
 def wipe(engine: Engine) -> None:
-    """Have what was deleted gone from the files, too; PostgreSQL can only make sure that nobody reads it."""
+    """Remove deleted rows from the files, too; on PostgreSQL they only become unreadable."""
     with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         if engine.dialect.name == "sqlite":
             busy = connection.exec_driver_sql("PRAGMA wal_checkpoint(TRUNCATE)").scalar_one()

@@ -74,8 +74,7 @@ def rules(keep: RetentionSettings, now_ms: int) -> list[Rule]:
         w.decision.is_(None),
         w.opened_ms >= day["pictures_days"],
     )
-    kept_ms, plates_ms = day["visits_days"], day["plates_days"]
-    plate = {"plate": None, "characters": None}
+    kept_ms = day["visits_days"]
     found = [
         Rule(name="pictures", table=evidence, over=evidence.c.received_ms < day["pictures_days"]),
         Rule(name="technical", table=wanted_pictures, over=~needed),
@@ -84,6 +83,27 @@ def rules(keep: RetentionSettings, now_ms: int) -> list[Rule]:
             table=visits,
             over=and_(v.seen_ms < kept_ms, or_(v.ended_ms.is_not(None), superseded)),
         ),
+        *_plate_rules(day["plates_days"]),
+    ]
+    for table, column, before_ms in (
+        (readings, r.received_ms, kept_ms),
+        (events, events.c.received_ms, kept_ms),
+        (outages, outages.c.restored_ms, kept_ms),
+        (captures, captures.c.created_ms, technical_ms),
+        (webhooks, webhooks.c.created_ms, technical_ms),
+        (counters, counters.c.window_ms, technical_ms),
+        (idempotency, idempotency.c.created_ms, technical_ms),
+        (enrolment_codes, enrolment_codes.c.expires_ms, technical_ms),
+    ):
+        found.append(Rule(name="technical", table=table, over=column < before_ms))
+    return found
+
+
+def _plate_rules(plates_ms: int) -> list[Rule]:
+    """Return what loses its plate now and stays otherwise."""
+    r, v, w = readings.c, visits.c, reviews.c
+    plate = {"plate": None, "characters": None}
+    return [
         Rule(
             name="plates",
             table=readings,
@@ -112,18 +132,6 @@ def rules(keep: RetentionSettings, now_ms: int) -> list[Rule]:
             erased={"read_plate": None, "ordered_plate": None, "operator_plate": None},
         ),
     ]
-    for table, column, before_ms in (
-        (readings, r.received_ms, kept_ms),
-        (events, events.c.received_ms, kept_ms),
-        (outages, outages.c.restored_ms, kept_ms),
-        (captures, captures.c.created_ms, technical_ms),
-        (webhooks, webhooks.c.created_ms, technical_ms),
-        (counters, counters.c.window_ms, technical_ms),
-        (idempotency, idempotency.c.created_ms, technical_ms),
-        (enrolment_codes, enrolment_codes.c.expires_ms, technical_ms),
-    ):
-        found.append(Rule(name="technical", table=table, over=column < before_ms))
-    return found
 
 
 def _old_orders(keep: RetentionSettings, now_ms: int) -> ColumnElement[bool]:

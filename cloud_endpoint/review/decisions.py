@@ -43,9 +43,9 @@ def find(connection: Connection, site_id: str, review_id: str) -> Any:
 
 
 def decide(work: Work, who: Credential, review_id: str, decision: ReviewDecision) -> ReviewView:
-    """Close a review and tell its order; raises Problem. Equality of plates is the only way to approve."""
+    """Close a review and decide its order; raises Problem. Only equal plates can be approved."""
     row = find(work.connection, who.site_id, review_id)
-    # The order first, as everywhere; then nobody else can be deciding this review.
+    # The order is locked first, as everywhere: then no other transaction decides this review.
     order = orders.load(work.connection, who.site_id, row.order_id, lock=True)
     row = find(work.connection, who.site_id, review_id)
     if row.decision is not None:

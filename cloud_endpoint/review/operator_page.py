@@ -63,7 +63,7 @@ class OperatorPage:
 
     @property
     def occupied(self) -> int:
-        """How many of the berths shown have a vehicle."""
+        """The number of listed berths with a vehicle."""
         return sum(berth.state == "occupied" for berth in self.berths)
 
 

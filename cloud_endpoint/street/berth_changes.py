@@ -118,7 +118,7 @@ def _audit(
 def adopt(
     connection: Connection, site_id: str, device_id: str, numbers: Iterable[str], now_ms: int
 ) -> list[str]:
-    """Register the berths that a pole reports and nobody loaded; they have no place until they are.
+    """Register berths that a pole reports and that are not loaded; until they are, they have no place.
 
     Returns the numbers that belong to another pole, and leaves those alone.
     """

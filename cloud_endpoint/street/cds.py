@@ -1,7 +1,7 @@
 """Curb Data Specification 1.1: events and sensor status of a site. Plates are left out.
 
 Times are integer milliseconds, locations GeoJSON points; ids that must be UUIDs are derived from ours, so
-that they are the same in every answer. Curbs stand in `curbs`.
+that they are the same in every answer. Curbs are in `curbs`.
 """
 
 from collections.abc import Mapping
@@ -24,7 +24,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "https://edged.example/cds")
 
 
 def uuid_of(site_id: str, kind: str, name: str) -> str:
-    """Return the UUID under which something of ours is always told."""
+    """Return the UUID that stands for one of our ids in every answer."""
     return str(uuid5(_NAMESPACE, f"{site_id}/{kind}/{name}"))
 
 

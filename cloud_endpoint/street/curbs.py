@@ -89,7 +89,7 @@ def areas(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, 
 
 
 def zones_of(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, Any]]:
-    """Return a line along the kerb for each zone. Policies are the city's own records: none are told."""
+    """Return a line along the kerb for each zone. Policies are the city's own records: there are none."""
     return [
         {
             "curb_zone_id": uuid_of(site_id, "zone", zone_id),

@@ -1,4 +1,4 @@
-"""When a pole, or the sensor of a berth, was not heard of: told by the first word after the silence."""
+"""Outages of poles and of the sensors of berths; the first sync after one records it."""
 
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
@@ -8,7 +8,7 @@ SILENT_MS = 5 * 60_000  # a pole that says nothing for so long is offline
 
 
 def record_outage(work: Work, site_id: str, device_id: str, lost_ms: int, *, berth_id: str = "") -> None:
-    """Record an outage that is over; without `berth_id`, the whole pole's. Told twice, it counts once."""
+    """Record an outage that is over; without `berth_id`, the whole pole's. Recorded twice, it counts once."""
     work.connection.execute(
         insert(work.connection, outages)
         .values(

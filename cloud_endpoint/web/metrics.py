@@ -42,7 +42,7 @@ ANSWERS = Counter("edged_cloud_answers", "Answers by route and status", ["method
 
 
 class _Waiting(Collector):
-    """What is open in the database, counted when it is asked for."""
+    """Gauges of what is open in the database, counted at each scrape."""
 
     def __init__(self, connection: Connection, now_ms: int) -> None:
         self._connection = connection

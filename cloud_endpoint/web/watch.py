@@ -66,7 +66,7 @@ _METHODS = frozenset({"GET", "POST", "PUT", "HEAD", "OPTIONS", "DELETE", "PATCH"
 
 
 class RouteNote:
-    """Innermost: tells `Watch` which route it was; paths would be too many to count by."""
+    """Innermost: notes the route for `Watch`; there are too many paths to count by."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

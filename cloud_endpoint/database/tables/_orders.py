@@ -84,7 +84,7 @@ order_events = by_site(
     PrimaryKeyConstraint("site_id", "order_id", "number"),
 )
 
-# One row per held berth: who inserts it holds the berth, nobody else.
+# One row per held berth: the order that inserts it holds the berth.
 holds = by_site(
     "holds",
     Column("berth_id", String(64), nullable=False),

@@ -1,4 +1,4 @@
-"""Berths, what stands in them, and what poles tell of it."""
+"""Berths, the visits to them, and the events that poles report."""
 
 from sqlalchemy import (
     JSON,

@@ -1,4 +1,4 @@
-"""What the driver's page asks of the service: which street a pole's code belongs to, and how an order stands.
+"""What the driver's page asks of the service: the street of a pole's code, and the state of an order.
 
 The page orders as a terminal of each street, with the credentials of `[pages] terminal_tokens`.
 """
@@ -89,7 +89,7 @@ def _tokens(service: Service) -> dict[str, str]:
 def charge_address(service: Service, token: str, address: str) -> None:
     """Count an order of the driver's page against the address it came from; raises Problem.
 
-    A network of IPv6 counts as one: whoever has one address there has all 2^64.
+    A network of IPv6 counts as one: the holder of one address there has all 2^64.
     """
     with service.writing() as work:
         limits.charge(
@@ -103,7 +103,7 @@ def charge_address(service: Service, token: str, address: str) -> None:
 
 
 def network_of(address: str) -> str:
-    """Return what an address is counted as: itself, or its /64 in IPv6."""
+    """Return the name that an address counts under: itself, or its /64 in IPv6."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:

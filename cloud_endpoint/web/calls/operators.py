@@ -1,4 +1,4 @@
-"""What an operator asks: reviews, the desk, and a look at a berth as it is now."""
+"""The requests of an operator: reviews, the operator's page, a snapshot of a berth."""
 
 import secrets
 from http import HTTPStatus

@@ -1,4 +1,4 @@
-"""What a pole asks and tells: enrolment, events, pictures."""
+"""The requests of a pole: enrolment, events, pictures."""
 
 import logging
 

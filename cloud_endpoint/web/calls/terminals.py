@@ -1,4 +1,4 @@
-"""What a terminal asks: the life of a pre-payment order. What has an `Idempotency-Key` is done once."""
+"""The requests of a terminal: the life of an order. With an `Idempotency-Key` each is done once."""
 
 from collections.abc import Callable
 from typing import TypeVar
@@ -174,7 +174,7 @@ def _step(
 
 
 def view(service: Service, token: str, order_id: str) -> OrderAnswer:
-    """Return an order as it stands."""
+    """Return the present state of an order."""
     with service.reading() as work:
         who = authenticate(work.connection, token, Role.TERMINAL)
         order = orders.load(

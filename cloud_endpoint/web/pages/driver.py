@@ -93,7 +93,7 @@ def _to(order_id: str, lang: str) -> RedirectResponse:
 
 @router.get("/{order_id}")
 def show(order_id: OrderIdPath, service: ThisService, lang: Lang, driver: Driver = None) -> HTMLResponse:
-    """Where the order stands and what to do next."""
+    """Show the state of the order and the next action."""
     return _show(service, order_id, lang, driver)
 
 
@@ -117,7 +117,7 @@ async def state(
     driver: Driver = None,
     wait: Annotated[float, Query(ge=0, le=25)] = 20,
 ) -> dict[str, str]:
-    """Where the order stands, as soon as it is decided: what the page's script waits for."""
+    """Return the state of the order as soon as it is decided: the page's script waits for it."""
     token = await run_in_threadpool(driver_page.token_of, service, order_id)
     deadline = time.monotonic() + wait
     while True:
@@ -140,7 +140,7 @@ def other_berths(
     except Problem as problem:
         return _show(service, order_id, lang, driver, problem.status, problem=problem_text(problem, lang))
     except IllegalEvent:
-        pass  # decided meanwhile: the page tells
+        pass  # decided meanwhile: the page shows it
     return _to(order_id, lang)
 
 
@@ -154,7 +154,7 @@ def submit(
     lang: Kept = "zh",
     driver: Driver = None,
 ) -> Response:
-    """Submit the order; what is wrong with it is shown beside what was entered."""
+    """Submit the order; the page shows an error beside what was entered."""
     token = _own(service, order_id, driver)
     try:
         request = PrePaymentOrder(berth_token=berth_token, plate=plate, minutes=minutes)
@@ -165,7 +165,7 @@ def submit(
         told = problem_text(problem, lang)
         return _show(service, order_id, lang, driver, problem.status, problem=told, entered=entered)
     except IllegalEvent:
-        pass  # sent twice: the page tells what became of the first
+        pass  # sent twice: the page shows the outcome of the first
     return _to(order_id, lang)
 
 
@@ -186,7 +186,7 @@ def cancel(
 ) -> RedirectResponse:
     """End the order."""
     token = _own(service, order_id, driver)
-    with suppress(IllegalEvent):  # already ended: the page tells
+    with suppress(IllegalEvent):  # already ended: the page shows it
         terminals.cancel(service, token, order_id)
     return _to(order_id, lang)
 

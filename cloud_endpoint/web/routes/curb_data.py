@@ -32,7 +32,7 @@ Page = Annotated[int, Query(ge=1, le=100_000, description="which page; follow li
 
 
 def speaks_our_version(request: Request) -> None:
-    """Refuse whoever asks for another version of the standard, as the standard demands."""
+    """Refuse a request for another version of the standard, as the standard demands."""
     # Not a declared parameter: OpenAPI leaves Accept to the media types of the answers.
     for asked in request.headers.get("accept", "*/*").lower().split(","):
         kind, *parameters = (part.strip() for part in asked.split(";"))

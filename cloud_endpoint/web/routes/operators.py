@@ -1,4 +1,4 @@
-"""Routes for operators, and for whoever watches the service."""
+"""Routes for operators, and for monitoring."""
 
 from http import HTTPStatus
 from typing import Annotated

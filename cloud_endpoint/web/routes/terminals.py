@@ -71,7 +71,7 @@ async def view(
     token: TerminalToken,
     wait: Annotated[float, Query(ge=0, le=30, description="seconds to wait while pending")] = 0,
 ) -> OrderAnswer:
-    """Where the order stands; with `wait`, as soon as it is no longer pending."""
+    """The state of the order; with `wait`, as soon as it is no longer pending."""
     deadline = time.monotonic() + wait
     order = await run_in_threadpool(calls.view, service, token, order_id)
     while order.state in UNDECIDED and time.monotonic() < deadline:
