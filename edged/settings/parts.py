@@ -22,6 +22,7 @@ ONCE = {
     "enrolment": (),
     "cloud": (),
     "uplink": ("enrolment", "cloud"),
+    "uploads": ("uplink",),
     "outbox": ("store", "uplink"),
     "snapshot api": (),
 }
@@ -35,6 +36,7 @@ NAMED = (
     "polygon of berth ",
     "view of berth ",
     "view of camera ",
+    "picture of camera ",
     "plate of berth ",
 )
 
@@ -43,7 +45,8 @@ def needs_of(settings: Settings) -> Needs:
     """Return what each part of this box needs: port -> sensor -> berth, camera -> berth, disk -> store."""
     needs: dict[str, tuple[str, ...]] = dict(ONCE)
     for camera in settings.camera:
-        needs[f"view of camera {camera.name}"] = (f"camera {camera.name}",)
+        for what in ("view", "picture"):
+            needs[f"{what} of camera {camera.name}"] = (f"camera {camera.name}",)
     for sensor in settings.sensor:
         needs[f"sensor {sensor.name}"] = (f"bus {sensor.bus}",)
     for berth in settings.berth:

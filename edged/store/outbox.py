@@ -98,7 +98,9 @@ def apply_verdicts(db: Database, verdicts: Iterable[EventVerdict]) -> None:
             case Verdict.REJECTED:
                 reason = verdict.reason or "the cloud gave no reason"
                 db.execute(
-                    "UPDATE outbox SET rejected_reason = ? WHERE event_id = ?", [reason, verdict.event_id]
+                    "UPDATE outbox SET rejected_reason = ?, set_aside_count = set_aside_count + 1"
+                    " WHERE event_id = ?",
+                    [reason, verdict.event_id],
                 )
             case Verdict.KEEP:
                 db.execute("UPDATE outbox SET attempts = attempts + 1 WHERE event_id = ?", [verdict.event_id])
@@ -108,10 +110,26 @@ def requeue(db: Database, event_id: str | None) -> int:
     """Send a rejected event (None: all of them) again; return how many."""
     where = "rejected_reason IS NOT NULL" + ("" if event_id is None else " AND event_id = ?")
     cursor = db.execute(
-        f"UPDATE outbox SET rejected_reason = NULL, attempts = 0 WHERE {where}",
+        f"UPDATE outbox SET rejected_reason = NULL, attempts = 0, set_aside_count = 0 WHERE {where}",
         [] if event_id is None else [event_id],
     )
     return changed(cursor)
+
+
+def has_set_aside(db: Database, *, once_only: bool) -> bool:
+    """Tell whether events are set aside; `once_only`: such as were so for the first time."""
+    sql = f"SELECT 1 FROM outbox WHERE {_set_aside(once_only)} LIMIT 1"
+    return db.execute(sql).fetchone() is not None
+
+
+def try_set_aside(db: Database, *, once_only: bool) -> int:
+    """Let the events that are set aside wait again; return how many."""
+    sql = f"UPDATE outbox SET rejected_reason = NULL, attempts = 0 WHERE {_set_aside(once_only)}"
+    return changed(db.execute(sql))
+
+
+def _set_aside(once_only: bool) -> str:
+    return "rejected_reason IS NOT NULL" + (" AND set_aside_count <= 1" if once_only else "")
 
 
 def counts(db: Database) -> OutboxCounts:

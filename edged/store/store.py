@@ -220,6 +220,16 @@ class Store(Archive):
         if verdicts:
             self._write(lambda db: outbox.apply_verdicts(db, verdicts))
 
+    def try_set_aside(self, *, once_only: bool) -> int:
+        """Let events that the cloud refused wait again; return how many.
+
+        `once_only`: only those that were refused once.
+        """
+        with self._reading() as db:  # a look costs no sync
+            if not outbox.has_set_aside(db, once_only=once_only):
+                return 0
+        return self._write(lambda db: outbox.try_set_aside(db, once_only=once_only))
+
     def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]:
         """Queue pictures that the cloud asked for; return those that are not here."""
         present = {digest for digest in digests if self.evidence.has(digest)}

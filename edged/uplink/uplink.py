@@ -36,6 +36,7 @@ from edged.wire import (
     EventVerdict,
     SyncAnswer,
     SyncRequest,
+    Verdict,
 )
 
 SYNCS = Counter("edged_syncs", "Exchanges with the cloud", ["outcome"])
@@ -46,6 +47,10 @@ LONGEST_POLL_S = 60.0
 CLOCK_TOLERANCE_S = 30.0
 _SLICE_S = 0.5  # how soon a stop is noticed
 _REMEMBERED_REQUESTS = 256
+# Events that the cloud refused are tried again: it may have been mended meanwhile.
+_TRY_SET_ASIDE_EVERY_S = 24 * 3600.0
+# Uploads that fail one after another before health says so: one is the weather of a 4G line.
+_FAILED_UPLOADS = 3
 
 log = structlog.get_logger(__name__)
 
@@ -60,6 +65,7 @@ class Outbox(Protocol):
 
     def pending(self, limit: int, now: Stamp, *, fresh_only: bool = False) -> list[PendingEvent]: ...
     def apply_verdicts(self, verdicts: Sequence[EventVerdict]) -> None: ...
+    def try_set_aside(self, *, once_only: bool) -> int: ...
     def want_evidence(self, digests: Sequence[str]) -> tuple[str, ...]: ...
     def wanted_evidence(self, limit: int) -> list[str]: ...
     def picture(self, sha256: str) -> bytes | None: ...
@@ -110,6 +116,9 @@ class Uplink:
         self._line = Retry(rng)  # after a failed exchange
         self._kept = Retry(rng)  # for events that the cloud asked to keep
         self._uploads = Retry(rng)
+        self._store = Retry(rng)  # after a store that could not be used
+        self._has_accepted = False  # since events that were set aside were last tried again
+        self._try_set_aside_at_s = 0.0
         self._next_poll_s = 0.0
         self._requests_seen: OrderedDict[str, None] = OrderedDict()
 
@@ -130,7 +139,7 @@ class Uplink:
         self._stop = stop
         with CloudClient(self._settings) as cloud:
             self._cloud = cloud
-            self._courier = Courier(self._exchange, self._outbox.apply_verdicts)
+            self._courier = Courier(self._exchange, self._apply_verdicts)
             while not stop.is_set():
                 self.last_progress_s = time.monotonic()
                 self._pause(self._turn())
@@ -157,10 +166,14 @@ class Uplink:
         except CloudError as error:
             self._failed(error)
         except OutboxUnavailable as error:
-            # the store reports it to health itself
-            log.error("outbox unavailable", problem=str(error))
-            self._line.failed()
+            self._store_failed(error)
+            return 0.0
         return self._line.wait_s
+
+    def _store_failed(self, error: OutboxUnavailable) -> None:
+        """Leave the store alone for a while, which reports to health itself; heartbeats go on."""
+        log.error("outbox unavailable", problem=str(error))
+        self._store.failed()
 
     def _enrolled(self) -> bool:
         """Tell whether there are credentials; look again when there are none or the cloud denied them."""
@@ -174,19 +187,51 @@ class Uplink:
     def _next_step(self) -> float:
         """Send events or a heartbeat; if neither is due, a picture; return how long nothing is due."""
         fresh_only = self._kept.wait_s > 0
-        limit = self._courier.limit(self._settings.batch_size)
-        events = self._outbox.pending(limit, self._clock(), fresh_only=fresh_only)
+        events = self._pending(fresh_only)
         poll_wait_s = max(0.0, self._next_poll_s - time.monotonic())
         if events or not poll_wait_s:
             if self._courier.deliver(events):
                 self._kept.failed()
             elif not fresh_only:
                 self._kept.succeeded()
+            self._try_set_aside()
             return 0.0
-        if not self._uploads.wait_s and (wanted := self._outbox.wanted_evidence(1)):
+        can_upload = not self._store.wait_s and not self._uploads.wait_s
+        if can_upload and (wanted := self._outbox.wanted_evidence(1)):
             self._upload(wanted[0])
             return 0.0
-        return min(wait_s for wait_s in (poll_wait_s, self._kept.wait_s, self._uploads.wait_s) if wait_s)
+        waits_s = (poll_wait_s, self._kept.wait_s, self._uploads.wait_s, self._store.wait_s)
+        return min(wait_s for wait_s in waits_s if wait_s)
+
+    def _pending(self, fresh_only: bool) -> list[PendingEvent]:
+        """Return the next batch; none while the store cannot be used, so that a heartbeat still goes."""
+        if self._store.wait_s:
+            return []
+        limit = self._courier.limit(self._settings.batch_size)
+        try:
+            events = self._outbox.pending(limit, self._clock(), fresh_only=fresh_only)
+        except OutboxUnavailable as error:
+            self._store_failed(error)
+            return []
+        self._store.succeeded()
+        return events
+
+    def _apply_verdicts(self, verdicts: Sequence[EventVerdict]) -> None:
+        self._outbox.apply_verdicts(verdicts)
+        self._has_accepted |= any(verdict.verdict is Verdict.ACCEPTED for verdict in verdicts)
+
+    def _try_set_aside(self) -> None:
+        """Try refused events again: after the next accepted batch, and once a day."""
+        now_s = time.monotonic()
+        is_daily = now_s >= self._try_set_aside_at_s
+        if self._store.wait_s or not (is_daily or self._has_accepted):
+            return
+        count = self._outbox.try_set_aside(once_only=not is_daily)
+        self._has_accepted = False
+        if is_daily:
+            self._try_set_aside_at_s = now_s + _TRY_SET_ASIDE_EVERY_S
+        if count:
+            log.info("set-aside events are tried again", count=count)
 
     def _exchange(self, events: Sequence[PendingEvent]) -> SyncAnswer:
         """Do one request, and act on all of its answer but the verdicts."""
@@ -208,7 +253,11 @@ class Uplink:
         self._succeeded(sent, answer)
         for capture in answer.capture_requests:
             self._pass_on(capture, answer)
-        missing = self._outbox.want_evidence(answer.wanted_evidence)
+        try:
+            missing = self._outbox.want_evidence(answer.wanted_evidence)
+        except OutboxUnavailable as error:  # the cloud asks again
+            self._store_failed(error)
+            missing = ()
         if missing:
             log.warning("evidence wanted, not here", count=len(missing), first=missing[0][:64])
         return answer
@@ -245,10 +294,13 @@ class Uplink:
             except CloudError as error:
                 UPLOADS.labels("failed").inc()
                 self._uploads.failed(error.retry_after_s)
+                if self._uploads.failures >= _FAILED_UPLOADS:
+                    self._report("uploads", error.trouble)
                 self._outbox.evidence_postponed(sha256)
                 return
         UPLOADS.labels(outcome).inc()
         self._uploads.succeeded()
+        self._problems.pop("uploads", None)
         self._outbox.evidence_done(sha256)
 
     def _succeeded(self, sent: Stamp, answer: SyncAnswer) -> None:
@@ -280,5 +332,5 @@ class Uplink:
     def _report(self, key: str, trouble: Trouble) -> None:
         if key not in self._problems:
             log.warning("uplink problem", cause=trouble.what, remedy=trouble.remedy)
-        where = "clock" if key == "clock" else "uplink"
+        where = key if key in ("clock", "uploads") else "uplink"
         self._problems[key] = Finding.of(where, HealthStatus.DEGRADED, trouble)

@@ -51,6 +51,7 @@ class UpkeepWorker:
             if self.last_progress_s >= next_s or (believed and not was_believed):
                 next_s = self.last_progress_s + (_EVERY_S if self._store.is_open else _TICK_S)
                 self._evict()
+                self._look_at_outbox()
                 self._look_at_disk()
                 self._look_at_clock()
             was_believed = believed
@@ -76,6 +77,22 @@ class UpkeepWorker:
             self._health.enter(Finding.of("retention", HealthStatus.DEGRADED, error.trouble))
         else:
             self._health.clear("retention")
+
+    def _look_at_outbox(self) -> None:
+        """Report events that the cloud refused: they are tried again once a day."""
+        if not self._store.is_open:
+            return
+        try:
+            newest = self._store.rejected(limit=1)
+            count = self._store.counts().rejected if newest else 0
+        except StoreError:
+            return  # the store reports it itself
+        if not newest:
+            self._health.clear("outbox")
+            return
+        cause = f"the cloud refused {count} events, the newest because: {newest[0].reason}"
+        remedy = "tell the operator of the cloud; `edged outbox` lists them; they are tried again once a day"
+        self._health.report("outbox", HealthStatus.DEGRADED, cause, remedy)
 
     def _look_at_disk(self) -> None:
         try:
