@@ -8,6 +8,7 @@ from typing import TypeVar
 from pydantic import ValidationError
 
 from edged import __version__
+from edged.domain.masking import mask_in
 from edged.exchange import Answer, Bounds, ExchangeError, ExchangeFault, HttpClient
 from edged.settings import UplinkSettings
 from edged.uplink.errors import (
@@ -143,7 +144,8 @@ class CloudClient:
 
 
 def _quoted(content: bytes) -> str:
-    text = " ".join(content[: 2 * _MAX_QUOTED].decode("utf-8", "replace").split())
+    # an answer that refuses a reading may repeat its plate; what is said here goes to logs and health
+    text = mask_in(" ".join(content[: 2 * _MAX_QUOTED].decode("utf-8", "replace").split()))
     return repr(text[:_MAX_QUOTED]) if text else ""
 
 

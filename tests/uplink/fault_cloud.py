@@ -142,7 +142,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault is Fault.REDIRECT:
             self._send(302, b"", {"Location": "http://portal.example/"})
         elif fault is Fault.WRONG_JSON:
-            self._send(200, b'{"verdicts": "all fine"}')
+            self._send(200, '{"verdicts": "all fine", "plate": "京A12345"}'.encode())
         elif fault is Fault.DRIP:
             self._drip()
         elif fault is Fault.DRIP_HEAD:

@@ -201,3 +201,12 @@ def test_uploads_that_always_fail_are_reported_until_one_succeeds(box: Box, clou
         assert "503" in box.uplink.problems[0].cause
         box.until(lambda: box.uplink.problems == ())
         assert cloud.pictures
+
+
+def test_health_shows_no_plate_that_the_cloud_repeats(box: Box, cloud: FaultCloud) -> None:
+    cloud.always = Fault.WRONG_JSON
+    with box.running():
+        box.until(lambda: bool(box.uplink.problems))
+        (problem,) = box.uplink.problems
+    assert "京A·**345" in problem.cause
+    assert "12345" not in problem.cause
