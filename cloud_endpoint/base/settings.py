@@ -118,6 +118,7 @@ class PoleSettings(_Section):
     enrolment_code_lifetime_s: Seconds = 7 * 86_400
     sync_idle_s: Seconds = 5
     sync_busy_s: Seconds = 1
+    longest_stay_h: Count = 72  # a longer stay is flagged: a drive-out was lost, or a clock was wrong
 
 
 class PagesSettings(_Section):

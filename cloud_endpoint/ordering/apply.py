@@ -16,9 +16,10 @@ from cloud_endpoint.base.order_states import WATCHED
 from cloud_endpoint.base.settings import CloudSettings
 from cloud_endpoint.database.engine import padded
 from cloud_endpoint.database.service import Work
-from cloud_endpoint.database.tables import ORDER_WATCHED
+from cloud_endpoint.database.tables import ORDER_WATCHED, visits
+from cloud_endpoint.database.tables import holds as holds_table
 from cloud_endpoint.database.tables import orders as orders_table
-from cloud_endpoint.ordering import holds, orders, review_queue, webhooks
+from cloud_endpoint.ordering import holds, orders, review_queue, same_plate, webhooks
 from cloud_endpoint.ordering.decide import Claim, Decision, decide
 from cloud_endpoint.ordering.orders import NEVER_MS, Order, advance
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
@@ -28,6 +29,7 @@ from cloud_endpoint.poles.visits import Sight
 
 # News of a berth decide its orders at once. These looks are for news that a dying worker left undecided.
 CONFIRMED_LOOK_MS = 5 * 60_000
+WITHDRAWN = "reading_withdrawn"
 
 
 def resolve(work: Work, order: Order, *, fresh: Sight | None = None, captured: bool = False) -> Order:
@@ -69,7 +71,8 @@ def quiet_until(
     if order.state is OrderState.CONFIRMED:
         assert order.hold_until_ms is not None
         next_ms = min(order.hold_until_ms, now_ms + CONFIRMED_LOOK_MS)
-        return next_ms if same_vehicle and now_ms < order.hold_until_ms else None
+        is_quiet = same_vehicle and now_ms < order.hold_until_ms and not _is_withdrawn(order, scene)
+        return next_ms if is_quiet else None
     decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
     if order.state is OrderState.REVIEW:
         news = same_vehicle and (decision.event is OrderEvent.MATCH or not on_its_way)
@@ -83,6 +86,11 @@ def quiet_until(
 def judge(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     """Decide a submitted or pending order by what is seen in its berth, and store it. `order` is locked."""
     decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
+    if decision.event in (OrderEvent.MATCH, OrderEvent.MISMATCH):
+        decision = same_plate.doubted(work, order, scene, decision, on_its_way=on_its_way)
+    if decision.event is OrderEvent.MISMATCH and orders.has_had(work.connection, order, OrderEvent.WITHDRAW):
+        # The driver was told "confirmed" by our mistake: a human decides, he is not told to modify.
+        decision = Decision(event=OrderEvent.DOUBT, reason=WITHDRAWN)
     changes: dict[str, Any] = {"visit_id": scene.sight.visit_id if scene.sight else None}
     if decision.event is OrderEvent.MATCH:
         held = _held(work, order, scene)
@@ -143,7 +151,8 @@ def _look_on(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Ord
     Nothing else than a match is decided here: what is doubtful is a human's now.
     """
     if scene.sight is not None and scene.sight.visit_id == order.visit_id:
-        if _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way).event is OrderEvent.MATCH:
+        decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
+        if decision.event is OrderEvent.MATCH and not same_plate.elsewhere(work, order.site_id, scene):
             held = _held(work, order, scene)
             if held is not None:
                 reason = "a later picture shows the ordered plate"
@@ -189,9 +198,62 @@ def _watch(work: Work, order: Order, scene: Scene) -> Order:
         changed = advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left")
     elif work.now_ms >= order.hold_until_ms:
         changed = advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="unpaid")
+    elif _is_withdrawn(order, scene):
+        return _withdraw(work, order, scene)
     else:
         changed = replace(order, due_ms=min(order.hold_until_ms, work.now_ms + CONFIRMED_LOOK_MS))
     return orders.save(work.connection, changed)
+
+
+def _is_withdrawn(order: Order, scene: Scene) -> bool:
+    """Tell whether the pole took back the reading that confirmed; an operator's word needs none."""
+    return scene.sight is not None and not scene.sight.accepted and order.reason != "approved"
+
+
+def _withdraw(work: Work, order: Order, scene: Scene) -> Order:
+    """Bring a confirmed, unpaid order back to pending, and look at the berth anew.
+
+    The hold's time stays in the order: who has paid meanwhile has paid.
+    """
+    holds.release(work, order)
+    pending = advance(
+        order,
+        OrderEvent.WITHDRAW,
+        now_ms=work.now_ms,
+        reason=WITHDRAWN,
+        captures=0,
+        expires_ms=max(order.expires_ms, order.hold_until_ms or 0),
+    )
+    return judge(work, orders.save(work.connection, pending), scene, on_its_way=False)
+
+
+def question_paid(work: Work, order: Order) -> None:
+    """Open a review of a paid order whose reading was taken back: once, and never after an approval."""
+    known = (OrderEvent.APPROVE, OrderEvent.APPEAL)
+    if order.state is not OrderState.PAID or orders.has_had(work.connection, order, *known):
+        return
+    changed = advance(order, OrderEvent.APPEAL, now_ms=work.now_ms, reason=WITHDRAWN, due_ms=order.due_ms)
+    review_queue.open_review(work, order, kind="appeal", reason=WITHDRAWN)
+    orders.save(work.connection, changed)
+
+
+def paid_by_withdrawn(connection: Connection, site_id: str, berth_ids: Iterable[str]) -> list[str]:
+    """Return the paid orders that hold one of these berths for a vehicle whose reading was taken back."""
+    o, h, v = orders_table.c, holds_table.c, visits.c
+    rows = connection.execute(
+        select(o.order_id)
+        .select_from(holds_table)
+        .join(orders_table, (o.site_id == h.site_id) & (o.order_id == h.order_id))
+        .join(visits, (v.site_id == h.site_id) & (v.visit_id == h.visit_id))
+        .where(
+            h.site_id == site_id,
+            h.berth_id.in_(padded(berth_ids)),
+            o.state == OrderState.PAID.value,
+            v.accepted.is_(False),
+            v.ended_ms.is_(None),
+        )
+    )
+    return list(rows.scalars())
 
 
 def cancel(work: Work, order: Order) -> Order:

@@ -61,6 +61,8 @@ def _unreliable(sight: Sight, now_ms: int, rules: Rules) -> str | None:
         return "not_read"
     if not sight.accepted:
         return "not_accepted"
+    if sight.time_unsure:
+        return "time_unsure"
     if now_ms - sight.captured_ms > rules.reading_max_age_ms:
         return "too_old"
     return None

@@ -3,7 +3,7 @@
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, or_, select
+from sqlalchemy import Connection, bindparam, delete, or_, select
 
 from cloud_endpoint.database.engine import insert_of
 from cloud_endpoint.database.service import Work
@@ -29,6 +29,16 @@ def prolong(work: Work, order: Order, until_ms: int) -> None:
     if work.connection.execute(select(h.order_id).where(this, others).with_for_update()).first() is None:
         values = _values(order, order.berth_id, order.visit_id, until_ms, work.now_ms)
         work.connection.execute(_take_hold(work.connection.dialect.name), values)
+
+
+def release(work: Work, order: Order) -> None:
+    """End the order's hold: another order may have the berth."""
+    h = holds.c
+    work.connection.execute(
+        delete(holds).where(
+            h.site_id == order.site_id, h.berth_id == order.berth_id, h.order_id == order.order_id
+        )
+    )
 
 
 def why_held(connection: Connection, order: Order) -> str:

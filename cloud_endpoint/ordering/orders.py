@@ -131,6 +131,17 @@ def save(connection: Connection, order: Order) -> Order:
     return replace(order, log=())
 
 
+def has_had(connection: Connection, order: Order, *events: OrderEvent) -> bool:
+    """Tell whether one of these events is in the order's stored history."""
+    e = order_events.c
+    found = connection.execute(
+        select(e.number)
+        .where(e.site_id == order.site_id, e.order_id == order.order_id, e.event.in_(events))
+        .limit(1)
+    )
+    return found.first() is not None
+
+
 def find(connection: Connection, site_id: str, order_id: str, *, lock: bool) -> Order | None:
     """Return an order, None when retention or its driver's wish has deleted it."""
     query = select(orders).where(orders.c.site_id == site_id, orders.c.order_id == order_id)

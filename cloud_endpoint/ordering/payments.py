@@ -11,7 +11,7 @@ from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import credentials, payments, visits
-from cloud_endpoint.ordering import holds, orders
+from cloud_endpoint.ordering import holds, orders, review_queue
 from cloud_endpoint.ordering.messages import PaymentAnswer, PaymentReport
 from cloud_endpoint.ordering.orders import Order, advance
 from cloud_endpoint.ordering.states import TABLE, OrderEvent, OrderState
@@ -128,6 +128,8 @@ def _apply(work: Work, order: Order, payment: PaymentReport) -> None:
             max(held_ms, min(to_ms(payment.paid_at), work.now_ms) + minutes * MINUTE_MS),
             minutes,
         )
+    if order.state is OrderState.REVIEW:  # confirmed, paid, and its reading taken back before we heard
+        review_queue.close(work, order, decision="withdrawn", reason="the driver had paid")
     holds.prolong(work, order, until_ms)
     orders.save(
         work.connection,

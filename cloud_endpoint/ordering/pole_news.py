@@ -63,6 +63,12 @@ def decide_orders_of(service: Service, site_id: str, berth_ids: set[str]) -> Non
         return
     with service.reading() as work:
         waiting = apply.open_orders(work.connection, site_id, berth_ids)
+        paid = apply.paid_by_withdrawn(work.connection, site_id, berth_ids)
+    for order_id in paid:
+        with service.writing() as work:
+            order = orders.find(work.connection, site_id, order_id, lock=True)
+            if order is not None:
+                apply.question_paid(work, order)
     for order_id in waiting:
         with service.writing() as work:
             order = orders.find(work.connection, site_id, order_id, lock=True)

@@ -26,6 +26,7 @@ class OrderEvent(StrEnum):
     APPROVE = "approve"  # the operator reads the same plate
     REFUSE = "refuse"  # the operator does not
     LEAVE = "leave"  # the vehicle left before payment
+    WITHDRAW = "withdraw"  # the pole takes back the reading that confirmed
     PAY = "pay"  # the operator's signed callback
     APPEAL = "appeal"  # the driver objects after the fact
     CORRECT = "correct"  # an operator's correction after the fact
@@ -84,10 +85,14 @@ TABLE: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.REVIEW, E.CANCEL): S.CANCELLED,
     (S.CONFIRMED, E.PAY): S.PAID,
     (S.CONFIRMED, E.LEAVE): S.EXPIRED,
+    (S.CONFIRMED, E.WITHDRAW): S.PENDING,
     (S.CONFIRMED, E.CANCEL): S.CANCELLED,
     (S.CONFIRMED, E.EXPIRE): S.EXPIRED,
-    # Paid while it was confirmed, reported after the car had left or the hold had run out.
+    # Paid while it was confirmed, reported after the car had left, the hold had run out or the reading
+    # had been taken back.
     (S.EXPIRED, E.PAY): S.PAID,
+    (S.PENDING, E.PAY): S.PAID,
+    (S.REVIEW, E.PAY): S.PAID,
     (S.PAID, E.PAY): S.PAID,  # for a longer stay
     # After the fact nothing is overwritten: the events themselves are the record.
     **{(s, e): s for s in (S.PAID, S.EXPIRED, S.CANCELLED) for e in (E.APPEAL, E.CORRECT)},

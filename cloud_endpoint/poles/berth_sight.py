@@ -34,7 +34,16 @@ SCENE_COLUMNS: dict[str, Column[Any]] = {
     **{name: berths.c[name] for name in ("berth_id", "berth_no", "device_id", "pole_code", "lat", "lon")},
     **{
         name: visits.c[name]
-        for name in ("visit_id", "seen_ms", "ended_ms", "plate", "characters", "accepted", "captured_ms")
+        for name in (
+            "visit_id",
+            "seen_ms",
+            "ended_ms",
+            "plate",
+            "characters",
+            "accepted",
+            "captured_ms",
+            "time_unsure",
+        )
     },
     "state": berths.c.state,
     "state_ms": berths.c.state_ms,
@@ -77,6 +86,7 @@ def scene_in(row: dict[str, Any]) -> Scene:
             characters=tuple(row["characters"] or ()),
             accepted=row["accepted"],
             captured_ms=row["captured_ms"],
+            time_unsure=row["time_unsure"],
         )
     berth = Berth(**{name: row[name] for name in Berth.__slots__})
     return Scene(berth=berth, sight=sight)

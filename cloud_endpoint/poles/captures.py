@@ -180,7 +180,7 @@ def store_sight(work: Work, capture: Any, snapshot: Snapshot) -> Sight | None:
             .on_conflict_do_nothing()
         )
         if reading.accepted or visit.captured_ms is None:
-            visit = with_reading(visit, reading, captured_ms, snapshot.evidence_sha256)
+            visit = with_reading(visit, reading, captured_ms, snapshot.evidence_sha256, read_ms=work.now_ms)
     write_visit(work.connection, capture.site_id, visit)
     if visit.ended_ms is not None:
         return None

@@ -10,10 +10,12 @@ from cloud_endpoint.database.engine import padded
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berth_assignments, berths
 from cloud_endpoint.street import berth_changes
+from edged.domain.timekeeping import EARLIEST
 from edged.wire import DriveIn, DriveOut, Reading, SnapshotTaken, SyncRequest
 
 PoleEvent = DriveIn | DriveOut | Reading | SnapshotTaken
 FUTURE_TOLERANCE_MS = 5 * 60_000
+EARLIEST_MS = to_ms(EARLIEST)
 MOST_NUMBERS = 64  # that one pole may use; none sees so many berths
 
 
@@ -38,6 +40,7 @@ class Placed:
     berth_id: str
     observed_ms: int
     captured_ms: int  # of a reading's picture; otherwise as observed
+    time_unsure: bool = False  # of a boot that never knew the time: placed inside its bounds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,19 +76,56 @@ def place(
         if event.berth_no in not_ours:
             refused[event.event_id] = not_ours[event.berth_no]
             continue
-        # What a pole whose clock is unset now had recorded with a set one is right as it is.
-        shift = 0 if event.clock_synced and not request.clock_synced else shift_ms
+        is_unsure = _is_unsure(event, request)
+        shift = _shift_of(event, request, shift_ms, work.now_ms, is_unsure=is_unsure)
         observed_ms = captured_ms = _believable(to_ms(event.observed_at) + shift, work.now_ms)
         if isinstance(event, Reading):
             captured_ms = _believable(to_ms(event.captured_at) + shift, work.now_ms)
+        if observed_ms < EARLIEST_MS:
+            at = event.observed_at.isoformat()
+            refused[event.event_id] = f"observed_at: {at} is before 2020; set the pole's clock"
+            continue
         berth_id = _berth_at(by_number[event.berth_no], observed_ms)
         if observed_ms >= moved.get(berth_id, observed_ms + 1):
             refused[event.event_id] = f"berth {event.berth_no} was moved to another pole before this"
             continue
         placed.append(
-            Placed(event=event, berth_id=berth_id, observed_ms=observed_ms, captured_ms=captured_ms)
+            Placed(
+                event=event,
+                berth_id=berth_id,
+                observed_ms=observed_ms,
+                captured_ms=captured_ms,
+                time_unsure=is_unsure,
+            )
         )
     return Placing(placed=placed, refused=refused, watched=watched)
+
+
+def _is_unsure(event: PoleEvent, request: SyncRequest) -> bool:
+    """Tell whether a boot recorded this whose clock was never set, so that no offset makes it right."""
+    has_bounds = event.not_before is not None or event.not_after is not None
+    return not event.clock_synced and (request.clock_synced or has_bounds)
+
+
+def _shift_of(event: PoleEvent, request: SyncRequest, shift_ms: int, now_ms: int, *, is_unsure: bool) -> int:
+    """Return what to add to the event's times."""
+    if is_unsure:
+        return _within_bounds(event, now_ms) - to_ms(event.observed_at)
+    # What a pole whose clock is unset now had recorded with a set one is right as it is.
+    return 0 if event.clock_synced and not request.clock_synced else shift_ms
+
+
+def _within_bounds(event: PoleEvent, now_ms: int) -> int:
+    """Return a time between the event's bounds. A pole that sends none gets the time of its receipt.
+
+    The earliest possible time is chosen: a reading then counts as older than it is, never as newer.
+    """
+    latest_ms = min(to_ms(event.not_after), now_ms) if event.not_after else now_ms
+    earliest_ms = to_ms(event.not_before) if event.not_before else None
+    said_ms = to_ms(event.observed_at)
+    if said_ms >= EARLIEST_MS:  # a clock that nobody set may still be right
+        return min(max(said_ms, earliest_ms or said_ms), latest_ms)
+    return latest_ms if earliest_ms is None else min(earliest_ms, latest_ms)
 
 
 def _believable(at_ms: int, now_ms: int) -> int:

@@ -4,8 +4,9 @@ One transaction takes the whole batch; what follows for orders is decided afterw
 committed, so that a slow order never holds up a pole.
 """
 
+import logging
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -18,6 +19,7 @@ from cloud_endpoint.database.tables import events, readings, visits
 from cloud_endpoint.poles.event_placement import Placed, PoleEvent, place
 from cloud_endpoint.poles.status import write_status
 from cloud_endpoint.poles.visits import Visit, columns_of, fold
+from cloud_endpoint.records import audit
 from edged.wire import (
     WIRE_VERSION,
     Event,
@@ -27,6 +29,8 @@ from edged.wire import (
     SyncRequest,
     Verdict,
 )
+
+log = logging.getLogger(__name__)
 
 _EVENT: TypeAdapter[PoleEvent] = TypeAdapter(Event)
 KINDS = frozenset({"drive_in", "drive_out", "reading", "snapshot"})
@@ -60,7 +64,9 @@ def ingest(work: Work, site_id: str, device_id: str, request: SyncRequest) -> In
             placed.append(item)
     verdicts |= {event_id: (Verdict.REJECTED, reason) for event_id, reason in refused.items()}
     new = _only_new(work, site_id, device_id, placed)
-    _write_visits(work.connection, site_id, _fold_all(known, new, device_id))
+    folded = _fold_all(known, new, device_id)
+    _write_visits(work.connection, site_id, folded)
+    _flag_long_stays(work, site_id, device_id, known, folded)
     _write_readings(work, site_id, new)
     changed = write_status(work, site_id, device_id, request, placing.watched)
     return Ingested(
@@ -169,8 +175,30 @@ def _fold_all(known: dict[str, Visit], new: Iterable[Placed], device_id: str) ->
                 device_id=device_id,
                 seen_ms=item.observed_ms,
             )
-        changed[event.visit_id] = fold(visit, event, item.observed_ms, item.captured_ms)
+        folded = fold(visit, event, item.observed_ms, item.captured_ms)
+        changed[event.visit_id] = replace(folded, time_unsure=folded.time_unsure or item.time_unsure)
     return list(changed.values())
+
+
+def _flag_long_stays(
+    work: Work, site_id: str, device_id: str, known: dict[str, Visit], folded: Iterable[Visit]
+) -> None:
+    """Leave a line in the audit for each visit that turns out longer than a vehicle stays."""
+    limit_ms = work.settings.poles.longest_stay_h * 3_600_000
+    for visit in folded:
+        before = known.get(visit.visit_id)
+        if visit.stay_ms > limit_ms and (before is None or before.stay_ms <= limit_ms):
+            hours = visit.stay_ms // 3_600_000
+            log.warning("long stay device=%s visit=%s hours=%d", device_id, visit.visit_id, hours)
+            audit.append(
+                work.connection,
+                site_id,
+                actor=device_id,
+                action="long_stay",
+                subject=visit.visit_id,
+                now_ms=work.now_ms,
+                hours=hours,
+            )
 
 
 _FOLDED = tuple(name for name in Visit.__slots__ if name not in ("visit_id", "berth_id", "device_id"))

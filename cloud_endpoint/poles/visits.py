@@ -27,7 +27,16 @@ class Visit:
     characters: tuple[float, ...] = ()
     accepted: bool = False
     captured_ms: int | None = None
+    read_ms: int | None = None  # when that reading was decided
     evidence_sha256: str | None = None
+    time_unsure: bool = False  # no clock proves when this was
+
+    @property
+    def stay_ms(self) -> int:
+        """Return how long the vehicle stood there, 0 while that is not known."""
+        if self.started_ms is None or self.ended_ms is None:
+            return 0
+        return self.ended_ms - self.started_ms
 
 
 def fold(visit: Visit, event: DriveIn | DriveOut | Reading, observed_ms: int, captured_ms: int) -> Visit:
@@ -44,17 +53,28 @@ def fold(visit: Visit, event: DriveIn | DriveOut | Reading, observed_ms: int, ca
                 return visit
             return replace(visit, ended_ms=observed_ms, end_cause=event.cause.value)
         case Reading():
-            return with_reading(visit, event, captured_ms, event.evidence_sha256)
+            return with_reading(visit, event, captured_ms, event.evidence_sha256, read_ms=observed_ms)
 
 
-def with_reading(visit: Visit, reading: ReadingView, captured_ms: int, evidence_sha256: str | None) -> Visit:
-    """Return the visit with this reading, unless it already has one of a later picture."""
+def with_reading(
+    visit: Visit, reading: ReadingView, captured_ms: int, evidence_sha256: str | None, *, read_ms: int
+) -> Visit:
+    """Return the visit with this reading, unless it already has one of a later picture.
+
+    Of two readings by one picture the later decided one counts (`read_ms`): a pole takes acceptance back so.
+    """
     if visit.captured_ms is not None:
         # Of two readings of one moment any fixed rule will do.
-        old = (visit.captured_ms, visit.accepted, visit.plate or "")
-        if old > (captured_ms, reading.accepted, reading.plate or ""):
+        old = (visit.captured_ms, visit.read_ms or 0, visit.accepted, visit.plate or "")
+        if old > (captured_ms, read_ms, reading.accepted, reading.plate or ""):
             return visit
-    return replace(visit, **columns_of(reading), captured_ms=captured_ms, evidence_sha256=evidence_sha256)
+    return replace(
+        visit,
+        **columns_of(reading),
+        captured_ms=captured_ms,
+        read_ms=read_ms,
+        evidence_sha256=evidence_sha256,
+    )
 
 
 def columns_of(reading: ReadingView) -> dict[str, Any]:
@@ -77,3 +97,4 @@ class Sight:
     accepted: bool
     captured_ms: int | None
     fresh: bool = False
+    time_unsure: bool = False  # no clock proves when the picture was taken

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from sqlalchemy import select
 
@@ -27,6 +28,9 @@ class BerthLine:
     state: str
     plate: str
     since: datetime | None  # of the vehicle that stands there
+    flags: tuple[
+        str, ...
+    ] = ()  # time_unsure: no clock proves `since`; long_stay: longer than a vehicle stays
     order: str | None
 
 
@@ -80,6 +84,7 @@ def page_of(work: Work, site_id: str) -> OperatorPage:
             v.seen_ms,
             v.ended_ms,
             v.plate,
+            v.time_unsure,
             o.state.label("order_state"),
         )
         .select_from(berths)
@@ -108,6 +113,7 @@ def page_of(work: Work, site_id: str) -> OperatorPage:
                 state=_state(row.in_service, row.state, row.visit_id is not None and row.ended_ms is None),
                 plate=mask(row.plate) if row.plate and row.ended_ms is None else "",
                 since=from_ms(row.seen_ms) if row.visit_id is not None and row.ended_ms is None else None,
+                flags=_flags(work, row) if row.visit_id is not None and row.ended_ms is None else (),
                 order=row.order_state,
             )
             for row in live
@@ -144,6 +150,12 @@ def _poles(work: Work, site_id: str) -> list[PoleLine]:
         )
         for row in rows
     ]
+
+
+def _flags(work: Work, row: Any) -> tuple[str, ...]:
+    is_long = work.now_ms - row.seen_ms > work.settings.poles.longest_stay_h * 3_600_000
+    flags = {"time_unsure": row.time_unsure, "long_stay": is_long}
+    return tuple(flag for flag, is_set in flags.items() if is_set)
 
 
 def _state(in_service: bool, reported: str, occupied: bool) -> str:

@@ -1,5 +1,6 @@
 """What the tests of the cloud stand on: a street, its terminal and its operator."""
 
+import json
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -7,6 +8,7 @@ import requests
 from cloud_pole import Pole, ShiftedClock
 from sqlalchemy import select
 
+from cloud_endpoint.access.signatures import sign
 from cloud_endpoint.database.engine import reading, writing
 from cloud_endpoint.database.service import Service
 from cloud_endpoint.poles.enrolment import issue_code
@@ -106,6 +108,25 @@ class Street:
         assert answer.status_code == 200, answer.text
         content: dict[str, Any] = answer.json()
         return content
+
+    def pay(
+        self, order_id: str, payment_id: str = "payment-1", header: str | None = None, **changes: Any
+    ) -> requests.Response:
+        """Report a payment as the terminal's operator does."""
+        body = {
+            "payment_id": payment_id,
+            "order_id": order_id,
+            "amount_fen": 500,
+            "paid_at": self.clock.now().isoformat(),
+        }
+        text = json.dumps(body | changes).encode()
+        signature = header or sign(text, self.secret, self.clock() // 1000)
+        return requests.post(
+            f"{self.url}/v1/callbacks/app/payments",
+            data=text,
+            headers={"Edged-Signature": signature, "Content-Type": "application/json"},
+            timeout=10,
+        )
 
     def close(self) -> None:
         for pole in self.poles:

@@ -89,11 +89,21 @@ visits = by_site(
     Column("characters", JSON),
     Column("accepted", Boolean, nullable=False, server_default=text("false")),
     Column("captured_ms", Ms),
+    Column("read_ms", Ms),  # when the reading was decided: of two by one picture the later counts
     Column("evidence_sha256", String(64)),
+    Column("time_unsure", Boolean, nullable=False, server_default=text("false")),  # no clock proves its times
     PrimaryKeyConstraint("site_id", "visit_id"),
     # The current visit of a berth is the latest one, if it has not ended.
     Index("visits_berth", "site_id", "berth_id", "seen_ms"),
     Index("visits_seen", "site_id", "seen_ms"),
+    # One plate in two berths is looked for at each match.
+    Index(
+        "visits_open_plate",
+        "site_id",
+        "plate",
+        sqlite_where=text("ended_ms IS NULL"),
+        postgresql_where=text("ended_ms IS NULL"),
+    ),
 )
 
 readings = by_site(

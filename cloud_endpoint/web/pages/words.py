@@ -103,6 +103,9 @@ CHINESE: dict[str, Any] = {
         "not_accepted": "识别不可靠",
         "too_old": "没有新的照片",
         "differs_unconfirmed": "车牌不一致，且没有新的照片可以证实",
+        "time_unsure": "拍照时间不确定",
+        "plate_in_two_berths": "同一车牌同时出现在两个泊位：套牌、停错泊位或摄像机视角错误",
+        "reading_withdrawn": "摄像机视角有误，识别结果已撤回",
     },
     "berths": "泊位",
     "orders": "订单",
@@ -137,6 +140,7 @@ CHINESE: dict[str, Any] = {
         "fault": "故障",
         "out_of_service": "停用",
     },
+    "flags": {"time_unsure": "时间不确定", "long_stay": "停留过久"},
 }
 
 ENGLISH: dict[str, Any] = {
@@ -233,6 +237,9 @@ ENGLISH: dict[str, Any] = {
         "not_accepted": "the reading is not reliable",
         "too_old": "there is no new picture",
         "differs_unconfirmed": "the plates differ, and no new picture confirms it",
+        "time_unsure": "no clock proves when the picture was taken",
+        "plate_in_two_berths": "one plate in two berths: cloned, wrong berth, or a camera wrongly aimed",
+        "reading_withdrawn": "the camera's view was wrong: the reading was taken back",
     },
     "berths": "Berths",
     "orders": "Orders",
@@ -267,6 +274,7 @@ ENGLISH: dict[str, Any] = {
         "fault": "fault",
         "out_of_service": "out of service",
     },
+    "flags": {"time_unsure": "time unsure", "long_stay": "long stay"},
 }
 
 

@@ -1,6 +1,5 @@
 """The operator's signed callback: no payment is dropped, and none counts that is not signed."""
 
-import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,20 +17,7 @@ from tests.waiting import until
 
 
 def pay(street: Street, order_id: str, payment_id: str = "payment-1", **changes: Any) -> requests.Response:
-    body = {
-        "payment_id": payment_id,
-        "order_id": order_id,
-        "amount_fen": 500,
-        "paid_at": street.clock.now().isoformat(),
-    }
-    text = json.dumps(body | changes.pop("body", {})).encode()
-    header = changes.pop("header", None) or sign(text, street.secret, street.clock() // 1000)
-    return requests.post(
-        f"{street.url}/v1/callbacks/app/payments",
-        data=text,
-        headers={"Edged-Signature": header, "Content-Type": "application/json"},
-        timeout=10,
-    )
+    return street.pay(order_id, payment_id, changes.pop("header", None), **changes.pop("body", {}))
 
 
 def confirmed(street: Street) -> tuple[Pole, str]:

@@ -1,0 +1,62 @@
+"""One plate in two berths of a site: neither reading decides an order before a fresh look at both."""
+
+from sqlalchemy import select
+
+from cloud_endpoint.database.service import Work
+from cloud_endpoint.database.tables import berths, visits
+from cloud_endpoint.ordering.decide import Decision
+from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering.states import OrderEvent, OrderState
+from cloud_endpoint.poles import captures
+from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, Scene, latest_visit, scene_in
+
+REASON = "plate_in_two_berths"
+
+
+def elsewhere(work: Work, site_id: str, scene: Scene) -> list[Scene]:
+    """Return the other berths of the site in which the scene's plate stands as well."""
+    if scene.sight is None or scene.sight.plate is None:
+        return []
+    b, v = berths.c, visits.c
+    rows = work.connection.execute(
+        select(*SCENE_COLUMNS.values())
+        .select_from(visits)
+        .join(berths, (b.site_id == v.site_id) & (b.berth_id == v.berth_id))
+        .where(
+            v.site_id == site_id,
+            v.plate == scene.sight.plate,
+            v.ended_ms.is_(None),
+            v.accepted,
+            v.berth_id != scene.berth.berth_id,
+            v.visit_id == latest_visit(),  # an older visit of a berth ended unheard
+        )
+    )
+    found = [
+        scene_in({name: row[column] for name, column in SCENE_COLUMNS.items()}) for row in rows.mappings()
+    ]
+    return [other for other in found if other.sight is not None]
+
+
+def doubted(work: Work, order: Order, scene: Scene, decision: Decision, *, on_its_way: bool) -> Decision:
+    """Return what becomes of a decision by a plate that another berth shows as well.
+
+    Both berths are looked at for this submission. A berth found empty does not count any more; if both
+    still show the plate, a human decides.
+    """
+    others = elsewhere(work, order.site_id, scene)
+    if not others:
+        return decision
+    stale = [one for one in (scene, *others) if not _is_fresh(order, one)]
+    if not stale or (order.captures >= work.settings.check.max_captures and not on_its_way):
+        return Decision(event=OrderEvent.GIVE_UP, reason=REASON)
+    if not on_its_way:
+        for one in stale:
+            captures.request_capture(work, order, one.berth)
+    return Decision(event=OrderEvent.WAIT, reason=REASON)
+
+
+def _is_fresh(order: Order, scene: Scene) -> bool:
+    """Tell whether the picture was taken after the submission, which is never decided at once here."""
+    if order.state is OrderState.SUBMITTED or scene.sight is None or scene.sight.captured_ms is None:
+        return False
+    return order.submitted_ms is not None and scene.sight.captured_ms >= order.submitted_ms
