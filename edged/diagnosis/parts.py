@@ -69,7 +69,7 @@ def _outline_fault(berth: BerthSettings, width: int, height: int) -> tuple[Healt
 
 
 def check_model(settings: Settings) -> list[Finding]:
-    """Load the models and let them read their own test picture."""
+    """Load the models and let them read plates whose texts are known."""
     return [_of_model(settings)]
 
 
@@ -82,7 +82,10 @@ def _of_model(settings: Settings) -> Finding:
     except VisionError as error:
         return Finding.of("model", HealthStatus.FAILED, error.trouble)
     took_ms = (time.monotonic() - began_s) * 1000
-    return Finding.sound("model", f"version {vision.manifest.version}, all models in {took_ms:.0f} ms")
+    if fallback := vision.fallback:
+        return Finding.of("model", HealthStatus.DEGRADED, fallback)
+    seen = f"version {vision.manifest.version}, {vision.runtime}, self-test read in {took_ms:.0f} ms"
+    return Finding.sound("model", seen)
 
 
 def check_cloud(settings: Settings) -> list[Finding]:

@@ -21,6 +21,10 @@ class ModelMismatch(VisionError):
     """A model file that is not the one its manifest describes."""
 
 
+class ModelMisreads(VisionError):
+    """Models that do not read the plates of the self-test: runtime and models do not fit this processor."""
+
+
 class RuntimeMissing(VisionError):
     """No TFLite runtime is installed, or the one asked for is not."""
 

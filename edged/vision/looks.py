@@ -53,6 +53,16 @@ class Looks:
             reads.append(self._read_cut(image, cut, plate, rows, further))
         return max(reads, key=sureness)
 
+    def read_by_each(self, image: Image, plate: Candidate) -> tuple[PlateRead, PlateRead]:
+        """Return what the quick and the careful reader make of a plate on one row, each for itself."""
+        cut = self._cut(image, plate.corners, 1)
+        quick, careful = self._quick_reader.read(cut), self._reader.read(cut)
+        sharp = sharpness(cut)
+        return (
+            self._decided(quick, quick, plate, 1, sharp, self._manifest.quick_reader),
+            self._decided(careful, careful, plate, 1, sharp, self._manifest.reader),
+        )
+
     def read_cut_out(self, image: Image) -> PlateRead:
         """Return what stands on a cut-out plate; its corners are the picture's.
 

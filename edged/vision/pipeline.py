@@ -7,15 +7,17 @@ from pathlib import Path
 import numpy as np
 
 from edged.domain.reading import PlateRead
+from edged.domain.trouble import Trouble
 from edged.picture import Image
 from edged.vision.detector import Candidate, Detector, Refiner, distinct, is_sound, points_of, views_of_each
-from edged.vision.errors import BadFrame
+from edged.vision.errors import INSTALL_ONE_RELEASE, BadFrame, ModelMisreads
 from edged.vision.looks import Looks
 from edged.vision.manifest import Manifest, find_models, load_manifest
 from edged.vision.ranking import LEGIBLE_FROM, doubted_if_cut_off, legibility, once_each, same_place
 from edged.vision.reader import Reader
 from edged.vision.regions import Polygon, Region, stands_in, surroundings, tiles
-from edged.vision.runtime import Model, Runtime
+from edged.vision.runtime import Model, Runtime, chosen_runtime, version_of
+from edged.vision.self_test import self_test_pictures
 
 # The detector's score from which a candidate is clear; most of the fainter ones are no plates.
 _CLEAR_FROM = 0.3
@@ -43,6 +45,7 @@ class PlateVision:
             return Model(file.path, file.sha256, threads=threads, runtime=runtime)
 
         self.manifest = manifest
+        self._runtime, self._fallback_reason = chosen_runtime(runtime)
         self._detector = Detector(load(manifest.detector), manifest.detector)
         self._refiner = Refiner(load(manifest.refiner), manifest.refiner)
         self._quick_reader = Reader(load(manifest.quick_reader), manifest.quick_reader)
@@ -117,13 +120,37 @@ class PlateVision:
         _check(image)
         return self._looks.read_cut_out(image)
 
+    @property
+    def runtime(self) -> str:
+        """Return the runtime's name and version: `ai-edge-litert 2.3.0`."""
+        return version_of(self._runtime)
+
+    @property
+    def fallback(self) -> Trouble | None:
+        """Return why another runtime than the preferred one is used, None when it is not so."""
+        if self._fallback_reason is None:
+            return None
+        cause = f"{self.runtime} reads the plates: {self._fallback_reason}"
+        return Trouble(where="", cause=cause, remedy="pip install ai-edge-litert, into edged's environment")
+
     def self_test(self) -> None:
-        """Run every model once on a grey frame. Raises VisionError when one cannot."""
-        grey = np.full((360, 640, 3), 128, np.uint8)
-        corners = np.asarray([[100, 100], [200, 100], [200, 132], [100, 132]], np.float32)
-        self.read_frame(grey)
-        self._refiner.refine(grey, Candidate(corners=corners, score=1.0, two_rows=0.0))
-        self.read_crop(grey)
+        """Read rendered plates whose texts are known, by every model. Raises VisionError when one is misread.
+
+        A runtime may load a model and compute garbage: tflite-runtime 2.14 did on ARM cores without dot
+        product instructions (docs/decisions/0077).
+        """
+        for name, expected, image in self_test_pictures():
+            reads = self.read_frame(image)
+            if not reads:
+                raise self._misread(name, expected, "no plate")
+            plate = Candidate(corners=np.asarray(reads[0].corners, np.float32), score=1.0, two_rows=0.0)
+            for read in (reads[0], *self._looks.read_by_each(image, plate)):
+                if read.reading.text != expected:
+                    raise self._misread(name, expected, repr(read.reading.text))
+
+    def _misread(self, name: str, expected: str, got: str) -> ModelMisreads:
+        cause = f"{self.runtime} reads {got} where {expected!r} stands ({name})"
+        return ModelMisreads(f"models {self.manifest.version}", cause, INSTALL_ONE_RELEASE)
 
     def _read_all(
         self, image: Image, candidates: list[Candidate], most: int = _MOST_PLATES

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,26 @@ def available_runtimes() -> tuple[Runtime, ...]:
             continue
         found.append(runtime)
     return tuple(found)
+
+
+def chosen_runtime(wanted: Runtime | None) -> tuple[Runtime, str | None]:
+    """Return the runtime that models get, and why it is not the preferred one.
+
+    The reason is None when it is, or when it was asked for.
+    """
+    runtime, _ = _interpreter_type(wanted)
+    if wanted is not None or runtime is Runtime.LITERT:
+        return runtime, None
+    try:
+        _interpreter_type(Runtime.LITERT)
+    except RuntimeMissing as missing:
+        return runtime, missing.trouble.cause
+    return runtime, None
+
+
+def version_of(runtime: Runtime) -> str:
+    """Return the runtime's name and version."""
+    return f"{runtime.value} {metadata.version(runtime.value)}"
 
 
 def _interpreter_type(wanted: Runtime | None) -> tuple[Runtime, Any]:

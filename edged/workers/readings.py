@@ -20,7 +20,7 @@ from edged.picture import PictureError
 from edged.settings import SiteSettings
 from edged.store import NewReading, Store, StoreError
 from edged.view import Judgement, trouble_of
-from edged.vision.errors import BadFrame
+from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.wire import ReadingView
 from edged.workers.claims import PlateClaims
@@ -82,12 +82,27 @@ class ReadingWorker:
         self._claims = PlateClaims(store, clock, health, captures, views) if views else None
 
     def run(self, stop: threading.Event) -> None:
+        self._test_models()
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
             burst = self._bursts.get()
             if burst is not None and not burst.job.is_dropped():
                 self._read(burst)
         self._bursts.fail_all("the daemon is stopping")
+
+    def _test_models(self) -> None:
+        """Let the models read plates whose texts are known; those that misread are not used."""
+        if self._vision is None:
+            return
+        try:
+            self._vision.self_test()
+        except VisionError as error:
+            self._health.enter(Finding.of("model", HealthStatus.FAILED, error.trouble))
+            self._vision = None
+            return
+        log.info("models ready", version=self._vision.manifest.version, runtime=self._vision.runtime)
+        if fallback := self._vision.fallback:
+            self._health.enter(Finding.of("model", HealthStatus.DEGRADED, fallback))
 
     def _read(self, burst: Burst) -> None:
         job, frames = burst.job, burst.frames

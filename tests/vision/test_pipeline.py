@@ -10,9 +10,10 @@ import pytest
 from edged.demo.plates import draw_plate, usual_kind
 from edged.picture import decode_picture
 from edged.vision.detector import Candidate, is_sound
-from edged.vision.errors import BadFrame
+from edged.vision.errors import BadFrame, ModelMisreads
 from edged.vision.pipeline import PlateVision
 from edged.vision.regions import stands_in, surroundings
+from edged.vision.runtime import Runtime, available_runtimes
 
 SQUARE = [(100, 100), (500, 100), (500, 400), (100, 400)]
 
@@ -31,8 +32,23 @@ def test_an_empty_street_gives_no_accepted_plate(vision: PlateVision) -> None:
     assert not any(read.reading.accepted for read in vision.read_picture(street(1920, 1080)))
 
 
-def test_the_self_test_runs_every_model(vision: PlateVision) -> None:
+@pytest.mark.parametrize("runtime", available_runtimes())
+def test_the_self_test_reads_its_plates_with_each_runtime(runtime: Runtime) -> None:
+    vision = PlateVision.load(runtime=runtime)
     vision.self_test()
+    assert vision.runtime.startswith(f"{runtime.value} ")
+    assert vision.fallback is None
+
+
+@pytest.mark.parametrize("part", ["_detector", "_refiner", "_quick_reader", "_reader"])
+def test_a_model_that_computes_garbage_fails_the_self_test(part: str) -> None:
+    """As tflite-runtime 2.14 did on some ARM cores: right shapes, wrong values."""
+    vision = PlateVision.load()
+    model = getattr(vision, part)._model
+    run, rng = model.run, np.random.default_rng(1)
+    model.run = lambda pixels: [rng.permuted(output, axis=-1) for output in run(pixels)]
+    with pytest.raises(ModelMisreads, match=r"ai-edge-litert [0-9.]+ reads .* stands"):
+        vision.self_test()
 
 
 def cut_out(text: str, width_px: int) -> np.ndarray:
