@@ -19,7 +19,7 @@ The simulator (`firmware_bridge.simulator`) is not imported from here: nothing o
 """
 
 from firmware_bridge.bus import SensorBus
-from firmware_bridge.channels import ChannelState, Observation
+from firmware_bridge.channels import PORT_CAUSE, ChannelState, Observation
 from firmware_bridge.errors import BridgeError, Fault, PortError, ProfileError, SettingsError
 from firmware_bridge.profile_files import load_profile
 from firmware_bridge.profile_folders import ProfilesFound, find_profiles, load_profiles
@@ -28,6 +28,7 @@ from firmware_bridge.settings import BusSettings, Parity, SensorOptions, SensorS
 from firmware_bridge.statistics import BusSnapshot, BusTrouble, ChannelSnapshot, SensorSnapshot
 
 __all__ = [
+    "PORT_CAUSE",
     "BridgeError",
     "BusSettings",
     "BusSnapshot",

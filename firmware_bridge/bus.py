@@ -8,7 +8,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Protocol
 
-from firmware_bridge.channels import ChannelState, Observation
+from firmware_bridge.channels import PORT_CAUSE, ChannelState, Observation
 from firmware_bridge.errors import BridgeError, PortError
 from firmware_bridge.frames import Request
 from firmware_bridge.master import BusMaster
@@ -280,5 +280,5 @@ class SensorBus:
         while not stop.is_set() and (now_s := self._clock()) < until_s:
             self.last_progress_s = now_s
             self._refuse_questions(error)
-            self._learn(now_s, f"port: {error.what}")
+            self._learn(now_s, f"{PORT_CAUSE}{error.what}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

@@ -16,6 +16,8 @@ _ALWAYS_PLAUSIBLE = 10
 # A device counts a vehicle and shows its level at moments of its own: so long one may be behind the other.
 _COUNT_AND_LEVEL_APART_S = 0.5
 _YOUNG_S = 2.0
+PORT_CAUSE = "port: "
+"""How the cause of a channel's fault begins where its bus has no port."""
 
 
 class ChannelState(StrEnum):

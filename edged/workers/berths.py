@@ -26,7 +26,7 @@ from edged.store import Store, StoreError
 from edged.workers.health_book import HealthBook
 from edged.workers.instructions import InstructionQueue
 from edged.workers.queues import BerthNews, Swap
-from firmware_bridge import ChannelState, Observation
+from firmware_bridge import PORT_CAUSE, ChannelState, Observation
 
 log = structlog.get_logger()
 
@@ -62,6 +62,7 @@ class BerthWorker:
         self._news = news
         self._instructions = instructions
         self._berths: dict[str, Berth] = {}
+        self._lost_ports: set[str] = set()
         self._has_recalled = False
         self._held: deque[Observation | Swap] = deque()
 
@@ -182,10 +183,22 @@ class BerthWorker:
                 vehicles=news.counter_delta,
                 unobserved_s=round(news.blind_s, 1),
             )
-        component = f"berth {berth_no}"
+        self._note_sensor(f"berth {berth_no}", news)
+
+    def _note_sensor(self, component: str, news: Observation) -> None:
+        """Enter what the sensor's state says of its berth. A lost port gets one log line, not one a berth."""
+        is_port_lost = news.state is ChannelState.FAULT and news.cause.startswith(PORT_CAUSE)
+        if is_port_lost and news.bus not in self._lost_ports:
+            self._lost_ports.add(news.bus)
+            log.warning("port lost", bus=news.bus, cause=news.cause)
+        elif not is_port_lost and news.bus in self._lost_ports:
+            self._lost_ports.discard(news.bus)
+            log.info("port back", bus=news.bus)
         if news.state is ChannelState.FAULT:
             remedy = f"look at sensor {news.sensor} with `edged bus watch`: cable, power, its own fault lamp"
-            self._health.report(component, HealthStatus.DEGRADED, f"sensor fault: {news.cause}", remedy)
+            cause = f"sensor fault: {news.cause}"
+            degraded = HealthStatus.DEGRADED
+            self._health.report(component, degraded, cause, remedy, is_logged=not is_port_lost)
         else:
             self._health.clear(component)
 

@@ -30,28 +30,38 @@ class HealthBook:
         self._needs = needs
         self._lock = threading.Lock()
         self._entered: dict[str, Finding] = {}
+        self._unlogged: set[str] = set()
         self._sources: list[Source] = []
 
     def add_sources(self, *sources: Source) -> None:
         """Ask `sources` for their findings whenever somebody looks. Call it before the workers start."""
         self._sources += sources
 
-    def report(self, where: str, status: HealthStatus, cause: str, remedy: str) -> None:
-        """Enter a finding made of its parts. The log gets a line only when it is new or different."""
-        self.enter(Finding(where=where, status=status, cause=cause, remedy=remedy))
+    def report(
+        self, where: str, status: HealthStatus, cause: str, remedy: str, *, is_logged: bool = True
+    ) -> None:
+        """Enter a finding made of its parts. The log gets a line only when it is new or different.
 
-    def enter(self, finding: Finding) -> None:
+        `is_logged`: false where a line about the cause is in the log already.
+        """
+        finding = Finding(where=where, status=status, cause=cause, remedy=remedy)
+        self.enter(finding, is_logged=is_logged)
+
+    def enter(self, finding: Finding, *, is_logged: bool = True) -> None:
         """Enter a finding, which replaces the one of the same part."""
         with self._lock:
             known = self._entered.get(finding.where)
             self._entered[finding.where] = finding
-        if known != finding:
+            (self._unlogged.discard if is_logged else self._unlogged.add)(finding.where)
+        if known != finding and is_logged:
             log.warning("problem", component=finding.where, cause=finding.cause, remedy=finding.remedy)
 
     def clear(self, where: str) -> None:
         with self._lock:
             known = self._entered.pop(where, None)
-        if known is not None:
+            is_logged = where not in self._unlogged
+            self._unlogged.discard(where)
+        if known is not None and is_logged:
             log.info("problem over", component=where)
 
     def causes(self) -> tuple[Cause, ...]:

@@ -1,5 +1,6 @@
 """The berths' worker over a real store; observations come as a bus thread would bring them."""
 
+import dataclasses
 import shutil
 import sqlite3
 import threading
@@ -118,6 +119,18 @@ def test_an_arrival_is_committed_then_photographed(tmp_path: Path) -> None:
         assert (visit.berth_no, visit.arrived_cause, visit.left) == ("1001", DriveCause.SENSOR, None)
         assert kerb.capture() == ("1001", Reason.ARRIVAL)
         assert kerb.state("1002") is BerthState.UNKNOWN
+
+
+def test_a_lost_port_is_one_line_in_the_log_and_not_one_a_berth(tmp_path: Path) -> None:
+    with running(Kerb(tmp_path)) as kerb, capture_logs() as lines:
+        for berth_no in ("1001", "1002"):
+            lost = kerb.observation(berth_no, ChannelState.FAULT, time.monotonic())
+            kerb.news.put(dataclasses.replace(lost, cause="port: /dev/ttyUSB0 was unplugged"))
+        until(lambda: len(kerb.health.problems()) == 2)
+        for berth_no in ("1001", "1002"):
+            kerb.sees(berth_no, ChannelState.VACANT)
+        until(lambda: not kerb.health.problems())
+    assert [line["event"] for line in lines if "berth" not in line["event"]] == ["port lost", "port back"]
 
 
 def test_a_departure_closes_the_visit(tmp_path: Path) -> None:

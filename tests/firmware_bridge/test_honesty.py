@@ -55,8 +55,7 @@ def test_a_reply_that_is_late_within_its_bound_costs_no_trust(profiles: Profiles
     def story() -> Iterator[Callable[[], bool]]:
         yield lambda: bus.now_s > 60
         trouble = bus.bus.snapshot().troubles[0]
-        assert "id 1 answers after 12" in trouble.cause
-        assert "the limit is 100" in trouble.cause
+        assert re.match(r"id 1 answers after 1[234]\d ms, the limit is 100", trouble.cause)
         assert "raise response_timeout_ms" in trouble.remedy
 
     bus.play(story())
