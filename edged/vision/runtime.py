@@ -1,8 +1,9 @@
 """The TFLite runtime: LiteRT where it is installed, else tflite-runtime; checked models only.
 
-The same file gives nearly the same integers on both: LiteRT's kernels (XNNPACK) rescale a sum in floating
-point, tflite-runtime's in fixed point, so a layer may differ by one step. After the detector's thirty layers
-that is 1 step of 255 on average, at most 9 (on real pictures); `make bench-plates` counts differing texts.
+The same file gives nearly the same integers on both, not the same: LiteRT's kernels (XNNPACK) rescale a sum
+in floating point, tflite-runtime's in fixed point. A layer may differ by one step, a reader's answer by five of
+255. A doubtful plate may so be accepted on one runtime only; `make bench-plates` counts texts and acceptances
+that differ.
 """
 
 import hashlib

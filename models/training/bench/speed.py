@@ -65,7 +65,17 @@ def runtimes(_: PlateVision, folder: Path) -> None:
     plates = labelled(folder)
     crops = [plate for plate in plates if plate.quad is None]
     scenes = [plate for plate in plates if plate.quad is not None]
-    heading("Same answers on both runtimes", "set", "n", "same text", "largest difference of confidence")
+    heading(
+        "Same answers on both runtimes",
+        *(
+            "set",
+            "n",
+            "same text",
+            "accepted on one only",
+            "accepted on both, texts differ",
+            "confidences at most apart",
+        ),
+    )
     for name, left, right in (
         ("cut-outs", read_crops(new, folder, crops), read_crops(old, folder, crops)),
         ("scenes", read_scenes(new, folder, scenes)[0], read_scenes(old, folder, scenes)[0]),
@@ -73,7 +83,11 @@ def runtimes(_: PlateVision, folder: Path) -> None:
         pairs = [(a.read, b.read) for a, b in zip(left, right, strict=True)]
         same = sum((a and a.reading.text) == (b and b.reading.text) for a, b in pairs)
         apart = [abs(a.reading.confidence - b.reading.confidence) for a, b in pairs if a and b]
-        line(name, len(pairs), same, f"{max(apart, default=0.0):.3f}")
+        accepted = [(bool(a and a.reading.accepted), bool(b and b.reading.accepted)) for a, b in pairs]
+        one_only = sum(a != b for a, b in accepted)
+        both = [(a, b) for (a, b), (x, y) in zip(pairs, accepted, strict=True) if a and b and x and y]
+        differ = sum(a.reading.text != b.reading.text for a, b in both)
+        line(name, len(pairs), same, one_only, differ, f"{max(apart, default=0.0):.3f}")
 
 
 def readable_frame(vision: PlateVision, folder: Path) -> Image:
