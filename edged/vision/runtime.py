@@ -1,9 +1,8 @@
 """The TFLite runtime: LiteRT where it is installed, else tflite-runtime; checked models only.
 
 The same file gives nearly the same integers on both, not the same: LiteRT's kernels (XNNPACK) rescale a sum
-in floating point, tflite-runtime's in fixed point. A layer may differ by one step, a reader's answer by five of
-255. A doubtful plate may so be accepted on one runtime only; `make bench-plates` counts texts and acceptances
-that differ.
+in floating point, tflite-runtime's in fixed point. A layer may differ by one step, a reader's answer by five
+of 255. A doubtful plate may so be accepted on one runtime only; `make bench-plates` counts such plates.
 """
 
 import hashlib
