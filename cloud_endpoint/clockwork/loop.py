@@ -18,7 +18,7 @@ from cloud_endpoint.database.service import Service
 log = logging.getLogger(__name__)
 
 PAUSE_S = 0.02  # what is asked for meanwhile is done in the same round
-REST_S = 5.0  # after a claim that failed unexpectedly
+REST_S = 1.0  # after a claim that failed
 STOP_S = 15.0  # of the 40 s that systemd waits (TimeoutStopSec); requests have had GRACE_S before
 LATE_S = 60.0  # a turn waits up to 30 s for a connection
 

@@ -26,14 +26,13 @@ def look(service: Service) -> int:
 
     An order that fails unexpectedly is looked at again later, and the others are done.
     """
-    now_ms = service.clock()
     later = []
     with service.writing() as work:
-        due = work.connection.execute(_due(), {"now_ms": now_ms}).all()
+        due = work.connection.execute(_due(), {"now_ms": work.now_ms}).all()
         for row in due:
             values = row._mapping
             site_id, order_id = values[orders_table.c.site_id], values[orders_table.c.order_id]
-            until_ms: int | None = now_ms + AFTER_FAILURE_MS
+            until_ms: int | None = work.now_ms + AFTER_FAILURE_MS
             with contained(DUTY, f"order {order_id}", passing=(DatabaseUnavailable,)):
                 until_ms = _look_at(work, row)
             if until_ms is not None:
