@@ -127,12 +127,14 @@ def known_time(db: Database, known: Stamp | None, now: Stamp) -> None:
         )
 
 
-def queue_again(db: Database) -> None:
-    """Queue every event of every visit under its own id: which ones a damaged outbox has lost is unknown.
+def queue_again(db: Database, after_id: int, limit: int) -> int | None:
+    """Queue every event of the next visits under its own id: which ones a damaged outbox has lost is unknown.
 
-    One that waits already stays as it is, and the cloud ignores those that it knows.
+    One that waits already stays as it is, and the cloud ignores those that it knows. Return the `id` of
+    the last of those visits, None when there is none after `after_id`.
     """
-    for visit in list(db.query("SELECT * FROM visit ORDER BY id")):
+    visits = list(db.query("SELECT * FROM visit WHERE id > ? ORDER BY id LIMIT ?", [after_id, limit]))
+    for visit in visits:
         berth_no, visit_id = visit["berth_no"], visit["visit_id"]
         if visit["in_stamp"] and visit["in_cause"]:
             arrived, cause = unpacked(visit["in_stamp"]), DriveCause(visit["in_cause"])
@@ -142,6 +144,7 @@ def queue_again(db: Database) -> None:
         if visit["out_stamp"] and visit["out_cause"]:
             left, cause = unpacked(visit["out_stamp"]), DriveCause(visit["out_cause"])
             outbox.append(db, _drive("drive_out", berth_no, visit_id, left, cause))
+    return int(visits[-1]["id"]) if visits else None
 
 
 def _reading_event(berth_no: str, row: Mapping[str, Any]) -> NewEvent:

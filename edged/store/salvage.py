@@ -41,8 +41,8 @@ def rescue(path: Path, rescued: Path, make: Callable[[Path], Database], progress
     db = _continued(part, path, make) or _begun(part, path, make)
     try:
         _copy_tables(path, db, progress)
+        _queue_all_again(db, progress)
         with db.atomic():
-            recording.queue_again(db)
             for table in _PROGRESS_TABLES:
                 db.execute(f"DROP TABLE {table}")
     finally:
@@ -108,6 +108,14 @@ def _copy_tables(damaged: Path, db: Database, progress: Progress) -> None:
         for table in db.table_names():
             if not table.startswith("sqlite_") and table not in _PROGRESS_TABLES:
                 _copy_table(source, db, table, progress)
+
+
+def _queue_all_again(db: Database, progress: Progress) -> None:
+    last_id: int | None = 0
+    while last_id is not None:
+        with db.atomic():
+            last_id = recording.queue_again(db, last_id, _BATCH_ROWS)
+        progress()
 
 
 def _copy_table(source: sqlite3.Connection, db: Database, table: str, progress: Progress) -> None:
