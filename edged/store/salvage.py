@@ -26,6 +26,7 @@ _PROGRESS = """
 CREATE TABLE IF NOT EXISTS salvage_source (source TEXT PRIMARY KEY);
 CREATE TABLE IF NOT EXISTS salvage_progress (name TEXT PRIMARY KEY, last_key, done INTEGER NOT NULL);
 """
+_QUEUED = "events queued again"
 _PROGRESS_TABLES = ("salvage_source", "salvage_progress")
 
 Progress = Callable[[], None]
@@ -111,10 +112,14 @@ def _copy_tables(damaged: Path, db: Database, progress: Progress) -> None:
 
 
 def _queue_all_again(db: Database, progress: Progress) -> None:
-    last_id: int | None = 0
+    """Queue the events of all visits that were copied; the last visit done is noted like a table's key."""
+    row = db.execute("SELECT last_key FROM salvage_progress WHERE name = ?", [_QUEUED]).fetchone()
+    last_id: int | None = row[0] if row else 0
     while last_id is not None:
         with db.atomic():
             last_id = recording.queue_again(db, last_id, _BATCH_ROWS)
+            if last_id is not None:
+                _note(db, _QUEUED, last_id, done=0)
         progress()
 
 
