@@ -11,9 +11,10 @@ from typing import Protocol
 from firmware_bridge.channels import PORT_CAUSE, ChannelState, Observation
 from firmware_bridge.errors import BridgeError, PortError
 from firmware_bridge.frames import Request
+from firmware_bridge.lines import Line, open_line
 from firmware_bridge.master import BusMaster
-from firmware_bridge.port import open_line, sharpen_timers
 from firmware_bridge.schedule import Rest, Turn
+from firmware_bridge.serial_port import sharpen_timers
 from firmware_bridge.settings import BusSettings, SensorSettings
 from firmware_bridge.statistics import BusSnapshot
 from firmware_bridge.transaction import Outcome, Transaction
@@ -22,6 +23,7 @@ _LONGEST_WAIT_S = 0.05  # how soon a stop or a question is noticed
 _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
+_INSPECT_EVERY_S = 1.0
 _MOST_QUESTIONS = 8
 _OLDEST_SHARE = 0.45  # of a fault limit; the rest of the half is for the turn that is on its way
 _LONGEST_QUESTION_SHARE = 0.2
@@ -40,14 +42,6 @@ class Tap(Protocol):
     def heard(self, data: bytes, at_s: float) -> None: ...
 
     def ended(self, outcome: Outcome, at_s: float) -> None: ...
-
-
-class Line(Protocol):
-    """What the bus needs of a port."""
-
-    def send(self, frame: bytes) -> None: ...
-
-    def read(self, until_s: float, not_before_s: float = 0.0) -> bytes: ...
 
 
 class SensorBus:
@@ -80,6 +74,8 @@ class SensorBus:
         self._unsettled: tuple[Turn, Outcome, float] | None = None
         self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
+        self._inspected_s = 0.0
+        self._failures = 0
         self._heard_s = 0.0
         self._looked_s = 0.0
 
@@ -159,6 +155,7 @@ class SensorBus:
                 # what arrives now answers nothing
                 until_s = min(turn.until_s, now_s + _LONGEST_WAIT_S)
                 self._note_noise(self._read(line, until_s))
+                self._inspect(line, now_s)
                 continue
             transaction = self._ask(line, turn.request, turn.response_timeout_s)
             # While the request is on the wire the last reply is read and the next question chosen: the line
@@ -168,8 +165,18 @@ class SensorBus:
             ahead = self._master.ahead(turn, self._clock())
             outcome = self._hear(line, transaction)
             self._unsettled = (turn, outcome, self._looked_s)
+            self._inspect(line, now_s)
         self._settle()
         self._learn(self._clock())
+
+    def _inspect(self, line: Line, now_s: float) -> None:
+        """Look now and then whether the port is still ours, and still the one that its name means."""
+        if now_s - self._inspected_s >= _INSPECT_EVERY_S:
+            self._inspected_s = now_s
+            failures = self._master.failures
+            if intrusion := line.intrusion(is_failing=failures > self._failures):
+                self._master.note_intrusion(intrusion, now_s)
+            self._failures = failures
 
     def _settle(self) -> None:
         if self._unsettled is not None:
@@ -225,7 +232,7 @@ class SensorBus:
         if self.sensors:
             timeout_s = min(timeout_s, self._longest_question_s)
         self._note_noise(self._read(line, self._master.free_s(request)))
-        transaction = self._ask(line, request, timeout_s)
+        transaction = self._ask(line, request, timeout_s + self._master.timing.latency_s)
         self._learn(self._clock())
         outcome = self._hear(line, transaction)
         now_s = self._clock()

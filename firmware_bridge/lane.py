@@ -39,6 +39,7 @@ class Lane:
     fast: list[Block]
     slow: list[Block]
     interval_s: float  # the least time between two readings
+    latency_s: float = 0.0  # what the link adds
     longest_s: float = field(init=False)  # response timeout
     late_s: float = field(init=False)  # how late beyond that a reply may come
     rest_s: float = field(init=False)  # what the device needs from one transaction to the next
@@ -71,8 +72,8 @@ class Lane:
         return self.sensors[0].device_id
 
     def __post_init__(self) -> None:
-        self.longest_s = max(sensor.response_timeout_s for sensor in self.sensors)
-        self.late_s = max(sensor.max_reply_delay_s for sensor in self.sensors)
+        self.longest_s = max(sensor.response_timeout_s for sensor in self.sensors) + self.latency_s
+        self.late_s = max(sensor.max_reply_delay_s for sensor in self.sensors) + self.latency_s
         self.rest_s = max(sensor.link.min_gap_ms for sensor in self.sensors) / 1000
 
     @property

@@ -12,12 +12,16 @@ class LinkTiming:
     """The line's clock: characters of start + 8 data + parity + stop bits at `baudrate`.
 
     `bits` is 11 by the standard; 8N1 devices send 10, but their makers count 11. `silence_s`: what a device
-    on this line needs before any request, where t3.5 is too short for it.
+    on this line needs before any request, where t3.5 is too short for it. `latency_s`: what a network between
+    us and the line may add to a reply. `is_framed`: messages have a length and a transaction id, so that no
+    silence is needed to part them.
     """
 
     baudrate: int
     bits: int = 11
     silence_s: float = 0.0
+    latency_s: float = 0.0
+    is_framed: bool = False
 
     @property
     def char_s(self) -> float:
@@ -26,6 +30,8 @@ class LinkTiming:
     @property
     def gap_s(self) -> float:
         """t3.5: the silence that separates two frames."""
+        if self.is_framed:
+            return 0.0
         return _FIXED_GAP_S if self.baudrate > _FIXED_GAP_ABOVE_BAUD else 3.5 * self.char_s
 
     @property

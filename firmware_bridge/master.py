@@ -24,7 +24,7 @@ _FAULT_AFTER_ROUNDS = 4
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
 _TOO_LATE = "replies come later than max_reply_delay_ms allows"
 _REQUEST_BYTES = 8  # of a read
-_NOISE, _ECHO = "noise", "echo"
+_NOISE, _ECHO, _INTRUSION = "noise", "echo", "intrusion"
 
 
 class BusMaster:
@@ -39,6 +39,7 @@ class BusMaster:
         )
         self.timing = replace(settings.timing, silence_s=max(gaps_s, default=0.0))
         self.noise_bytes = 0
+        self.failures = 0
         self.strangers: Counter[int] = Counter()
         self.echoes = False
         self.cycle_s: float | None = None
@@ -62,6 +63,7 @@ class BusMaster:
         self._unasked = Unasked()
         self._distrusted: list[Observation] = []
         self._recent = Recent()
+        self._intrusion = ""
 
     def start(self, now_s: float) -> None:
         for channel in self._channels.values():
@@ -121,6 +123,11 @@ class BusMaster:
         for shape in self._unasked.take(data, now_s):
             self._note_unasked(shape, now_s)
 
+    def note_intrusion(self, what: str, now_s: float) -> None:
+        """Another program uses the port, and takes characters or changes its settings."""
+        self._intrusion = what
+        self._recent.add(_INTRUSION, now_s)
+
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         """Count an outcome and read its values: what they say about the channels of the unit's sensors."""
         self._statistics[lane.device_id].note(outcome, now_s)
@@ -132,8 +139,11 @@ class BusMaster:
             is_in_place = is_own or is_alike
             self._note_unasked(shape, outcome.last_heard_s, is_in_place=is_in_place)
         if outcome.cause is not Cause.OK:
+            self.failures += 1
             code = f" {outcome.exception_code}" if outcome.cause is Cause.EXCEPTION else ""
-            self._last_cause[lane.device_id] = f"{outcome.cause}{code}"
+            said = f"{outcome.cause}{code}"
+            is_gateways = code and not outcome.heard
+            self._last_cause[lane.device_id] = f"no answer (the gateway says {said})" if is_gateways else said
             return []
         self._measure_cycle(lane.device_id, now_s)
         if outcome.request.is_write or not lane.punctuality.is_trusted(now_s):
@@ -172,7 +182,11 @@ class BusMaster:
         """What is wrong, by the last minutes, and what to do about it."""
         recent = self._recent.counts(now_s)
         units = [self._facts(lane, now_s) for lane in self._schedule.lanes]
-        return tuple(troubles_of(units, noise_bytes=recent[_NOISE], echo_changes=recent[_ECHO]))
+        intrusion = self._intrusion if recent[_INTRUSION] else ""
+        found = troubles_of(
+            units, noise_bytes=recent[_NOISE], echo_changes=recent[_ECHO], intrusion=intrusion
+        )
+        return tuple(found)
 
     def _watch(self, sensor: SensorSettings, channel: int) -> ChannelWatch:
         # On a slow bus with many sensors a reading may be older than the limit and good.
@@ -210,7 +224,7 @@ class BusMaster:
         begun_s = at_s - self.timing.wire_s(shape[2])
         if lane.awaits(shape, begun_s):
             lane.punctuality.note_late(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
-        elif not is_in_place:
+        elif not is_in_place and not self._recent.counts(at_s)[_INTRUSION]:  # else it was asked by another
             lane.punctuality.note_beyond(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
             for sensor in lane.sensors:
                 for number in sensor.used_channels:

@@ -205,6 +205,7 @@ def _lane(sensors: Sequence[SensorSettings], timing: LinkTiming, poll_interval_s
     wishes = (sensor.poll_interval_s for sensor in sensors)
     return Lane(
         sensors=tuple(sensors),
+        latency_s=timing.latency_s,
         interval_s=min(poll_interval_s if wish_s is None else wish_s for wish_s in wishes),
         fast=[block for block in blocks if block.purpose is Purpose.OCCUPANCY],
         slow=[block for block in blocks if block.purpose is not Purpose.OCCUPANCY],

@@ -19,7 +19,11 @@ _STRICT_KEYS = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 _THRESHOLDS = ("occupied_at", "vacant_at", "confirm_readings")
 
 NAME_FORM = r"^[0-9A-Za-z_.-]{1,32}$"
-PORT_FORM = r"^(/|tcp://[^/\s]|rtu\+tcp://[^/\s])"
+# A serial device, a Modbus TCP gateway, or a transparent serial server.
+PORT_FORM = r"^(/.*|(rtu\+)?tcp://(\[[0-9a-fA-F:.]+\]|[^/\s:\[\]]+)(:[1-9][0-9]{0,4})?/?)$"
+MODBUS_TCP_PORT = 502
+# Serial servers answer in 5 to 200 ms, and mobile links later.
+_NETWORK_LATENCY_S = 0.5
 
 # A number in quotes, or `true` for 1, is a slip of the pen, not a value.
 Int = Annotated[int, Strict()]
@@ -61,6 +65,9 @@ class RtsLevel(StrEnum):
 class BusSettings:
     """One RS-485 bus. Name `port` by /dev/serial/by-path/..., which survives a reboot; ttyUSB0 does not.
 
+    `port` may be a Modbus TCP gateway (tcp://192.168.1.20:502) or a transparent serial server
+    (rtu+tcp://192.168.1.20:4196); `baudrate` is then that of its serial side.
+
     `poll_interval_s`: the least time between two readings of one sensor; 0 polls as fast as the wire allows.
     `fault_after_s`: a channel that gave no good reading for so long is FAULT; never less than four rounds.
     `response_timeout_ms`, `max_reply_delay_ms`: for all its sensors, instead of the profiles' values.
@@ -88,7 +95,10 @@ class BusSettings:
 
     @property
     def timing(self) -> LinkTiming:
-        return LinkTiming(baudrate=self.baudrate)
+        if self.is_serial:
+            return LinkTiming(baudrate=self.baudrate)
+        is_framed = self.port.startswith("tcp://")
+        return LinkTiming(baudrate=self.baudrate, is_framed=is_framed, latency_s=_NETWORK_LATENCY_S)
 
     @property
     def link_text(self) -> str:
@@ -242,8 +252,8 @@ def link_mismatch(bus: BusSettings, profile: SensorProfile) -> str:
     link = profile.link
     if (link.baudrate, link.parity, link.stop_bits) == (bus.baudrate, bus.parity.letter, bus.stop_bits):
         return ""
-    kind = "is fixed" if link.fixed else "is delivered"
-    return f"{profile.name} {kind} at {link.text}, the bus runs at {bus.link_text}"
+    kind = "is fixed at" if link.fixed else "is delivered with"
+    return f"{profile.name} {kind} {link.text}, the bus runs with {bus.link_text}"
 
 
 def _cannot_share(sensor: SensorSettings, other: SensorSettings) -> str:

@@ -28,7 +28,9 @@ _TRAILING_NOISE_BYTES = 3
 # A reply spoilt by its CRC is looked for at the end of what was heard, with so much noise around it.
 _NOISE_AROUND_BYTES = 16
 _LONGEST_FRAME = 256
-_ABSENT = frozenset((4, 10, 11))
+# What a gateway says in place of a device: no path to it, no answer from it.
+_GATEWAY_CODES = frozenset((10, 11))
+_ABSENT = _GATEWAY_CODES | {4}  # some servers say "device failure" for devices that are not there
 
 
 class Cause(StrEnum):
@@ -68,7 +70,8 @@ class Outcome:
     @property
     def heard(self) -> bool:
         """The sensor is there, whatever it said."""
-        return self.cause in (Cause.OK, Cause.EXCEPTION)
+        is_gateways = self.cause is Cause.EXCEPTION and self.exception_code in _GATEWAY_CODES
+        return self.cause in (Cause.OK, Cause.EXCEPTION) and not is_gateways
 
     @property
     def is_absence(self) -> bool:

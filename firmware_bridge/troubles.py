@@ -36,8 +36,13 @@ class UnitFacts:
         return self.requests >= _ASKED_ENOUGH and not heard
 
 
-def troubles_of(units: Sequence[UnitFacts], *, noise_bytes: int, echo_changes: int) -> Iterator[BusTrouble]:
+def troubles_of(
+    units: Sequence[UnitFacts], *, noise_bytes: int, echo_changes: int, intrusion: str
+) -> Iterator[BusTrouble]:
     """Yield the bus's own troubles first, then those of single units."""
+    if intrusion:
+        remedy = "end it (fuser -v shows it); ModemManager: systemctl disable --now ModemManager"
+        yield BusTrouble(cause=intrusion, remedy=remedy)
     if units and all(unit.is_silent and not unit.late_ms and not unit.beyond_ms for unit in units):
         yield _all_silent(units, noise_bytes)
         return

@@ -104,7 +104,17 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
 
         if daemon_runs(settings):
             typer.echo(f"edged runs and owns {port}: scanning at its settings only ({own_link})", err=True)
+            if everything or baud not in (None, ours.baudrate):
+                typer.echo(
+                    "other rates and parities cannot be scanned while it runs: systemctl stop edged first",
+                    err=True,
+                )
             return profiles, [(own_link, through_daemon())]
+        if not ours.is_serial:
+            return profiles, [(own_link, bare_bus(port, own_link))]
+    if not port.startswith("/"):  # a gateway's serial side has a rate of its own
+        link = LinkSettings(baudrate=baud or 9600, parity="N", stop_bits=1)
+        return profiles, [(link, bare_bus(port, link))]
     links = likely_links(profiles.values(), everything=everything)
     links = [link for link in links if baud in (None, link.baudrate)]
     if baud is not None and not links:

@@ -51,6 +51,9 @@ class _InstantLine:
         self.now_s = max(self.now_s, not_before_s, self.now_s + _TURN_S if reply else until_s)
         return reply
 
+    def intrusion(self, *, is_failing: bool) -> str:
+        return ""
+
 
 def memory_growth_kib(profiles: Mapping[str, SensorProfile], cycles: int) -> int:
     """By how much this process's memory grew over `cycles` poll cycles, after their first tenth."""

@@ -56,6 +56,7 @@ from firmware_bridge.simulator.command import send_command
 from firmware_bridge.simulator.config import SimulatorSettings, load_simulator_settings
 from firmware_bridge.simulator.device import SimulatedDevice
 from firmware_bridge.simulator.faults import FaultPlan, LineFaults
+from firmware_bridge.simulator.gateway import TcpGateway
 from firmware_bridge.simulator.line import SimulatedLine
 from firmware_bridge.simulator.pty_bus import BusSimulator
 from firmware_bridge.simulator.virtual import VirtualLine
@@ -67,6 +68,7 @@ __all__ = [
     "SimulatedDevice",
     "SimulatedLine",
     "SimulatorSettings",
+    "TcpGateway",
     "VirtualLine",
     "load_simulator_settings",
     "send_command",

@@ -49,11 +49,13 @@ class SimulatedDevice:
         *,
         occupied: Iterable[int] = (),
         turnaround_s: float = 0.005,
+        silence_s: float = 0.0,
         faults: FaultPlan | None = None,
     ) -> None:
         self.profile = profile
         self.device_id = device_id
         self.turnaround_s = turnaround_s
+        self.silence_s = silence_s  # what it needs on the line before a request
         self.faults = faults or FaultPlan()
         self._occupied: set[int] = set()
         self._next_device_id: int | None = None

@@ -49,6 +49,7 @@ class SimulatedLine:
         self._incoming = bytearray()
         self._incoming_end_s = 0.0
         self._incoming_dropped = False
+        self._silence_s = 0.0
         self._air: list[tuple[float, int]] = []  # (when the character is complete, character), in order
         self._quiet_since_s = 0.0
         self._busy_until: dict[int, float] = {}
@@ -67,6 +68,7 @@ class SimulatedLine:
             return
         start_s = max(now_s, self._incoming_end_s)
         if not self._incoming:
+            self._silence_s = now_s - self._quiet_since_s
             self._incoming_dropped = (
                 now_s < self._quiet_since_s + self._timing.gap_s and self._quiet_since_s > 0
             )
@@ -106,7 +108,7 @@ class SimulatedLine:
         for device in self.devices:
             if frame[0] == 0:
                 device.answer(frame[1:-2])
-            elif device.device_id == frame[0]:
+            elif device.device_id == frame[0] and self._silence_s > device.silence_s - 1e-6:
                 self._reply(device, frame[1:-2], end_s)
 
     def _reply(self, device: SimulatedDevice, pdu: bytes, end_s: float) -> None:

@@ -3,6 +3,7 @@
 One thread: the master's characters, the clock and the commands.
 """
 
+import fcntl
 import os
 import select
 import termios
@@ -15,7 +16,7 @@ from random import Random
 from typing import IO
 
 from firmware_bridge.link import LinkTiming
-from firmware_bridge.port import sharpen_timers
+from firmware_bridge.serial_port import sharpen_timers
 from firmware_bridge.simulator.command import Commands, CommandServer
 from firmware_bridge.simulator.device import SimulatedDevice
 from firmware_bridge.simulator.faults import LineFaults
@@ -25,6 +26,7 @@ from firmware_bridge.simulator.traffic import Deed, Traffic
 _INPUT_SPEED, _OUTPUT_SPEED = 4, 5  # of what tcgetattr gives
 # The last moment before a character is spun, not slept: a sleep ends 0.1 ms late, and so would the wire.
 _SPUN_S = 0.0001
+_UNUSED_S = 1.0  # a real port forgets that it was held alone when its user dies; a pty does not
 _LONGEST_WAIT_S = 0.2  # how soon a stop is noticed
 
 
@@ -56,6 +58,7 @@ class BusSimulator:
         self._slave: int | None = None
         self._pull_for_s: float | None = None
         self._replug_s = 0.0
+        self._asked_s = 0.0
 
     def run(self, stop: threading.Event) -> None:
         """Simulate until `stop` is set or a command says so."""
@@ -93,7 +96,10 @@ class BusSimulator:
             pass
         now_s = time.monotonic()
         if self._master is not None and self._master in readable:
+            self._asked_s = now_s
             self._take(os.read(self._master, 4096), now_s)
+        elif self._slave is not None and now_s - self._asked_s > _UNUSED_S:
+            fcntl.ioctl(self._slave, termios.TIOCNXCL)
         ready = [source for source in readable if source is not self._master]
         if ready:
             server.serve(ready, now_s)

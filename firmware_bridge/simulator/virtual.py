@@ -40,6 +40,9 @@ class VirtualLine:
             if data and self.now_s >= not_before_s:
                 return data
 
+    def intrusion(self, *, is_failing: bool) -> str:
+        return ""
+
     def _go(self, when_s: float) -> None:
         self.now_s = max(self.now_s, when_s)
         self.traffic.advance(self.now_s)

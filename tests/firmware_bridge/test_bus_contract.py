@@ -23,7 +23,8 @@ from firmware_bridge import (
     SettingsError,
     check_sensors,
 )
-from firmware_bridge.port import SerialLine, open_line, port_error
+from firmware_bridge.lines import open_line
+from firmware_bridge.serial_port import SerialLine, port_error
 from firmware_bridge.simulator import FaultPlan, LineFaults, SimulatedDevice
 from tests.firmware_bridge.conftest import rehearsal, running
 from tests.waiting import until

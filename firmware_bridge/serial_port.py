@@ -5,6 +5,7 @@ only one relative timeout.
 """
 
 import errno
+import fcntl
 import os
 import select
 import termios
@@ -18,20 +19,26 @@ import serial
 from serial.rs485 import RS485Settings
 
 from firmware_bridge.errors import PortError
+from firmware_bridge.intruders import users_of
 from firmware_bridge.settings import BusSettings, RtsLevel
 
 _CHUNK_BYTES = 4096
+_LOOK_EVERY_CALLS = 5  # through all processes: some milliseconds
+_GONE = select.POLLHUP | select.POLLERR | select.POLLNVAL
 _WAKING_S = 0.00004  # a sleep ends at least so much too late
 
 
 class SerialLine:
-    """An open port. Made by `open_line`."""
+    """An open port. Made by `open_serial_line`."""
 
     def __init__(self, fd: int, name: str) -> None:
         self._fd = fd
         self._name = name
         self._poll = select.poll()
         self._poll.register(fd, select.POLLIN)
+        self._modes = termios.tcgetattr(fd)
+        self._calls = 0
+        self._stolen_reads = 0
 
     def send(self, frame: bytes) -> None:
         """Hand a whole frame to the driver. Raises PortError."""
@@ -56,22 +63,46 @@ class SerialLine:
             while time.monotonic() < not_before_s:
                 pass
         wait_s = until_s - time.monotonic()
-        return self._take() if self._poll.poll(max(0.0, 1000 * wait_s)) else b""
+        ready = self._poll.poll(max(0.0, 1000 * wait_s))
+        return self._take(is_gone=bool(ready[0][1] & _GONE)) if ready else b""
 
-    def _take(self) -> bytes:
+    def intrusion(self, *, is_failing: bool) -> str:
+        """What another program did: it read our characters, or set the port otherwise (that is undone).
+
+        Where requests fail, a program that only has the port open is named too. Raises PortError where the
+        port's name leads to another device by now.
+        """
+        with _as_port_errors(self._name):
+            modes, device = termios.tcgetattr(self._fd), os.fstat(self._fd).st_rdev
+            did = "reads from" if self._stolen_reads else ""
+            if modes != self._modes:
+                termios.tcsetattr(self._fd, termios.TCSANOW, self._modes)
+                did = "has changed the settings of"
+        self._stolen_reads = 0
+        with suppress(OSError):
+            if Path(self._name).stat().st_rdev != device:
+                remedy = "the adapter that it names now is opened by itself"
+                raise PortError(f"{self._name} leads to another adapter now", remedy)
+        self._calls += is_failing
+        users = users_of(device) if did or (is_failing and self._calls % _LOOK_EVERY_CALLS == 1) else ""
+        return f"another program{users} {did or 'uses'} {self._name}" if did or users else ""
+
+    def _take(self, *, is_gone: bool) -> bytes:
         try:
             data = os.read(self._fd, _CHUNK_BYTES)
         except BlockingIOError:
             return b""
         except OSError as exc:
             raise port_error(exc, self._name) from exc
-        if not data:
+        if not data and is_gone:
             raise PortError(f"{self._name} was unplugged", "plug the adapter in again; it is found by itself")
+        # Characters were announced, and are not there: somebody else has read them.
+        self._stolen_reads += not data
         return data
 
 
 @contextmanager
-def open_line(settings: BusSettings) -> Iterator[SerialLine]:
+def open_serial_line(settings: BusSettings) -> Iterator[SerialLine]:
     """Open the bus's port exclusively, with the shortest latency that the adapter allows.
 
     Raises PortError.
@@ -101,9 +132,21 @@ def open_line(settings: BusSettings) -> Iterator[SerialLine]:
                 remedy = "set rs485 = false unless the port switches its transmitter through RTS"
                 raise PortError(f"{settings.port} cannot do RS-485 by RTS ({exc})", remedy) from exc
         _shorten_latency(device, settings.port)
-        with _as_port_errors(settings.port):
+        with _as_port_errors(settings.port), _held_alone(device.fileno()):
             device.reset_input_buffer()
-        yield SerialLine(device.fileno(), settings.port)
+            line = SerialLine(device.fileno(), settings.port)
+            yield line
+
+
+@contextmanager
+def _held_alone(fd: int) -> Iterator[None]:
+    """Let no other program open the port (root still can): few of them look at pyserial's lock."""
+    fcntl.ioctl(fd, termios.TIOCEXCL)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            fcntl.ioctl(fd, termios.TIOCNXCL)  # a pty would keep it
 
 
 def sharpen_timers() -> None:
