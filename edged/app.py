@@ -36,7 +36,7 @@ from edged.workers.recording import RecordingWorker
 from edged.workers.storage import StorageWorker
 from edged.workers.store_metrics import StoreMetrics
 from edged.workers.upkeep import UpkeepWorker
-from edged.workers.views import ViewBook, is_watched
+from edged.workers.views import ViewBook
 from firmware_bridge.desk import bus_commands
 
 log = structlog.get_logger()
@@ -66,7 +66,6 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
     buses = [BusWorker(bus) for bus in sensor_buses(settings, news.put)]
     berths = BerthWorker(settings.berth, store, health, news, instructions)
     recording = RecordingWorker(settings.berth, store, clock, instructions, captures)
-    watched = {camera.name for camera in settings.camera if is_watched(camera)}
     views = ViewBook(settings, clock, board, health, captures)
     cameras = [
         CaptureWorker(
@@ -76,7 +75,7 @@ def _run_workers(settings: Settings, store: Store, notifier: SystemdNotifier, st
             bursts,
             board,
             health,
-            [berth for berth in settings.berth if berth.camera == camera.name and camera.name in watched],
+            [berth for berth in settings.berth if berth.camera == camera.name and camera.is_live],
         )
         for camera in settings.camera
     ]

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from edged.box.clock import Clock
@@ -10,6 +11,7 @@ from edged.domain.health import Finding, HealthStatus
 from edged.picture import PictureError
 from edged.settings import BerthSettings, CameraSettings, Settings
 from edged.uplink import CLOCK_TOLERANCE_S, CloudClient, UplinkError
+from edged.view import poor_picture, trouble_of
 from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.vision.regions import surroundings
@@ -47,6 +49,8 @@ def _of_camera(settings: CameraSettings, berths: Sequence[BerthSettings]) -> Fin
             cause=f"a picture of one colour, {width}x{height}",
             remedy="look for a covered lens or a camera that starts up",
         )
+    if settings.is_live and (doubt := poor_picture(image)):
+        return Finding.of(part, HealthStatus.DEGRADED, replace(trouble_of(doubt, part), where=""))
     for berth in berths:
         if berth.polygon is not None and (fault := _outline_fault(berth, width, height)):
             action = "draw the outline again on a picture of that size: berth.polygon"
@@ -62,6 +66,12 @@ def _outline_fault(berth: BerthSettings, width: int, height: int) -> tuple[Healt
         return (
             HealthStatus.FAILED,
             f"the polygon of berth {berth.berth_no} lies outside {size}: nothing can be read there",
+        )
+    if berth.picture_size is not None and berth.picture_size != (width, height):
+        drawn_on = "x".join(str(side) for side in berth.picture_size)
+        return (
+            HealthStatus.FAILED,
+            f"the polygon of berth {berth.berth_no} was drawn on {drawn_on}, not on {size}",
         )
     if any(x > width or y > height for x, y in polygon):
         return HealthStatus.DEGRADED, f"the polygon of berth {berth.berth_no} reaches out of {size}"

@@ -98,6 +98,11 @@ class CameraSettings:
     live: Bool = True
     burst_frames: Annotated[Int, Field(ge=1, le=15)] = 5
 
+    @property
+    def is_live(self) -> bool:
+        """Tell whether the pictures are a live view; a folder repeats its pictures on purpose."""
+        return self.live and self.kind is not CameraKind.FOLDER
+
 
 @dataclass(frozen=True, slots=True, kw_only=True, config=_STRICT_KEYS)
 class BerthSettings:

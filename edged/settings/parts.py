@@ -38,6 +38,8 @@ NAMED = (
     "view of camera ",
     "picture of camera ",
     "plate of berth ",
+    "readings of berth ",
+    "readings of camera ",
 )
 
 
@@ -45,12 +47,12 @@ def needs_of(settings: Settings) -> Needs:
     """Return what each part of this box needs: port -> sensor -> berth, camera -> berth, disk -> store."""
     needs: dict[str, tuple[str, ...]] = dict(ONCE)
     for camera in settings.camera:
-        for what in ("view", "picture"):
+        for what in ("view", "picture", "readings"):
             needs[f"{what} of camera {camera.name}"] = (f"camera {camera.name}",)
     for sensor in settings.sensor:
         needs[f"sensor {sensor.name}"] = (f"bus {sensor.bus}",)
     for berth in settings.berth:
         needs[f"berth {berth.berth_no}"] = (f"sensor {berth.sensor}",)
-        for what in ("polygon", "view"):
+        for what in ("polygon", "view", "readings"):
             needs[f"{what} of berth {berth.berth_no}"] = (f"camera {berth.camera}",)
     return needs

@@ -10,6 +10,7 @@ from typing import Any, Self
 
 from sqlite_utils import Database
 
+from edged.domain.reading_rate import ReadVisit
 from edged.domain.timekeeping import Boot, Stamp, corrected
 from edged.store import outbox
 from edged.store.database import FILE_NAME, connect
@@ -105,6 +106,23 @@ class Archive:
             row = db.execute("SELECT stamp FROM known_time").fetchone()
         return unpacked(row[0]) if row else None
 
+    def read_visits(self, limit: int, now: Stamp, settled_s: float) -> list[ReadVisit]:
+        """Return the latest visits and whether their plates were accepted, newest first.
+
+        A vehicle that came less than `settled_s` ago may still be read, and is left out.
+        """
+        sql = (
+            "SELECT berth_no, in_stamp, out_stamp IS NOT NULL AS has_left, (SELECT accepted FROM reading"
+            " WHERE reading.visit_id = visit.visit_id ORDER BY reading.id DESC LIMIT 1) AS accepted"
+            " FROM visit WHERE in_stamp IS NOT NULL ORDER BY id DESC LIMIT ?"
+        )
+        with self._reading() as db:
+            return [
+                ReadVisit(berth_no=row["berth_no"], accepted=bool(row["accepted"]))
+                for row in db.query(sql, [limit])
+                if row["has_left"] or not _is_recent(unpacked(row["in_stamp"]), now, settled_s)
+            ]
+
     def picture(self, sha256: str) -> bytes | None:
         """Return an evidence picture, None when it is not here or cannot be read. Never leaves its folder."""
         return self.evidence.read(sha256)
@@ -132,6 +150,10 @@ class Archive:
             rows = list(db.query(sql, arguments))
             anchors = _clock_anchors(db)
             return [_visit(row, _latest_reading(db, row["visit_id"]), anchors) for row in rows]
+
+
+def _is_recent(stamp: Stamp, now: Stamp, within_s: float) -> bool:
+    return stamp.boot_id == now.boot_id and now.monotonic_s - stamp.monotonic_s < within_s
 
 
 def _latest_reading(db: Database, visit_id: str) -> StoredReading | None:

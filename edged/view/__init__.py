@@ -6,7 +6,18 @@
 """
 
 from edged.view.doubts import Doubt, trouble_of
+from edged.view.quality import poor_picture
 from edged.view.sight import Sight, look_at
 from edged.view.watch import CameraWatch, Judgement, Occasion, ViewPlan
 
-__all__ = ["CameraWatch", "Doubt", "Judgement", "Occasion", "Sight", "ViewPlan", "look_at", "trouble_of"]
+__all__ = [
+    "CameraWatch",
+    "Doubt",
+    "Judgement",
+    "Occasion",
+    "Sight",
+    "ViewPlan",
+    "look_at",
+    "poor_picture",
+    "trouble_of",
+]

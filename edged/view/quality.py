@@ -4,19 +4,20 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from edged.picture import Image
 from edged.view.doubts import Doubt
-from edged.view.place import Slopes, distinct_share
-from edged.view.sight import Sight
+from edged.view.place import Slopes, distinct_share, slopes_of
+from edged.view.sight import Sight, look_at
 
 # Absolute floors. A street at night under a lamp has its brightest tenth at 50 grey levels and more.
 _DARK_BELOW = 16.0
 _BURNT_LEVEL, _BURNT_SHARE = 250, 0.5
-# A 1920 x 1080 picture blurred by 4 px has 1.13 to 1.17 and no readable plate; sharp ones have 1.25 to 2.9.
-_BLURRED_BELOW = 1.15
+# A 1920 x 1080 picture blurred by 3 px has 1.19 to 1.24, by 5 px 1.08 to 1.11; sharp ones have 1.5 to 2.9.
+_BLURRED_BELOW = 1.18
 # Against the camera's own past at that hour.
 _USUAL_FROM = 5  # pictures
 _DARKER = 0.3
-_SOFTER = 0.35
+_SOFTER = 0.3
 _BURNT_MORE = 0.35
 _EMPTIER = 0.2  # of the usual share of distinct edges is left: something covers most of the picture
 _WEIGHT = 0.1  # a month of pictures of one hour decides, not the last one
@@ -86,6 +87,12 @@ def quality_of(sight: Sight, slopes: Slopes) -> Quality:
         sharpness=sight.sharpness,
         is_flat=sight.is_flat,
     )
+
+
+def poor_picture(image: Image) -> Doubt | None:
+    """Return what is wrong with light or focus of a picture, whatever its camera's past."""
+    sight = look_at(image, taken_s=0.0)
+    return absolute_doubt(quality_of(sight, slopes_of(sight.grey)))
 
 
 def absolute_doubt(quality: Quality) -> Doubt | None:

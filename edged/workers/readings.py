@@ -35,6 +35,7 @@ from edged.workers.queues import (
     Reason,
     Swap,
 )
+from edged.workers.reading_rates import ReadingRates
 from edged.workers.recording import DISK_DEADLINE_S
 from edged.workers.views import ViewBook, withholds
 
@@ -78,6 +79,7 @@ class ReadingWorker:
         self._captures = captures
         self._news = news
         self._views = views
+        self._rates = ReadingRates(views.berths.values(), store, clock, health) if views else None
         self.judged = 0  # pictures, since the start
         self._claims = PlateClaims(store, clock, health, captures, views) if views else None
 
@@ -85,6 +87,8 @@ class ReadingWorker:
         self._test_models()
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
+            if self._rates is not None:
+                self._rates.look()
             burst = self._bursts.get()
             if burst is not None and not burst.job.is_dropped():
                 self._read(burst)

@@ -12,7 +12,7 @@ import structlog
 from edged.box.clock import Clock
 from edged.camera import Frame
 from edged.domain.health import Finding, HealthStatus
-from edged.settings import BerthSettings, CameraKind, CameraSettings, Settings
+from edged.settings import BerthSettings, Settings
 from edged.view import CameraWatch, Doubt, Judgement, Occasion, ViewPlan, look_at, trouble_of
 from edged.view.doubts import WITHHOLDS
 from edged.view.memory import ViewMemory
@@ -31,11 +31,6 @@ _LOST_AFTER_S = 60.0  # a look that was not answered for so long was dropped wit
 ViewKey = tuple[str, int | None]  # camera, preset
 
 _IN_ORDER = Judgement(is_proven=True)
-
-
-def is_watched(camera: CameraSettings) -> bool:
-    """Tell whether a camera's pictures are a live view; a folder repeats its pictures on purpose."""
-    return camera.live and camera.kind is not CameraKind.FOLDER
 
 
 @dataclass(slots=True)
@@ -73,7 +68,7 @@ class ViewBook:
         self._lock = threading.Lock()
         for camera in settings.camera:
             berths = [berth for berth in settings.berth if berth.camera == camera.name and berth.in_service]
-            if is_watched(camera) and berths:
+            if camera.is_live and berths:
                 self._watch(camera.name, berths)
 
     def judge(self, job: CaptureJob, frame: Frame) -> Judgement:

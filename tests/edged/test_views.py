@@ -315,6 +315,15 @@ def test_one_plate_in_two_berths_decides_nothing_and_a_person_is_asked(box: Box)
     until(lambda: box.is_accepted("visit-0001"))
 
 
+def test_a_berth_whose_visits_stay_unread_is_named(box: Box) -> None:
+    for number in range(5):
+        visit_id = f"visit-000{number}"
+        box.store.drive_in("1003", visit_id, Clock().now(), "sensor")
+        box.store.drive_out("1003", visit_id, Clock().now(), "sensor")
+
+    assert until(lambda: box.troubles().get("readings of berth 1003"))
+
+
 def test_a_view_is_remembered_over_a_restart(box: Box, tmp_path: Path) -> None:
     again = ViewBook(box.settings, Clock(), box.board, HealthBook(), {"high": CaptureQueue("high")})
     box.street.turned_m = (2.5, 0.0)
