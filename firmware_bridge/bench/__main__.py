@@ -19,10 +19,12 @@ from rich.console import Console
 from rich.table import Table
 
 from firmware_bridge.bench import wire
+from firmware_bridge.bench.honesty import false_drive_ins, false_unseen
 from firmware_bridge.bench.memory import memory_growth_kib
 from firmware_bridge.bench.torture import torture
 from firmware_bridge.profile_folders import load_profiles
 from firmware_bridge.profiles import SensorProfile
+from firmware_bridge.settings import DEFAULT_FAULT_AFTER_S
 from firmware_bridge.simulator.config import standard_profile_directories
 
 _BAUDRATES = (9600, 19200, 115200)
@@ -36,9 +38,15 @@ _ORDER = (
     "wrong_values",
     "missed_changes",
     "cpu_percent",
+    "tcp_cycle_over_limit",
+    "scan_worst_age_s",
+    "false_drive_ins_beyond_bound",
+    "false_unseen",
 )
 _ROUNDS = 5
 _CPU_LIMITS = {9600: 5.0, 115200: 15.0}
+_ARRIVALS = 10_000
+_LATE_S = 1200.0
 _SHARES = 10  # of the torture: one after the other on each processor, with a seed of its own
 _PROBE: dict[str, Any] = {"transactions": 10_000, "seed": 99, "cycle_s": 60.0, "good_cycle_s": 60.0}
 
@@ -61,6 +69,8 @@ def main() -> int:
     result: dict[str, Any] = {"bench": "bus"}
     _cycles(profiles, arguments.seconds, table, result)
     _dead(profiles, arguments.seconds, table, result)
+    _tools(profiles, arguments.seconds, table, result)
+    _honesty(profiles, table, result)
     _torture(profiles, arguments.transactions, table, result)
     console.print(table)
     print(json.dumps({key: result[key] for key in _ORDER} | result))
@@ -106,6 +116,27 @@ def _dead(profiles: dict[str, SensorProfile], seconds: float, table: Table, resu
     table.add_row(
         "cycle of the living, 3 of 16 dead, over healthy", str(result["dead3_over_healthy"]), "<= 1.10"
     )
+
+
+def _tools(profiles: dict[str, SensorProfile], seconds: float, table: Table, result: dict[str, Any]) -> None:
+    result["tcp_cycle_over_limit"] = round(wire.gateway_cycle_over_limit(profiles, 2 * seconds), 3)
+    row = f"cycle over the limit of a TCP gateway of {wire.GATEWAY_LATENCY_S * 1000:g} ms"
+    table.add_row(row, str(result["tcp_cycle_over_limit"]), "<= 1.11")
+    with wire.simulated(9600) as bus:
+        result["scan_worst_age_s"] = round(wire.scan_worst_age_s(bus, profiles), 2)
+    row = f"oldest reading while ids are scanned (fault limit {DEFAULT_FAULT_AFTER_S:g} s)"
+    table.add_row(row, f"{result['scan_worst_age_s']} s", f"<= {DEFAULT_FAULT_AFTER_S / 2:g} s")
+
+
+def _honesty(profiles: dict[str, SensorProfile], table: Table, result: dict[str, Any]) -> None:
+    with ProcessPoolExecutor() as pool:
+        beyond = pool.submit(false_drive_ins, profiles, seconds=_LATE_S, seed=1)
+        honest = pool.submit(false_unseen, profiles, arrivals=_ARRIVALS, seed=1)
+        result["false_drive_ins_beyond_bound"] = beyond.result()
+        arrivals, result["false_unseen"] = honest.result()
+    row = f"false drive-ins in {2 * _LATE_S / 60:g} min of replies beyond the bound"
+    table.add_row(row, str(result["false_drive_ins_beyond_bound"]), "0")
+    table.add_row(f"unseen ones of {arrivals} honest arrivals", str(result["false_unseen"]), "0")
 
 
 def _torture(

@@ -1,4 +1,4 @@
-"""Poll cycles on a pty against a simulator in another process, paced at the real baud rate."""
+"""Poll cycles on a pty, paced at the real baud rate, and through a Modbus TCP gateway."""
 
 import asyncio
 import subprocess
@@ -15,16 +15,20 @@ from typing import Any
 from pymodbus.client import AsyncModbusSerialClient, ModbusSerialClient
 
 from firmware_bridge.bus import SensorBus
+from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.profiles import SensorProfile
+from firmware_bridge.scan import NAMED_PROBE_TIMEOUT_S, LinkSettings, scan
 from firmware_bridge.settings import BusSettings, SensorSettings
-from firmware_bridge.simulator import send_command
+from firmware_bridge.simulator import SimulatedDevice, TcpGateway, send_command
+from firmware_bridge.transaction import Outcome
 
 SENSORS = 16
 TURNAROUND_S = 0.005
 _PROFILE = "sen0492"  # one register, nothing else to ask
 _ADDRESS = 0x34
 _WARM_UP_S = 1.0
+_ABSENT_IDS = range(101, 107)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,11 +88,7 @@ def ours(
     settings = BusSettings(
         name="bench", port=str(bus.port), baudrate=bus.timing.baudrate, poll_interval_s=0.0
     )
-    sensors = [
-        SensorSettings(name=str(device_id), device_id=device_id, profile=profiles[_PROFILE])
-        for device_id in range(1, SENSORS + 1)
-    ]
-    master = SensorBus(settings, sensors, lambda _: None)
+    master = SensorBus(settings, _sensors(profiles), lambda _: None)
     stop = threading.Event()
     thread = threading.Thread(target=master.run, args=(stop,))
     thread.start()
@@ -106,6 +106,55 @@ def ours(
     return Measured(
         cycle_s=took_s * (SENSORS - dead) / answered, cpu_percent=100 * cpu_s / took_s, errors=errors
     )
+
+
+GATEWAY_LATENCY_S = 0.020
+
+
+def gateway_cycle_over_limit(profiles: Mapping[str, SensorProfile], seconds: float) -> float:
+    """Poll cycle through a Modbus TCP gateway over the least that one request at a time can take."""
+    devices = [SimulatedDevice(profiles[_PROFILE], device_id) for device_id in range(1, SENSORS + 1)]
+    gateway, stop = TcpGateway(devices, latency_s=GATEWAY_LATENCY_S), threading.Event()
+    settings = BusSettings(name="bench", port=f"tcp://127.0.0.1:{gateway.port}", poll_interval_s=0.0)
+    master = SensorBus(settings, _sensors(profiles), lambda _: None)
+    threads = [threading.Thread(target=part.run, args=(stop,)) for part in (gateway, master)]
+    for thread in threads:
+        thread.start()
+    time.sleep(_WARM_UP_S)
+    before, started_s = gateway.requests, time.monotonic()
+    time.sleep(seconds)
+    cycle_s = (time.monotonic() - started_s) * SENSORS / (gateway.requests - before)
+    stop.set()
+    for thread in threads:
+        thread.join()
+    return cycle_s / (SENSORS * GATEWAY_LATENCY_S)
+
+
+def scan_worst_age_s(bus: SimulatedBus, profiles: Mapping[str, SensorProfile]) -> float:
+    """The oldest reading of any sensor while a technician scans ids that nobody has."""
+    settings = BusSettings(name="bench", port=str(bus.port), baudrate=bus.timing.baudrate)
+    master, stop, worst_s = SensorBus(settings, _sensors(profiles), lambda _: None), threading.Event(), 0.0
+    thread = threading.Thread(target=master.run, args=(stop,))
+    thread.start()
+    time.sleep(2 * _WARM_UP_S)
+    link = LinkSettings(baudrate=bus.timing.baudrate, parity="N", stop_bits=1)
+
+    def ask(request: Request, timeout_s: float) -> Outcome:
+        return master.ask(request, response_timeout_s=timeout_s)
+
+    def scan_absent() -> None:
+        list(scan(ask, link, profiles, _ABSENT_IDS, probe_timeout_s=NAMED_PROBE_TIMEOUT_S))
+
+    scanning = threading.Thread(target=scan_absent)
+    scanning.start()
+    while scanning.is_alive():
+        ages = [age_s for _, age_s in master.channel_states().values() if age_s is not None]
+        worst_s = max([worst_s, *ages])
+        time.sleep(0.02)
+    scanning.join()
+    stop.set()
+    thread.join()
+    return worst_s
 
 
 def pymodbus_sync(bus: SimulatedBus, seconds: float) -> Measured:
@@ -158,6 +207,13 @@ def _loop(ask: Callable[[int], bool], seconds: float) -> Measured:
         errors += sum(ask(device_id) for device_id in range(1, SENSORS + 1))
         count += 1
     return Measured(cycle_s=(time.monotonic() - started_s) / count, errors=errors)
+
+
+def _sensors(profiles: Mapping[str, SensorProfile]) -> list[SensorSettings]:
+    return [
+        SensorSettings(name=str(device_id), device_id=device_id, profile=profiles[_PROFILE])
+        for device_id in range(1, SENSORS + 1)
+    ]
 
 
 def _answers(master: SensorBus, living: int) -> int:

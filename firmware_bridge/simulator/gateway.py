@@ -7,11 +7,11 @@ import time
 from collections.abc import Callable, Iterable
 from random import Random
 
+from firmware_bridge.serial_port import sharpen_timers
 from firmware_bridge.simulator.device import SimulatedDevice
 
 _NO_ANSWER = 11
 _LONGEST_WAIT_S = 0.05  # how soon a stop is noticed
-_SPUN_S = 0.0002  # a sleep ends late by a part of that
 
 
 class TcpGateway:
@@ -35,6 +35,7 @@ class TcpGateway:
         self.port = int(self._listener.getsockname()[1])
 
     def run(self, stop: threading.Event) -> None:
+        sharpen_timers()
         with self._listener:
             while not stop.is_set():
                 if self._is_ready(self._listener):
@@ -68,9 +69,7 @@ class TcpGateway:
             SimulatedDevice.refuse(pdu[0], _NO_ANSWER) if device is None else device.answer(pdu)
         )
         number = (int.from_bytes(message[:2]) + self.transaction_offset) % 0x10000
-        time.sleep(max(0.0, due_s - time.monotonic() - _SPUN_S))
-        while time.monotonic() < due_s:
-            pass
+        time.sleep(max(0.0, due_s - time.monotonic()))
         return number.to_bytes(2) + message[2:4] + len(body).to_bytes(2) + body
 
     def _is_ready(self, source: socket.socket) -> bool:
