@@ -16,7 +16,7 @@ from cloud_endpoint.base.settings import load_settings
 from cloud_endpoint.database.engine import writing
 from cloud_endpoint.database.tables import order_events, orders
 from cloud_endpoint.ordering.messages import OrderAnswer, PrePaymentOrder
-from cloud_endpoint.ordering.orders import Order, answer
+from cloud_endpoint.ordering.order import Order, answer
 from cloud_endpoint.web.app import CONFIG_VARIABLE, create_app
 from cloud_endpoint.web.context import TerminalToken, ThisService
 from cloud_endpoint.web.routes.terminals import OrderIdPath

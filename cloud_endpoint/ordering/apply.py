@@ -19,9 +19,9 @@ from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import ORDER_WATCHED, visits
 from cloud_endpoint.database.tables import holds as holds_table
 from cloud_endpoint.database.tables import orders as orders_table
-from cloud_endpoint.ordering import holds, orders, review_queue, same_plate, webhooks
+from cloud_endpoint.ordering import holds, orders, review_queue, same_plate
 from cloud_endpoint.ordering.decide import Claim, Decision, decide
-from cloud_endpoint.ordering.orders import NEVER_MS, Order, advance
+from cloud_endpoint.ordering.order import Order, advance
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
 from cloud_endpoint.poles import captures
 from cloud_endpoint.poles.berth_sight import Scene, scene_of
@@ -37,21 +37,13 @@ def resolve(work: Work, order: Order, *, fresh: Sight | None = None, captured: b
 
     `captured` counts an answered request, whatever it showed. `order` is locked.
     """
-    after = _resolve(work, order, fresh=fresh, captured=captured)
-    webhooks.queue(work, order, after)
-    return after
-
-
-def _resolve(work: Work, order: Order, *, fresh: Sight | None, captured: bool) -> Order:
     if order.state not in WATCHED:
         return order
     scene = scene_of(work.connection, order.site_id, order.berth_id or "")
     if order.state is OrderState.CONFIRMED:
         return _watch(work, order, scene)
     if order.state is OrderState.PENDING and work.now_ms >= order.expires_ms:
-        return orders.save(
-            work.connection, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late")
-        )
+        return orders.save(work, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late"))
     if captured:
         order = replace(order, captures=order.captures + 1)
     # A picture of another visit than the current one is history.
@@ -74,10 +66,12 @@ def quiet_until(
         is_quiet = same_vehicle and now_ms < order.hold_until_ms and not _is_withdrawn(order, scene)
         return next_ms if is_quiet else None
     decision = _decide(order, scene, settings, now_ms, on_its_way=on_its_way)
+    if now_ms >= order.expires_ms or not same_vehicle:
+        return None
     if order.state is OrderState.REVIEW:
-        news = same_vehicle and (decision.event is OrderEvent.MATCH or not on_its_way)
+        news = decision.event is OrderEvent.MATCH or not on_its_way
         return None if news else _next_review_look(order, settings, now_ms)
-    if now_ms >= order.expires_ms or not same_vehicle or decision.recapture:
+    if decision.recapture:
         return None
     waits_on = (decision.event, decision.reason) == (OrderEvent.WAIT, order.reason)
     return _next_pending_look(order, settings, now_ms) if waits_on else None
@@ -108,11 +102,12 @@ def judge(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
         OrderState.PENDING,
         decision.reason,
     ):
-        return orders.save(work.connection, replace(order, **changes))  # no news: not worth a line
+        return orders.save(work, replace(order, **changes))  # no news: not worth a line
     if decision.event in (OrderEvent.DOUBT, OrderEvent.GIVE_UP):
+        order = replace(order, expires_ms=work.now_ms + round(work.settings.orders.review_s * 1000))
         changes["due_ms"] = _next_review_look(order, work.settings, work.now_ms)
     order = orders.save(
-        work.connection, advance(order, decision.event, now_ms=work.now_ms, reason=decision.reason, **changes)
+        work, advance(order, decision.event, now_ms=work.now_ms, reason=decision.reason, **changes)
     )
     if order.state is OrderState.REVIEW:
         review_queue.open_review(work, order, kind="check", reason=decision.reason)
@@ -141,29 +136,34 @@ def _held(work: Work, order: Order, scene: Scene) -> dict[str, Any] | None:
 
 
 def _next_review_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
-    due_ms = now_ms + round(settings.orders.review_look_s * 1000)
-    return due_ms if due_ms < order.expires_ms else NEVER_MS
+    return min(order.expires_ms, now_ms + round(settings.orders.review_look_s * 1000))
 
 
 def _look_on(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     """While an order waits for an operator the pole looks on; a match takes it out of the queue again.
 
-    Nothing else than a match is decided here: what is doubtful is a human's now.
+    It also ends when the vehicle leaves, and when no operator has decided in time. What is doubtful is a
+    human's to decide.
     """
-    if scene.sight is not None and scene.sight.visit_id == order.visit_id:
-        decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
-        if decision.event is OrderEvent.MATCH and not same_plate.elsewhere(work, order.site_id, scene):
-            held = _held(work, order, scene)
-            if held is not None:
-                reason = "a later picture shows the ordered plate"
-                review_queue.close(work, order, decision="matched", reason=reason)
-                matched = advance(order, OrderEvent.MATCH, now_ms=work.now_ms, reason="equal_later", **held)
-                return orders.save(work.connection, matched)
-        if order.due_ms <= work.now_ms and not on_its_way:
-            captures.request_capture(work, order, scene.berth)
+    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+        review_queue.close(work, order, decision="left", reason="the vehicle left")
+        return orders.save(work, advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left"))
+    decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
+    if decision.event is OrderEvent.MATCH and not same_plate.elsewhere(work, order.site_id, scene):
+        held = _held(work, order, scene)
+        if held is not None:
+            reason = "a later picture shows the ordered plate"
+            review_queue.close(work, order, decision="matched", reason=reason)
+            matched = advance(order, OrderEvent.MATCH, now_ms=work.now_ms, reason="equal_later", **held)
+            return orders.save(work, matched)
+    if work.now_ms >= order.expires_ms:
+        review_queue.close(work, order, decision="expired", reason="no operator decided in time")
+        return orders.save(work, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="not_reviewed"))
     if order.due_ms <= work.now_ms:
+        if not on_its_way:
+            captures.request_capture(work, order, scene.berth)
         order = replace(order, due_ms=_next_review_look(order, work.settings, work.now_ms))
-    return orders.save(work.connection, order)
+    return orders.save(work, order)
 
 
 def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
@@ -182,7 +182,7 @@ def approve(work: Work, order: Order) -> Order:
     if held is None:
         raise _cannot_approve("berth-held", "another order holds the berth for this vehicle")
     approved = advance(order, OrderEvent.APPROVE, now_ms=work.now_ms, reason="approved", **held)
-    return orders.save(work.connection, approved)
+    return orders.save(work, approved)
 
 
 def _cannot_approve(slug: str, detail: str) -> Problem:
@@ -202,7 +202,7 @@ def _watch(work: Work, order: Order, scene: Scene) -> Order:
         return _withdraw(work, order, scene)
     else:
         changed = replace(order, due_ms=min(order.hold_until_ms, work.now_ms + CONFIRMED_LOOK_MS))
-    return orders.save(work.connection, changed)
+    return orders.save(work, changed)
 
 
 def _is_withdrawn(order: Order, scene: Scene) -> bool:
@@ -224,7 +224,7 @@ def _withdraw(work: Work, order: Order, scene: Scene) -> Order:
         captures=0,
         expires_ms=max(order.expires_ms, order.hold_until_ms or 0),
     )
-    return judge(work, orders.save(work.connection, pending), scene, on_its_way=False)
+    return judge(work, orders.save(work, pending), scene, on_its_way=False)
 
 
 def question_paid(work: Work, order: Order) -> None:
@@ -234,7 +234,7 @@ def question_paid(work: Work, order: Order) -> None:
         return
     changed = advance(order, OrderEvent.APPEAL, now_ms=work.now_ms, reason=WITHDRAWN, due_ms=order.due_ms)
     review_queue.open_review(work, order, kind="appeal", reason=WITHDRAWN)
-    orders.save(work.connection, changed)
+    orders.save(work, changed)
 
 
 def paid_by_withdrawn(connection: Connection, site_id: str, berth_ids: Iterable[str]) -> list[str]:
@@ -262,7 +262,7 @@ def cancel(work: Work, order: Order) -> Order:
     if order.state is OrderState.REVIEW:
         reason = "the driver cancelled the order"
         review_queue.close(work, order, decision="withdrawn", reason=reason)
-    return orders.save(work.connection, cancelled)
+    return orders.save(work, cancelled)
 
 
 def expire(work: Work, order: Order) -> Order:
@@ -271,11 +271,7 @@ def expire(work: Work, order: Order) -> Order:
         return resolve(work, order)
     if work.now_ms < order.expires_ms:
         return order
-    expired = orders.save(
-        work.connection, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late")
-    )
-    webhooks.queue(work, order, expired)
-    return expired
+    return orders.save(work, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late"))
 
 
 def open_orders(connection: Connection, site_id: str, berth_ids: Iterable[str]) -> list[str]:

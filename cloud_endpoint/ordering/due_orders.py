@@ -12,8 +12,8 @@ from cloud_endpoint.database.engine import savepoint
 from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.database.tables import CAPTURE_ASKED, ORDER_OPEN, berths, captures, visits
 from cloud_endpoint.database.tables import orders as orders_table
-from cloud_endpoint.ordering import apply, orders
-from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering import apply
+from cloud_endpoint.ordering.order import ORDER_COLUMNS, Order
 from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, latest_visit, scene_in
 
 DUTY = "due orders"
@@ -45,7 +45,7 @@ def look(service: Service) -> int:
 def _look_at(work: Work, row: Any) -> int | None:
     """Return when the order is looked at next; None if there was news and it is stored."""
     values = row._mapping
-    order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
+    order = Order.of({name: values[orders_table.c[name]] for name in ORDER_COLUMNS})
     if order.state in WATCHED:
         scene = scene_in({name: values[column] for name, column in SCENE_COLUMNS.items()})
         until_ms = apply.quiet_until(order, scene, work.settings, work.now_ms, on_its_way=row.on_its_way)

@@ -8,7 +8,7 @@ from sqlalchemy import Connection, bindparam, delete, or_, select
 from cloud_endpoint.database.engine import insert_of
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import holds, orders
-from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering.order import Order
 from cloud_endpoint.ordering.states import OrderState
 from cloud_endpoint.poles.berth_sight import Scene
 

@@ -114,6 +114,20 @@ class OrderAnswer(Message):
     retry_after_s: float | None = None
 
 
+class OrderWebhook(Message):
+    """What is posted to a terminal's webhook URL after each change of an order that a terminal may know.
+
+    `number` increases by order, with gaps. Webhooks are repeated until a 2xx answers, and may overtake each
+    other: drop one whose number is not above the highest that you have of this order. Verify the header
+    `Edged-Signature: t=<unix seconds>,v1=<hex>`: HMAC-SHA256 of `<t>.<body>` with the signing secret.
+    """
+
+    webhook_id: Identifier
+    number: int
+    sent_at: UtcTime
+    order: OrderAnswer
+
+
 class Appeal(Message):
     """A driver's objection after the fact."""
 

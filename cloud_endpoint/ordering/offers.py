@@ -24,7 +24,7 @@ from cloud_endpoint.ordering.messages import (
     Place,
     Position,
 )
-from cloud_endpoint.ordering.orders import Order, advance
+from cloud_endpoint.ordering.order import Order, advance
 from cloud_endpoint.ordering.states import INSTRUCTIONS, OrderEvent, OrderState
 from cloud_endpoint.street.distance import METRES_PER_DEGREE, distance_m
 
@@ -99,7 +99,7 @@ def offer(work: Work, order: Order, *, elsewhere: bool = False) -> CandidateBert
             ]
         )
     )
-    return _candidate_berths(order_book.save(work.connection, changed), secret, chosen, expires_ms)
+    return _candidate_berths(order_book.save(work, changed), secret, chosen, expires_ms)
 
 
 def latest_offer(connection: Connection, order: Order) -> CandidateBerths:

@@ -13,7 +13,7 @@ from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import credentials, payments, visits
 from cloud_endpoint.ordering import holds, orders, review_queue
 from cloud_endpoint.ordering.messages import PaymentAnswer, PaymentReport
-from cloud_endpoint.ordering.orders import Order, advance
+from cloud_endpoint.ordering.order import Order, advance
 from cloud_endpoint.ordering.states import TABLE, OrderEvent, OrderState
 from cloud_endpoint.poles.berth_sight import scene_of
 from cloud_endpoint.records import audit
@@ -132,7 +132,7 @@ def _apply(work: Work, order: Order, payment: PaymentReport) -> None:
         review_queue.close(work, order, decision="withdrawn", reason="the driver had paid")
     holds.prolong(work, order, until_ms)
     orders.save(
-        work.connection,
+        work,
         advance(
             order,
             OrderEvent.PAY,

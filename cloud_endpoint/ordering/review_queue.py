@@ -6,7 +6,7 @@ from cloud_endpoint.base.ids import new_id
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import evidence, readings, reviews, visits, wanted_pictures
-from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering.order import Order
 from cloud_endpoint.records import audit
 
 BY_ITSELF = "service"  # decided a review, where operators have their names

@@ -5,7 +5,7 @@ from sqlalchemy import select
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, visits
 from cloud_endpoint.ordering.decide import Decision
-from cloud_endpoint.ordering.orders import Order
+from cloud_endpoint.ordering.order import Order
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
 from cloud_endpoint.poles import captures
 from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, Scene, latest_visit, scene_in

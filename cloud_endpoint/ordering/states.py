@@ -25,7 +25,7 @@ class OrderEvent(StrEnum):
     GIVE_UP = "give_up"  # too many modifications or captures: a human decides
     APPROVE = "approve"  # the operator reads the same plate
     REFUSE = "refuse"  # the operator does not
-    LEAVE = "leave"  # the vehicle left before payment
+    LEAVE = "leave"  # the vehicle left before payment, or while a human was to decide
     WITHDRAW = "withdraw"  # the pole takes back the reading that confirmed
     PAY = "pay"  # the operator's signed callback
     APPEAL = "appeal"  # the driver objects after the fact
@@ -82,6 +82,8 @@ TABLE: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.REVIEW, E.MATCH): S.CONFIRMED,  # a later picture, before an operator had decided
     (S.REVIEW, E.APPROVE): S.CONFIRMED,
     (S.REVIEW, E.REFUSE): S.CANCELLED,
+    (S.REVIEW, E.LEAVE): S.EXPIRED,
+    (S.REVIEW, E.EXPIRE): S.EXPIRED,  # no operator decided in time
     (S.REVIEW, E.CANCEL): S.CANCELLED,
     (S.CONFIRMED, E.PAY): S.PAID,
     (S.CONFIRMED, E.LEAVE): S.EXPIRED,

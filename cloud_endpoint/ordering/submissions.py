@@ -17,7 +17,7 @@ from cloud_endpoint.ordering import orders
 from cloud_endpoint.ordering.apply import judge
 from cloud_endpoint.ordering.messages import Place, PrePaymentOrder
 from cloud_endpoint.ordering.offers import is_near
-from cloud_endpoint.ordering.orders import Order, advance
+from cloud_endpoint.ordering.order import ORDER_COLUMNS, Order, advance
 from cloud_endpoint.ordering.states import OrderEvent, step
 from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, Berth, Scene, latest_visit, scene_in
 from edged.domain.plate import PlateError, parse_plate
@@ -86,7 +86,7 @@ def _locked(work: Work, token: str, order_id: str, request: PrePaymentOrder) -> 
         )
     verified(row, token, Role.TERMINAL)
     values = row._mapping
-    order = Order.of({name: values[orders_table.c[name]] for name in orders.COLUMNS})
+    order = Order.of({name: values[orders_table.c[name]] for name in ORDER_COLUMNS})
     if row.candidate_expires_ms <= work.now_ms:
         step(order.state, OrderEvent.SUBMIT)  # an order that cannot be submitted at all is the first error
         raise Problem(

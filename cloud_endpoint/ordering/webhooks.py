@@ -1,4 +1,8 @@
-"""What a terminal learns without asking: instructions that followed later, pushed, signed and retried."""
+"""What a terminal learns without asking: each change of an order, pushed, signed and retried.
+
+A webhook waits for no other one, so they may arrive in another order than they were sent in: each has the
+number of the order's change, and a receiver drops what is older than what it has.
+"""
 
 import json
 import logging
@@ -13,8 +17,8 @@ from cloud_endpoint.base.ids import new_id
 from cloud_endpoint.database.engine import padded, writing
 from cloud_endpoint.database.service import Service, Work
 from cloud_endpoint.database.tables import WEBHOOK_WAITING, credentials, webhooks
-from cloud_endpoint.ordering.orders import Order, answer
-from cloud_endpoint.ordering.states import INSTRUCTIONS
+from cloud_endpoint.ordering.messages import OrderWebhook
+from cloud_endpoint.ordering.order import Order, answer
 from edged import __version__
 from edged.exchange import Bounds, ExchangeError, HttpClient
 
@@ -27,23 +31,21 @@ MOST_ATTEMPTS = 12  # the last after about 2 h
 LONGEST_WAIT_MS = 30 * 60_000
 
 
-def queue(work: Work, before: Order, after: Order) -> None:
-    """Queue a webhook if the instruction changed and the terminal has a URL."""
-    if INSTRUCTIONS[before.state] == INSTRUCTIONS[after.state] and before.state == after.state:
-        return
+def queue(work: Work, order: Order) -> None:
+    """Queue what the order is now, if its terminal has a URL. Only `orders.save` calls this."""
     webhook_id = new_id("hook")
-    body = {
-        "webhook_id": webhook_id,
-        "number": after.changes,  # increases by order: an older one that comes late can be dropped
-        "sent_at": from_ms(work.now_ms).isoformat(),
-        "order": answer(after, work.settings).model_dump(mode="json"),
-    }
+    body = OrderWebhook(
+        webhook_id=webhook_id,
+        number=order.changes,
+        sent_at=from_ms(work.now_ms),
+        order=answer(order, work.settings),
+    ).model_dump(mode="json")
     c = credentials.c
     row = {
-        "site_id": literal(after.site_id),
+        "site_id": literal(order.site_id),
         "webhook_id": literal(webhook_id),
         "credential_id": c.credential_id,
-        "order_id": literal(after.order_id),
+        "order_id": literal(order.order_id),
         "body": literal(body, webhooks.c.body.type),
         "created_ms": literal(work.now_ms),
         "due_ms": literal(work.now_ms),
@@ -54,7 +56,7 @@ def queue(work: Work, before: Order, after: Order) -> None:
         webhooks.insert().from_select(
             list(row),
             select(*row.values()).where(
-                c.credential_id == after.credential_id, c.webhook_url.is_not(None), c.revoked_ms.is_(None)
+                c.credential_id == order.credential_id, c.webhook_url.is_not(None), c.revoked_ms.is_(None)
             ),
         )
     )
@@ -67,7 +69,8 @@ def due(work: Work, most: int, passed_over: Collection[str]) -> Sequence[Any]:
         select(webhooks, c.webhook_url, c.signing_secret)
         .join(credentials, c.credential_id == w.credential_id)
         .where(WEBHOOK_WAITING, w.due_ms <= work.now_ms, w.credential_id.not_in(padded(passed_over)))
-        .order_by(w.due_ms)
+        # First attempts first: what a receiver fails to take delays nothing that is new.
+        .order_by(w.attempts, w.due_ms)
         .limit(most)
         .with_for_update(skip_locked=True, of=webhooks)
     ).all()
@@ -87,6 +90,10 @@ def lease(work: Work, row: Any) -> bool:
             state="given_up" if last else "waiting",
         )
     )
+    if last:
+        log.warning(
+            "webhook %s of order %s: attempt %s is the last", row.webhook_id, row.order_id, MOST_ATTEMPTS
+        )
     return True
 
 

@@ -10,9 +10,9 @@ from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, evidence, reviews
-from cloud_endpoint.ordering import apply, orders, webhooks
+from cloud_endpoint.ordering import apply, orders
 from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision, ReviewView
-from cloud_endpoint.ordering.orders import Order, advance
+from cloud_endpoint.ordering.order import Order, advance
 from cloud_endpoint.ordering.review_queue import open_review
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
 from cloud_endpoint.records import audit
@@ -63,7 +63,7 @@ def decide(work: Work, who: Credential, review_id: str, decision: ReviewDecision
         _tell_order(work, order, decision)
     else:
         orders.save(
-            work.connection,
+            work,
             advance(
                 order,
                 OrderEvent.CORRECT,
@@ -110,19 +110,16 @@ def appeal(work: Work, order: Order, reason: str) -> Order:
         now_ms=work.now_ms,
         order_id=order.order_id,
     )
-    return orders.save(work.connection, changed)
+    return orders.save(work, changed)
 
 
 def _tell_order(work: Work, order: Order, decision: ReviewDecision) -> None:
     if order.state is not OrderState.REVIEW:
         raise _closed(f"its order is {order.state}")
     if decision.decision is ReviewChoice.APPROVE:
-        changed = apply.approve(work, order)
+        apply.approve(work, order)
     else:
-        changed = orders.save(
-            work.connection, advance(order, OrderEvent.REFUSE, now_ms=work.now_ms, reason="refused")
-        )
-    webhooks.queue(work, order, changed)
+        orders.save(work, advance(order, OrderEvent.REFUSE, now_ms=work.now_ms, reason="refused"))
 
 
 def _operator_plate(decision: ReviewDecision) -> str | None:

@@ -17,6 +17,7 @@ from cloud_endpoint.base.settings import ENVIRONMENT_PREFIX, CloudSettings, load
 from cloud_endpoint.clockwork.loop import Clockwork
 from cloud_endpoint.database.engine import open_engine
 from cloud_endpoint.database.service import Service
+from cloud_endpoint.ordering.messages import OrderWebhook
 from cloud_endpoint.web import problems
 from cloud_endpoint.web.bodies import BodyBounds
 from cloud_endpoint.web.metrics import FOLDER_VARIABLE
@@ -67,8 +68,16 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
         operator.router,
     ):
         app.include_router(router)
+    app.webhooks.add_api_route("order", _order_webhook, methods=["POST"], status_code=204, tags=["orders"])
     app.mount("/static", StaticFiles(directory=STATIC))
     return app
+
+
+def _order_webhook(request: OrderWebhook) -> None:
+    """Sent to the webhook URL of the order's terminal after each change of the order that it may know.
+
+    Answer with any 2xx. Drop a webhook whose `number` is not above the highest that you have of this order.
+    """
 
 
 def app_from_environment() -> FastAPI:

@@ -152,4 +152,5 @@ def _street(url: str, app: FastAPI) -> Iterator[Street]:
     try:
         yield street
     finally:
+        clock.shift_s = 0.0  # this service goes on, on the database of the next test
         street.close()

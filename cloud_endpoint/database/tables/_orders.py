@@ -121,6 +121,8 @@ payments = by_site(
     Column("paid_ms", Ms, nullable=False),
     Column("received_ms", Ms, nullable=False),
     Column("outcome", String(16), nullable=False),  # applied | refund_due
+    Column("minutes", Integer),  # as reported, 0 without; NULL: reported before 2026-12
+    Column("reason", String(32)),  # why a refund is due
     PrimaryKeyConstraint("site_id", "payment_id"),
 )
 

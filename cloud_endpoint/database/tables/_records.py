@@ -18,7 +18,7 @@ reviews = by_site(
     Column("ordered_plate", String(8)),
     Column("operator_plate", String(8)),
     Column("evidence_sha256", String(64)),
-    Column("decision", String(16)),  # approve | refuse
+    Column("decision", String(16)),  # approve | refuse; by the service: matched | withdrawn | left | expired
     Column("decision_reason", String(500)),
     Column("decided_by", String(64)),
     Column("decided_ms", Ms),

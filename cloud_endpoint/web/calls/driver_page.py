@@ -19,6 +19,7 @@ from cloud_endpoint.database.tables import berths, credentials, holds, sites
 from cloud_endpoint.database.tables import orders as orders_table
 from cloud_endpoint.ordering import limits, offers, orders
 from cloud_endpoint.ordering.messages import CandidateBerths, OrderAnswer
+from cloud_endpoint.ordering.order import Order, answer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +131,7 @@ def order_page(service: Service, token: str, order_id: str, account_id: str | No
         candidates = offers.latest_offer(work.connection, order) if order.state in CHOOSING else None
         paid_order = _paid_before(work.connection, order) if order.reason == "already_paid" else None
     return OrderPage(
-        answer=orders.answer(order, service.settings),
+        answer=answer(order, service.settings),
         zone=ZoneInfo(zone),
         berth_no=berth_no,
         plate=order.plate or "",
@@ -140,7 +141,7 @@ def order_page(service: Service, token: str, order_id: str, account_id: str | No
     )
 
 
-def _paid_before(connection: Connection, order: orders.Order) -> str | None:
+def _paid_before(connection: Connection, order: Order) -> str | None:
     h, o = holds.c, orders_table.c
     return connection.execute(
         select(o.order_id)
@@ -156,7 +157,7 @@ def _paid_before(connection: Connection, order: orders.Order) -> str | None:
 
 def order_of_account(
     connection: Connection, site_id: str, credential_id: str, order_id: str, account_id: str | None
-) -> orders.Order:
+) -> Order:
     """Return an order of this account; raises Problem."""
     order = orders.load(connection, site_id, order_id, credential_id=credential_id, lock=False)
     if order.account_id != account_id:

@@ -20,7 +20,7 @@ from cloud_endpoint.ordering.messages import (
     PaymentReport,
     PrePaymentOrder,
 )
-from cloud_endpoint.ordering.orders import Order, answer
+from cloud_endpoint.ordering.order import Order, answer
 from cloud_endpoint.ordering.states import Instruction
 from cloud_endpoint.review import decisions
 from cloud_endpoint.web.calls.idempotency import answer_once, is_repeated

@@ -69,6 +69,7 @@ CHINESE: dict[str, Any] = {
         "unpaid": "未在保留时间内付款。",
         "too_late": "订单已超过有效时间。",
         "refused": "工作人员核对后未通过：照片中的车牌与订单不一致。",
+        "not_reviewed": "目前没有工作人员核对，订单已结束，未产生费用。您可以重新开始，或提交申诉。",
     },
     "problems": {
         "place-unknown": "没有找到这个灯杆编号，请核对后重新输入。",
@@ -209,6 +210,8 @@ ENGLISH: dict[str, Any] = {
         "unpaid": "Nobody paid while the berth was held.",
         "too_late": "The order's time is over.",
         "refused": "A member of staff looked at the picture: the plate is not the one ordered.",
+        "not_reviewed": "Nobody could look at the picture in time. The order has ended and costs nothing. "
+        "You can start again, or object.",
     },
     "problems": {
         "place-unknown": "There is no such code on a pole. Please check it.",

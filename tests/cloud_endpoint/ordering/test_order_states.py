@@ -5,7 +5,7 @@ from itertools import product
 import pytest
 
 from cloud_endpoint.base.order_states import CLOSED
-from cloud_endpoint.ordering.orders import Order, advance
+from cloud_endpoint.ordering.order import Order, advance
 from cloud_endpoint.ordering.states import (
     INSTRUCTIONS,
     TABLE,

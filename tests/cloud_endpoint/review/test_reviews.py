@@ -1,11 +1,13 @@
 """An operator decides: three plates, a reason, and nothing overwritten."""
 
+from datetime import datetime
+
 from cloud_pole import SURE
-from cloud_street import RIGHT, WRONG, Street, decide, reviewed, slug
+from cloud_street import RIGHT, WRONG, Street, decide, reviewed, rows, slug
 from sqlalchemy import func, select
 
 from cloud_endpoint.database.engine import reading
-from cloud_endpoint.database.tables import captures, order_events
+from cloud_endpoint.database.tables import captures, order_events, reviews
 from tests.waiting import until
 
 
@@ -88,3 +90,33 @@ def test_a_refused_order_tells_the_driver_and_can_be_appealed(street: Street) ->
             .order_by(order_events.c.number)
         )
         assert history.scalars().all()[-3:] == ["refuse", "appeal", "correct"]
+
+
+def closed_by_service(street: Street) -> list[str]:
+    return [review["decision"] for review in rows(street, reviews) if review["decided_by"] == "service"]
+
+
+def test_an_order_in_review_ends_when_the_vehicle_leaves(street: Street) -> None:
+    pole, order_id, review = reviewed(street)
+    pole.leave("1003")
+    answer = street.view(order_id)
+    assert (answer["state"], answer["reason"]) == ("expired", "vehicle_left")
+    assert street.call("GET", "/v1/reviews", token=street.operator).json() == []
+    assert closed_by_service(street) == ["left"]
+    late = decide(street, review["review_id"], decision="refuse", reason="too late")
+    assert slug(late) == "review-closed"
+
+
+def test_without_an_operator_the_driver_has_an_answer_after_the_time_that_is_set(street: Street) -> None:
+    wait_s = street.cloud.settings.orders.review_s
+    _, order_id, review = reviewed(street)
+    promised = datetime.fromisoformat(street.view(order_id)["expires_at"])
+    assert (promised - datetime.fromisoformat(review["opened_at"])).total_seconds() == wait_s
+    street.clock.advance(wait_s - 60)
+    street.cloud.wake.set()
+    assert street.view(order_id)["state"] == "review"
+    street.clock.advance(70)
+    street.cloud.wake.set()
+    until(lambda: street.view(order_id)["state"] == "expired", "the order ends")
+    assert street.view(order_id)["reason"] == "not_reviewed"
+    assert closed_by_service(street) == ["expired"]
