@@ -34,11 +34,21 @@ class Board:
             )
             for berth in berths
         }
+        self._empty: set[str] = set()
 
     def put(self, berth: Berth) -> None:
         status = BerthStatus(berth_no=berth.berth_no, state=state_of(berth), visit_id=berth.visit_id)
         with self._lock:
             self._statuses[berth.berth_no] = status
+            if berth.heard and berth.phase is Phase.VACANT:
+                self._empty.add(berth.berth_no)
+            else:
+                self._empty.discard(berth.berth_no)
+
+    def is_empty(self, berth_no: str) -> bool:
+        """Tell whether the sensor reports no vehicle, not even one that has not settled yet."""
+        with self._lock:
+            return berth_no in self._empty
 
     def get(self, berth_no: str) -> BerthStatus | None:
         with self._lock:

@@ -10,7 +10,6 @@ from edged.box import metrics
 from edged.camera import Camera, CameraError, CameraFault
 from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, CameraSettings
-from edged.wire import BerthState
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
 from edged.workers.queues import Burst, BurstQueue, CaptureJob, CaptureQueue, Reason
@@ -67,8 +66,8 @@ class CaptureWorker:
             status = self._board.get(berth.berth_no)
             if status is not None and status.visit_id is not None:
                 self._last_view_s[berth.berth_no] = -VIEW_EVERY_S  # due at once when the vehicle leaves
-            is_vacant = status is not None and status.state is BerthState.VACANT
-            if is_vacant and now_s - self._last_view_s[berth.berth_no] >= VIEW_EVERY_S:
+            is_due = now_s - self._last_view_s[berth.berth_no] >= VIEW_EVERY_S
+            if is_due and self._board.is_empty(berth.berth_no):
                 self._last_view_s[berth.berth_no] = now_s
                 self._jobs.put(CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=now_s))
 

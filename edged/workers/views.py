@@ -16,7 +16,6 @@ from edged.settings import BerthSettings, Settings
 from edged.view import CameraWatch, Doubt, Judgement, Occasion, ViewPlan, look_at, trouble_of
 from edged.view.doubts import WITHHOLDS
 from edged.view.memory import ViewMemory
-from edged.wire import BerthState
 from edged.workers.board import Board
 from edged.workers.health_book import HealthBook
 from edged.workers.queues import CaptureJob, CaptureQueue, Reason
@@ -25,6 +24,7 @@ log = structlog.get_logger()
 
 # A car that waits to be read is looked at within 5 s of the camera's return; the picture takes the rest.
 LOOK_AGAIN_AFTER_S = 3.0
+_CONTACT_TO_JOB_S = 1.0  # a poll of the sensor and a commit on a slow card
 _LOOK_IDLE_S = 60.0  # nobody waits, but health has to see the end of a trouble
 _LOST_AFTER_S = 60.0  # a look that was not answered for so long was dropped with a full queue
 
@@ -81,7 +81,9 @@ class ViewBook:
         if standing is None:
             return _IN_ORDER
         if job.reason is Reason.ARRIVAL and job.visit_id is not None:
-            self._arrivals[job.berth.berth_no] = (job.visit_id, job.asked_s)
+            # the picture may be as old as the first contact, and no older
+            came_s = job.asked_s - job.berth.settle_in_s - _CONTACT_TO_JOB_S
+            self._arrivals[job.berth.berth_no] = (job.visit_id, came_s)
         now = self._clock.now().utc.astimezone(self._zone)
         sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
         watch = self._watches[job.berth.camera]
@@ -146,7 +148,7 @@ class ViewBook:
             preset=job.berth.preset,
             hour=now.hour,
             day=now.toordinal(),
-            is_vacant=visit_id is None and status is not None and status.state is BerthState.VACANT,
+            is_vacant=visit_id is None and self._board.is_empty(job.berth.berth_no),
             arrived_s=arrived[1] if arrived and arrived[0] == (job.visit_id or visit_id) else None,
         )
 
