@@ -148,10 +148,15 @@ class PaymentReport(Message):
 
 
 class PaymentAnswer(Message):
-    """`applied`, or `refund_due`: the order was not confirmed when it was paid, or its stay was over."""
+    """`applied`, or `refund_due`: the order was not confirmed when it was paid, or its stay was over.
+
+    `reason` of `refund_due`: nothing_paid, not_confirmed, cancelled, paid_too_early, paid_in_future,
+    paid_too_late, paid_twice or vehicle_left.
+    """
 
     payment_id: Identifier
     outcome: str
+    reason: str | None = None
 
 
 class ReviewChoice(StrEnum):

@@ -2,18 +2,19 @@
 
 from enum import StrEnum
 from http import HTTPStatus
+from typing import Any
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, func, select
 
 from cloud_endpoint.access.signatures import is_signed
 from cloud_endpoint.base.clock import to_ms
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
-from cloud_endpoint.database.tables import credentials, payments, visits
+from cloud_endpoint.database.tables import credentials, order_events, payments, visits
 from cloud_endpoint.ordering import holds, orders, review_queue
 from cloud_endpoint.ordering.messages import PaymentAnswer, PaymentReport
-from cloud_endpoint.ordering.order import Order, advance
+from cloud_endpoint.ordering.order import NEVER_MS, Order, advance
 from cloud_endpoint.ordering.states import TABLE, OrderEvent, OrderState
 from cloud_endpoint.poles.berth_sight import scene_of
 from cloud_endpoint.records import audit
@@ -27,6 +28,19 @@ class PaymentOutcome(StrEnum):
 
     APPLIED = "applied"
     REFUND_DUE = "refund_due"  # nothing was there to be paid at that time: the operator pays back
+
+
+class RefundReason(StrEnum):
+    """Why a payment is not applied."""
+
+    NOTHING_PAID = "nothing_paid"  # 0 fen: no quote of this service says that a stay is free
+    NOT_CONFIRMED = "not_confirmed"
+    CANCELLED = "cancelled"
+    PAID_TOO_EARLY = "paid_too_early"  # before the order was confirmed
+    PAID_IN_FUTURE = "paid_in_future"
+    PAID_TOO_LATE = "paid_too_late"  # after the hold, or after the order had ended
+    PAID_TWICE = "paid_twice"  # paid already, and no minutes say that it is for a longer stay
+    VEHICLE_LEFT = "vehicle_left"  # a longer stay of a vehicle that was gone
 
 
 def authentic(work: Work, credential_id: str, header: str, body: bytes) -> str:
@@ -53,18 +67,10 @@ def report(work: Work, site_id: str, credential_id: str, payment: PaymentReport)
         select(payments).where(payments.c.site_id == site_id, payments.c.payment_id == payment.payment_id)
     ).one_or_none()
     if known is not None:
-        if (known.order_id, known.amount_fen) != (payment.order_id, payment.amount_fen):
-            raise Problem(
-                "payment-changed",
-                HTTPStatus.CONFLICT,
-                "this payment_id was reported with another order or amount",
-                field="payment_id",
-                remedy="report each payment under an id of its own",
-            )
-        return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome)
-    outcome = (
-        PaymentOutcome.APPLIED if _counts(work.connection, order, payment) else PaymentOutcome.REFUND_DUE
-    )
+        _require_same(known, payment)
+        return PaymentAnswer(payment_id=payment.payment_id, outcome=known.outcome, reason=known.reason)
+    reason = _refund_reason(work, order, payment)
+    outcome = PaymentOutcome.APPLIED if reason is None else PaymentOutcome.REFUND_DUE
     work.connection.execute(
         insert(work.connection, payments).values(
             site_id=site_id,
@@ -74,6 +80,8 @@ def report(work: Work, site_id: str, credential_id: str, payment: PaymentReport)
             paid_ms=to_ms(payment.paid_at),
             received_ms=work.now_ms,
             outcome=outcome,
+            minutes=payment.minutes or 0,
+            reason=reason,
         )
     )
     if outcome is PaymentOutcome.APPLIED:
@@ -88,23 +96,74 @@ def report(work: Work, site_id: str, credential_id: str, payment: PaymentReport)
             now_ms=work.now_ms,
             order_id=order.order_id,
             order_state=order.state,
+            reason=reason,
         )
-    return PaymentAnswer(payment_id=payment.payment_id, outcome=outcome)
+    return PaymentAnswer(payment_id=payment.payment_id, outcome=outcome, reason=reason)
 
 
-def _counts(connection: Connection, order: Order, payment: PaymentReport) -> bool:
-    """A driver who paid while the order was confirmed has paid, even if the car left before we heard.
+def _require_same(known: Any, payment: PaymentReport) -> None:
+    """Refuse another payment under a known id; raises Problem.
 
-    A paid order is paid again for a longer stay, by minutes, while its time runs and the car is there.
+    An app that stamps `paid_at` anew when it repeats a report is within the grace.
+    """
+    changed = {
+        "order_id": known.order_id != payment.order_id,
+        "amount_fen": known.amount_fen != payment.amount_fen,
+        "minutes": known.minutes is not None and known.minutes != (payment.minutes or 0),
+        "paid_at": abs(known.paid_ms - to_ms(payment.paid_at)) > GRACE_MS,
+    }
+    names = [name for name, is_other in changed.items() if is_other]
+    if names:
+        raise Problem(
+            "payment-changed",
+            HTTPStatus.CONFLICT,
+            f"payment_id {payment.payment_id} was reported before with another {' and '.join(names)}",
+            field="payment_id",
+            remedy="report each payment under an id of its own, and repeat a report unchanged",
+        )
+
+
+def _refund_reason(work: Work, order: Order, payment: PaymentReport) -> RefundReason | None:
+    """Return why the payment is not applied, None if it is.
+
+    A driver who paid while the order was confirmed has paid, even if the car left before we heard. A paid
+    order is paid again for a longer stay, by minutes, while its time runs and the car is there.
     """
     paid_ms = to_ms(payment.paid_at)
+    if payment.amount_fen == 0:
+        return RefundReason.NOTHING_PAID
     if (order.state, OrderEvent.PAY) not in TABLE or order.hold_until_ms is None:
-        return False
-    if order.state is OrderState.PAID and (
-        payment.minutes is None or not _stood_there(connection, order, paid_ms)
+        return RefundReason.CANCELLED if order.state is OrderState.CANCELLED else RefundReason.NOT_CONFIRMED
+    confirmed_ms, ended_ms = _confirmed_from_to(work.connection, order)
+    if paid_ms < confirmed_ms - GRACE_MS:
+        return RefundReason.PAID_TOO_EARLY
+    if paid_ms > work.now_ms + GRACE_MS:
+        return RefundReason.PAID_IN_FUTURE
+    if order.state is OrderState.PAID and payment.minutes is None:
+        return RefundReason.PAID_TWICE
+    if order.state is OrderState.PAID and not _stood_there(work.connection, order, paid_ms):
+        return RefundReason.VEHICLE_LEFT
+    if paid_ms > min(order.hold_until_ms, ended_ms) + GRACE_MS:
+        return RefundReason.PAID_TOO_LATE
+    return None
+
+
+def _confirmed_from_to(connection: Connection, order: Order) -> tuple[int, int]:
+    """Return when the order was first confirmed, and when it expired; far times for what never was."""
+    e = order_events.c
+    first = {}
+    for state, at_ms in connection.execute(
+        select(e.state, func.min(e.at_ms))
+        .where(
+            e.site_id == order.site_id,
+            e.order_id == order.order_id,
+            e.state.in_([OrderState.CONFIRMED, OrderState.EXPIRED]),
+        )
+        .group_by(e.state)
     ):
-        return False
-    return paid_ms <= order.hold_until_ms + GRACE_MS
+        first[state] = at_ms
+    ended_ms = first.get(OrderState.EXPIRED, NEVER_MS) if order.state is OrderState.EXPIRED else NEVER_MS
+    return first.get(OrderState.CONFIRMED, NEVER_MS), ended_ms
 
 
 def _stood_there(connection: Connection, order: Order, at_ms: int) -> bool:

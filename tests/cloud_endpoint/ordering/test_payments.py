@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import requests
 from cloud_pole import Pole
-from cloud_street import RIGHT, WRONG, Street, slug
+from cloud_street import RIGHT, WRONG, Street, rows, slug
 from sqlalchemy import select
 
 from cloud_endpoint.access.signatures import sign
@@ -71,6 +71,78 @@ def test_a_paid_order_keeps_the_berth_for_its_minutes(street: Street) -> None:
     _, other = street.order("1003", RIGHT, account="driver-2")
     assert (other["instruction"], other["reason"]) == ("pending", "already_paid")
     assert street.view(order_id)["state"] == "paid"
+
+
+# -- the order's own times --------------------------------------------------------------------------------
+
+
+def refunded(answer: requests.Response) -> str:
+    body = answer.json()
+    assert (answer.status_code, body["outcome"]) == (200, "refund_due"), body
+    return str(body["reason"])
+
+
+def test_a_payment_counts_between_confirmation_and_the_end_of_the_hold_only(street: Street) -> None:
+    before = street.clock.now() - timedelta(minutes=2)
+    _, order_id = confirmed(street)
+    future = street.clock.now() + timedelta(minutes=10)
+    for number, (paid_at, reason) in enumerate(
+        [
+            ("2001-01-01T00:00:00Z", "paid_too_early"),
+            ("0001-01-01T00:00:00Z", "paid_too_early"),
+            (before.isoformat(), "paid_too_early"),
+            (future.isoformat(), "paid_in_future"),
+            ("9999-12-31T23:59:59Z", "paid_in_future"),
+        ]
+    ):
+        answer = pay(street, order_id, f"payment-{number}", body={"paid_at": paid_at})
+        assert refunded(answer) == reason
+    assert street.view(order_id)["state"] == "confirmed"
+    street.clock.advance(20 * 60)
+    assert refunded(pay(street, order_id, "payment-9")) == "paid_too_late"
+
+
+@pytest.mark.parametrize("paid_at", ["2001-01-01T00:00:00Z", None])
+def test_an_order_that_expired_unpaid_is_not_paid_by_any_other_time(
+    street: Street, paid_at: str | None
+) -> None:
+    pole, order_id = confirmed(street)
+    pole.leave("1003")
+    street.clock.advance(5 * 60)  # the hold would have lasted longer
+    answer = pay(street, order_id, body={"paid_at": paid_at} if paid_at else {})
+    assert refunded(answer) == ("paid_too_early" if paid_at else "paid_too_late")
+    assert street.view(order_id)["state"] == "expired"
+
+
+def test_nothing_is_not_a_payment(street: Street) -> None:
+    _, order_id = confirmed(street)
+    assert refunded(pay(street, order_id, body={"amount_fen": 0})) == "nothing_paid"
+    assert street.view(order_id)["state"] == "confirmed"
+
+
+def test_the_reason_of_a_refund_is_answered_again_and_audited(street: Street) -> None:
+    order_id = street.open()
+    street.call("POST", f"/v1/orders/{order_id}/cancel")
+    assert [refunded(pay(street, order_id)) for _ in range(2)] == ["cancelled"] * 2
+    [line] = [line for line in rows(street, audit_table) if line["action"] == "refund_due"]
+    assert line["detail"]["reason"] == "cancelled"
+
+
+@pytest.mark.parametrize(
+    "change", [{"minutes": 30}, {"amount_fen": 1}, {"paid_at": "2026-01-01T00:00:00Z"}], ids=str
+)
+def test_a_payment_id_that_comes_with_other_content_is_a_conflict(
+    street: Street, change: dict[str, Any]
+) -> None:
+    _, order_id = confirmed(street)
+    assert pay(street, order_id).json() == {
+        "payment_id": "payment-1",
+        "outcome": "applied",
+        "reason": None,
+    }
+    refused = pay(street, order_id, body=change)
+    assert (refused.status_code, slug(refused)) == (409, "payment-changed")
+    assert next(iter(change)) in refused.json()["detail"]
 
 
 # -- a longer stay ---------------------------------------------------------------------------------------
