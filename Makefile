@@ -4,14 +4,16 @@ VENV := .venv
 BIN := $(VENV)/bin
 PHOTOS ?=
 OUT ?= demo-output
+CUTS ?= 20
 
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view powercut train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
 	@echo "make demo          the whole loop, simulated bus and camera: PHOTOS=folder shows your own pictures"
 	@echo "make test          all tests except the long ones"
 	@echo "make test-long     the tests that take longer: marked 'long'"
+	@echo "make powercut      a virtual box loses its power while it writes, CUTS=20 times: is all there that was committed?"
 	@echo "make check         lint, types, import contracts"
 	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust bench-view"
 	@echo "make gate-plates   refuse changed models that read any validation set worse than the committed ones"
@@ -53,6 +55,10 @@ check: setup-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m firmware_bridge.profile_schema config/sensors/profile.schema.json --check
+
+powercut: setup-test
+	@sh .ci/system-packages powercut
+	nice $(BIN)/python -m tests.reliability.powercut --cuts $(CUTS)
 
 bench: bench-plates bench-bus bench-cloud bench-trust bench-view
 

@@ -5,6 +5,7 @@ Usage: crashing_writer.py DIRECTORY ROUND. Lines on stdout: `arrived ID`, `read 
 
 import os
 import sys
+import termios
 import threading
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from edged.wire import EventVerdict, Verdict
 
 def say(line: str) -> None:
     os.write(1, f"{line}\n".encode())  # one write: nothing is left in a buffer when killed
+    if os.isatty(1):
+        termios.tcdrain(1)  # a terminal has a buffer of its own, which a power cut empties
 
 
 def arrive(store: Store, prefix: str) -> None:
@@ -36,15 +39,17 @@ def deliver(store: Store) -> None:
         store.apply_verdicts([EventVerdict(event_id=e.event_id, verdict=Verdict.ACCEPTED) for e in events])
 
 
-def main() -> None:
-    directory, round_no = Path(sys.argv[1]), sys.argv[2]
-    store = opened(directory)
-    threads = [
-        threading.Thread(target=arrive, args=(store, f"round{round_no}-{name}")) for name in ("a", "b", "c")
-    ]
+def write(store: Store, prefix: str) -> None:
+    """Write and deliver, in threads, until the process is killed."""
+    threads = [threading.Thread(target=arrive, args=(store, f"{prefix}-{name}")) for name in ("a", "b", "c")]
     threads.append(threading.Thread(target=deliver, args=(store,)))
     for thread in threads:
         thread.start()
+
+
+def main() -> None:
+    directory, round_no = Path(sys.argv[1]), sys.argv[2]
+    write(opened(directory), f"round{round_no}")
 
 
 if __name__ == "__main__":
