@@ -19,7 +19,7 @@ from firmware_bridge import (
 )
 from firmware_bridge import SettingsError as BridgeSettingsError
 from firmware_bridge.blocks import in_words, occupancy_parts
-from firmware_bridge.settings import link_mismatch
+from firmware_bridge.sharing import link_mismatch
 
 
 def sensor_profiles(settings: Settings) -> Mapping[str, SensorProfile]:

@@ -24,7 +24,8 @@ from firmware_bridge.errors import BridgeError, Fault, PortError, ProfileError, 
 from firmware_bridge.profile_files import load_profile
 from firmware_bridge.profile_folders import ProfilesFound, find_profiles, load_profiles
 from firmware_bridge.profiles import SensorProfile
-from firmware_bridge.settings import BusSettings, Parity, SensorOptions, SensorSettings, check_sensors
+from firmware_bridge.settings import BusSettings, Parity, SensorOptions, SensorSettings
+from firmware_bridge.sharing import check_sensors
 from firmware_bridge.statistics import BusSnapshot, BusTrouble, ChannelSnapshot, SensorSnapshot
 
 __all__ = [

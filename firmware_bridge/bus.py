@@ -2,17 +2,16 @@
 
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable
-from concurrent.futures import Future
 from contextlib import AbstractContextManager
 from typing import Protocol
 
 from firmware_bridge.channels import PORT_CAUSE, ChannelState, Observation
-from firmware_bridge.errors import BridgeError, PortError
+from firmware_bridge.errors import PortError
 from firmware_bridge.frames import Request
 from firmware_bridge.lines import Line, open_line
 from firmware_bridge.master import BusMaster
+from firmware_bridge.questions import Questions
 from firmware_bridge.schedule import Rest, Turn
 from firmware_bridge.serial_port import sharpen_timers
 from firmware_bridge.settings import BusSettings, SensorSettings
@@ -24,10 +23,6 @@ _FIRST_RETRY_S = 0.5
 _LONGEST_RETRY_S = 10.0
 _AGE_EVERY_S = 0.1
 _INSPECT_EVERY_S = 1.0
-_MOST_QUESTIONS = 8
-_OLDEST_SHARE = 0.45  # of a fault limit; the rest of the half is for the turn that is on its way
-_LONGEST_QUESTION_SHARE = 0.2
-_SENSORS_TURN = 2.0  # times a question's time
 _JUST_NOW_S = 0.0002  # looked at so recently, the line need not be looked at again
 
 
@@ -69,8 +64,10 @@ class SensorBus:
         self._open_port = open_port
         self._port_error: PortError | None = None
         self._port_losses = 0
-        self._questions: deque[tuple[Request, float, Future[Outcome]]] = deque()
-        self._question_free_s = 0.0
+        self._questions = Questions(
+            settings.name,
+            shortest_fault_after_s=self._master.shortest_fault_after_s if self.sensors else None,
+        )
         self._unsettled: tuple[Turn, Outcome, float] | None = None
         self._unread: list[tuple[Turn, Outcome, float]] = []
         self._aged_s = 0.0
@@ -89,7 +86,7 @@ class SensorBus:
             try:
                 with self._open_port(self.settings) as line:
                     self._port_error = None
-                    self._master.echoes = False
+                    self._master.line.echoes = False
                     self._heard_s = self._clock()  # nobody knows what was on the line a moment ago
                     self._poll(line, stop)
             except PortError as exc:
@@ -114,9 +111,9 @@ class SensorBus:
             port_remedy=None if error is None else error.remedy,
             port_losses=self._port_losses,
             cycle_s=master.cycle_s,
-            noise_bytes=master.noise_bytes,
-            strangers=dict(master.strangers),
-            echoes=master.echoes,
+            noise_bytes=master.line.noise_bytes,
+            strangers=dict(master.line.strangers),
+            echoes=master.line.echoes,
             sensors=master.sensor_snapshots(now_s),
             troubles=() if error is not None else master.troubles(now_s),
         )
@@ -126,24 +123,14 @@ class SensorBus:
 
         Raises PortError where there is no port, BridgeError where the bus does not come to it in time.
         """
-        if len(self._questions) >= _MOST_QUESTIONS:
-            raise BridgeError(
-                f"bus {self.settings.name} has {_MOST_QUESTIONS} questions waiting: try again later"
-            )
-        answer: Future[Outcome] = Future()
-        self._questions.append((request, response_timeout_s, answer))
-        try:
-            return answer.result(patience_s)
-        except TimeoutError as exc:
-            answer.cancel()
-            raise BridgeError(f"bus {self.settings.name} is not running") from exc
+        return self._questions.ask(request, response_timeout_s, patience_s)
 
     def _poll(self, line: Line, stop: threading.Event) -> None:
         ahead: Turn | None = None
         while not stop.is_set():
             now_s = self._clock()
             self.last_progress_s = now_s
-            if self._questions and self._may_answer(now_s):
+            if self._questions.may_ask(now_s, self._master.oldest_share(now_s)):
                 self._settle()
                 self._answer_question(line)
                 ahead, now_s = None, self._clock()
@@ -175,7 +162,7 @@ class SensorBus:
             self._inspected_s = now_s
             failures = self._master.failures
             if intrusion := line.intrusion(is_failing=failures > self._failures):
-                self._master.note_intrusion(intrusion, now_s)
+                self._master.line.note_intrusion(intrusion, now_s)
             self._failures = failures
 
     def _settle(self) -> None:
@@ -195,7 +182,7 @@ class SensorBus:
             sent_at_s=sent_at_s,
             timing=self._master.timing,
             response_timeout_s=response_timeout_s,
-            echoes=self._master.echoes,
+            echoes=self._master.line.echoes,
         )
 
     def _hear(self, line: Line, transaction: Transaction) -> Outcome:
@@ -210,40 +197,20 @@ class SensorBus:
                     self.tap.ended(outcome, looked_s)
                 return outcome
 
-    def _may_answer(self, now_s: float) -> bool:
-        """Whether a technician's question may take its time now: the sensors come first.
-
-        Questions get at most a third of the bus, and none while it could make a reading older than half its
-        fault limit.
-        """
-        longest_s = self._longest_question_s / self._master.shortest_fault_after_s
-        is_fresh = self._master.oldest_s(now_s) + longest_s < _OLDEST_SHARE
-        return now_s >= self._question_free_s and is_fresh
-
-    @property
-    def _longest_question_s(self) -> float:
-        return _LONGEST_QUESTION_SHARE * self._master.shortest_fault_after_s
-
     def _answer_question(self, line: Line) -> None:
-        request, timeout_s, answer = self._questions.popleft()
-        if not answer.set_running_or_notify_cancel():
-            return  # whoever asked has gone
+        question = self._questions.next()
+        if question is None:
+            return
         begun_s = self._clock()
-        if self.sensors:
-            timeout_s = min(timeout_s, self._longest_question_s)
-        self._note_noise(self._read(line, self._master.free_s(request)))
-        transaction = self._ask(line, request, timeout_s + self._master.timing.latency_s)
+        self._note_noise(self._read(line, self._master.free_s(question.request)))
+        timeout_s = question.timeout_s + self._master.timing.latency_s
+        transaction = self._ask(line, question.request, timeout_s)
         self._learn(self._clock())
         outcome = self._hear(line, transaction)
         now_s = self._clock()
         self._master.note_question(outcome, now_s)
-        if self.sensors:
-            self._question_free_s = now_s + _SENSORS_TURN * (now_s - begun_s)
-        answer.set_result(outcome)
-
-    def _refuse_questions(self, error: PortError) -> None:
-        while self._questions:
-            self._questions.popleft()[2].set_exception(error)
+        self._questions.note_answered(begun_s, now_s)
+        question.answer.set_result(outcome)
 
     def _learn(self, now_s: float, port_error: str | None = None) -> None:
         """Hand on what replies and silence say about the channels."""
@@ -286,6 +253,6 @@ class SensorBus:
         until_s = self._clock() + retry_s
         while not stop.is_set() and (now_s := self._clock()) < until_s:
             self.last_progress_s = now_s
-            self._refuse_questions(error)
+            self._questions.refuse(error)
             self._learn(now_s, f"{PORT_CAUSE}{error.what}")
             stop.wait(min(_LONGEST_WAIT_S, until_s - now_s))

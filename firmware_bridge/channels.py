@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from firmware_bridge.profiles import Compare, FaultRule, OccupancyRule, OnInvalid
+from firmware_bridge.profile_rules import Compare, FaultRule, OccupancyRule, OnInvalid
 from firmware_bridge.registers import Signal
 
 # More arrivals than this between two looks is a counter that was reset or exchanged, not traffic.

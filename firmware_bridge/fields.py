@@ -18,12 +18,6 @@ class Fields:
             table = {}
         self._table: Mapping[str, Any] = table
 
-    def has(self, key: str) -> bool:
-        return key in self._table
-
-    def names(self) -> list[str]:
-        return list(self._table)
-
     def fault(self, key: str, got: object, remedy: str) -> None:
         self.faults.append(Fault(key=self._path(key), got=got, remedy=remedy))
 
@@ -34,13 +28,6 @@ class Fields:
             return ""
         return value or ""
 
-    def flag(self, key: str, *, default: bool) -> bool:
-        value = self._take(key, default)
-        if not isinstance(value, bool):
-            self.fault(key, value, "write true or false")
-            return default
-        return value
-
     def integer(self, key: str, *, low: int, high: int, default: int | None = None) -> int:
         value = self._take(key, default)
         if value is None or (value is default and key not in self._table):
@@ -48,15 +35,6 @@ class Fields:
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             self.fault(key, value, f"write a whole number from {low} to {high}")
             return low
-        return value
-
-    def integers(self, key: str, *, low: int, high: int, default: list[int]) -> list[int]:
-        value = self._take(key, default)
-        if not isinstance(value, list) or not all(
-            type(item) is int and low <= item <= high for item in value
-        ):
-            self.fault(key, value, f"write a list of whole numbers from {low} to {high}")
-            return default
         return value
 
     def number(self, key: str, *, low: float | None = None, default: float | None = None) -> float:
@@ -82,14 +60,6 @@ class Fields:
                 self.fault(key, value, f"write one of {choices}")
             return allowed[0] if allowed else ""
         return value
-
-    def section(self, key: str, *, required: bool = True) -> "Fields":
-        self._taken.add(key)
-        if key not in self._table:
-            if required:
-                self.fault(key, None, f"add a [{self._path(key)}] table")
-            return Fields({}, self._path(key), [] if required else self.faults)
-        return Fields(self._table[key], self._path(key), self.faults)
 
     def sections(self, key: str) -> "list[Fields]":
         self._taken.add(key)

@@ -2,7 +2,6 @@
 in-memory bench all drive this same object.
 """
 
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import replace
 
@@ -10,21 +9,21 @@ from firmware_bridge.blocks import Slot, in_words, occupancy_parts, slots_of
 from firmware_bridge.channels import ChannelState, ChannelWatch, Observation
 from firmware_bridge.frames import Request, Shape
 from firmware_bridge.lane import Lane
+from firmware_bridge.line_record import LineRecord
 from firmware_bridge.registers import Signal
 from firmware_bridge.schedule import Rest, Schedule, Turn
 from firmware_bridge.setting_writes import SettingWrites
-from firmware_bridge.settings import BusSettings, SensorSettings, check_sensors
-from firmware_bridge.statistics import BusTrouble, ChannelSnapshot, Recent, SensorSnapshot, UnitStatistics
+from firmware_bridge.settings import BusSettings, SensorSettings
+from firmware_bridge.sharing import check_sensors
+from firmware_bridge.statistics import BusTrouble, ChannelSnapshot, SensorSnapshot, UnitStatistics
 from firmware_bridge.transaction import Cause, Outcome
 from firmware_bridge.troubles import UnitFacts, troubles_of
-from firmware_bridge.unasked import Unasked
 
 _CYCLE_WEIGHT = 0.1
 _FAULT_AFTER_ROUNDS = 4
 _FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
 _TOO_LATE = "replies come later than max_reply_delay_ms allows"
 _REQUEST_BYTES = 8  # of a read
-_NOISE, _ECHO, _INTRUSION = "noise", "echo", "intrusion"
 
 
 class BusMaster:
@@ -38,10 +37,8 @@ class BusMaster:
             [sensor.line_gap_s for sensor in sensors] if settings.gap_ms is None else [settings.gap_ms / 1000]
         )
         self.timing = replace(settings.timing, silence_s=max(gaps_s, default=0.0))
-        self.noise_bytes = 0
+        self.line = LineRecord()
         self.failures = 0
-        self.strangers: Counter[int] = Counter()
-        self.echoes = False
         self.cycle_s: float | None = None
         self._schedule = Schedule(sensors, timing=self.timing, poll_interval_s=settings.poll_interval_s)
         self._statistics = {lane.device_id: UnitStatistics() for lane in self._schedule.lanes}
@@ -60,10 +57,7 @@ class BusMaster:
         self._slots: dict[Request, tuple[Slot, ...]] = {}
         self._last_cause: dict[int, str] = {}
         self._round_mark: tuple[int, float] | None = None
-        self._unasked = Unasked()
         self._distrusted: list[Observation] = []
-        self._recent = Recent()
-        self._intrusion = ""
 
     def start(self, now_s: float) -> None:
         for channel in self._channels.values():
@@ -80,14 +74,7 @@ class BusMaster:
     def settle(self, turn: Turn, outcome: Outcome, now_s: float) -> None:
         """Take the end of a turn into account for what is asked next."""
         self._schedule.settle(turn, outcome, now_s)
-        self.note_echo(outcome, now_s)
-
-    def note_echo(self, outcome: Outcome, now_s: float) -> None:
-        """Whether the adapter returns every request, as the last outcome shows it."""
-        # A write that is confirmed by its own echo shows no difference; every other answer does.
-        if outcome.heard and not outcome.request.is_confirmed_by_echo and outcome.echoed != self.echoes:
-            self.echoes = outcome.echoed
-            self._recent.add(_ECHO, now_s)
+        self.line.note_echo(outcome, now_s)
 
     def free_s(self, request: Request) -> float:
         """From when on nothing but the answer can look like the answer to `request`, exceptions included."""
@@ -95,7 +82,7 @@ class BusMaster:
         bars = lane.barred_s.items() if lane else ()
         return max((until_s for shape, until_s in bars if shape[1] == request.function), default=0.0)
 
-    def oldest_s(self, now_s: float) -> float:
+    def oldest_share(self, now_s: float) -> float:
         """How near the oldest reading of the answering sensors is to its fault limit: 1.0 is there."""
         ages = [
             (now_s - channel.last_good_s) / channel.fault_after_s
@@ -112,26 +99,20 @@ class BusMaster:
     def note_question(self, outcome: Outcome, now_s: float) -> None:
         """A technician's question ended: the schedule must not be fooled by its late reply."""
         lane = self.lane(outcome.request.device_id)
-        self.note_echo(outcome, now_s)
+        self.line.note_echo(outcome, now_s)
         if lane is not None and outcome.outstanding:
             lane.punctuality.note_lost(outcome.request.shape, outcome.sent_at_s, now_s)
             self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
 
     def note_noise(self, data: bytes, now_s: float) -> None:
         """Characters came while nobody was asked: noise, or a reply that is too late."""
-        self._count_noise(len(data), now_s)
-        for shape in self._unasked.take(data, now_s):
+        for shape in self.line.frames_in(data, now_s):
             self._note_unasked(shape, now_s)
-
-    def note_intrusion(self, what: str, now_s: float) -> None:
-        """Another program uses the port, and takes characters or changes its settings."""
-        self._intrusion = what
-        self._recent.add(_INTRUSION, now_s)
 
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         """Count an outcome and read its values: what they say about the channels of the unit's sensors."""
         self._statistics[lane.device_id].note(outcome, now_s)
-        self._count_noise(outcome.noise_bytes, now_s)
+        self.line.note_noise(outcome.noise_bytes, now_s)
         for shape in outcome.strangers:
             # In place of the answer it may be the asked unit's own, under a wrong id or with a wrong length.
             is_own = shape[0] == outcome.request.device_id
@@ -180,11 +161,11 @@ class BusMaster:
 
     def troubles(self, now_s: float) -> tuple[BusTrouble, ...]:
         """What is wrong, by the last minutes, and what to do about it."""
-        recent = self._recent.counts(now_s)
-        units = [self._facts(lane, now_s) for lane in self._schedule.lanes]
-        intrusion = self._intrusion if recent[_INTRUSION] else ""
         found = troubles_of(
-            units, noise_bytes=recent[_NOISE], echo_changes=recent[_ECHO], intrusion=intrusion
+            [self._facts(lane, now_s) for lane in self._schedule.lanes],
+            noise_bytes=self.line.recent_noise_bytes(now_s),
+            echo_changes=self.line.recent_echo_changes(now_s),
+            intrusion=self.line.intrusion(now_s),
         )
         return tuple(found)
 
@@ -210,21 +191,16 @@ class BusMaster:
             return _TOO_LATE
         return self._last_cause.get(lane.device_id, "not asked yet")
 
-    def _count_noise(self, size_bytes: int, now_s: float) -> None:
-        if size_bytes:
-            self.noise_bytes += size_bytes
-            self._recent.add(_NOISE, now_s, size_bytes)
-
     def _note_unasked(self, shape: Shape, at_s: float, *, is_in_place: bool = False) -> None:
         """A whole frame that answers nothing: late, too late, or another unit's."""
-        self.strangers[shape[0]] += 1
+        self.line.strangers[shape[0]] += 1
         lane = self.lane(shape[0])
         if lane is None:
             return
         begun_s = at_s - self.timing.wire_s(shape[2])
         if lane.awaits(shape, begun_s):
             lane.punctuality.note_late(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
-        elif not is_in_place and not self._recent.counts(at_s)[_INTRUSION]:  # else it was asked by another
+        elif not is_in_place and not self.line.intrusion(at_s):  # else it was asked by another
             lane.punctuality.note_beyond(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
             for sensor in lane.sensors:
                 for number in sensor.used_channels:

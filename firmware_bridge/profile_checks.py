@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 
 from firmware_bridge.errors import Fault
-from firmware_bridge.profiles import Compare, SensorProfile
+from firmware_bridge.profile_rules import Compare
+from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.registers import WORD_BITS, Register, Table, ValueType
 
 _WRITE_FUNCTIONS = {Table.COILS: (5, 15), Table.HOLDING_REGISTERS: (6, 16)}

@@ -23,7 +23,7 @@ _MOST_REMEMBERED = 64
 
 
 class Punctuality:
-    """What is known of one unit's reply times."""
+    """What is known of one unit's reply times. `late_ms` and `beyond_ms` may be asked from any thread."""
 
     def __init__(self) -> None:
         self.distrusted_until_s = NEVER
@@ -64,11 +64,11 @@ class Punctuality:
 
     def late_ms(self, now_s: float) -> list[float]:
         """Delays of the last minutes' late replies that were within the bound, in ms after the request."""
-        return [1000 * delay_s for at_s, delay_s in self._late if now_s - at_s < _RECENT_S]
+        return [1000 * delay_s for at_s, delay_s in tuple(self._late) if now_s - at_s < _RECENT_S]
 
     def beyond_ms(self, now_s: float) -> list[float | None]:
         """The same of those beyond the bound; None where no request is known that it could answer."""
-        recent = (delay_s for at_s, delay_s in self._beyond if now_s - at_s < _RECENT_S)
+        recent = (delay_s for at_s, delay_s in tuple(self._beyond) if now_s - at_s < _RECENT_S)
         return [None if delay_s is None else 1000 * delay_s for delay_s in recent]
 
     def _delay_s(self, shape: Shape, now_s: float) -> float | None:

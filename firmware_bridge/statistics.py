@@ -92,10 +92,11 @@ class Recent:
         self._buckets[-1][1][key] += count
 
     def counts(self, now_s: float) -> Counter[str]:
+        """The counts by key; from any thread."""
         total = Counter[str]()
         for begun_s, counts in tuple(self._buckets):
             if now_s - begun_s < RECENT_S:
-                total.update(counts)
+                total.update(dict(counts))  # a copy: the bus's thread goes on counting
         return total
 
 

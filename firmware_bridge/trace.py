@@ -183,7 +183,7 @@ def replay(trace: Trace, settings: BusSettings, sensors: Iterable[SensorSettings
                     sent_at_s=now_s,
                     timing=master.timing,
                     response_timeout_s=timeout_s,
-                    echoes=master.echoes,
+                    echoes=master.line.echoes,
                 )
         elif "heard" in event and current is not None:
             current.receive(bytes.fromhex(event["heard"]), now_s, since_s=looked_s)
@@ -199,7 +199,7 @@ def _end(master: BusMaster, transaction: Transaction, now_s: float) -> Iterator[
     outcome = transaction.conclude(now_s) or transaction.conclude(transaction.deadline_s + _LONGEST_GAP_S)
     lane = master.lane(transaction.request.device_id)
     if outcome is not None and lane is not None:
-        master.note_echo(outcome, now_s)
+        master.line.note_echo(outcome, now_s)
         yield from master.take(lane, outcome, now_s)
 
 

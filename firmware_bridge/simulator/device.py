@@ -18,7 +18,8 @@ from pymodbus.pdu.register_message import (
 )
 
 from firmware_bridge.errors import BridgeError
-from firmware_bridge.profiles import Compare, SensorProfile
+from firmware_bridge.profile_rules import Compare
+from firmware_bridge.profiles import SensorProfile
 from firmware_bridge.registers import Register, Table, ValueType
 from firmware_bridge.simulator.faults import FaultPlan
 

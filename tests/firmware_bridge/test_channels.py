@@ -4,7 +4,7 @@ import pytest
 
 from firmware_bridge import ChannelState
 from firmware_bridge.channels import ChannelWatch
-from firmware_bridge.profiles import Compare, FaultRule, OccupancyRule, OnInvalid
+from firmware_bridge.profile_rules import Compare, FaultRule, OccupancyRule, OnInvalid
 from firmware_bridge.registers import Signal
 
 DISTANCE = OccupancyRule(signal="d", compare=Compare.BELOW, occupied_at=180, vacant_at=220)

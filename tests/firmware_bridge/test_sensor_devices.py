@@ -38,6 +38,7 @@ class Bank:
     def __init__(self, device_id: int = 1, **tables: dict[int, int]) -> None:
         self.device_id = device_id
         self.turnaround_s = 0.005
+        self.silence_s = 0.0
         self.faults = FaultPlan()
         self.tables = {1: "coils", 2: "inputs", 3: "holding", 4: "input"}
         self.values = {name: tables.get(name, {}) for name in self.tables.values()}
