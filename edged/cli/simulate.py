@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-_HELP = "in BERTH [PLATE|PICTURE]   out BERTH   camera 401|404|500|html|cut_off|silent|ok   quit"
+_HELP = "in BERTH [PLATE|PICTURE]   out BERTH   camera 401|404|500|html|cut_off|silent|frozen|ok   quit"
 
 
 def simulate(

@@ -20,7 +20,7 @@ Commands are JSON objects, one a line, as the bus simulator takes them:
     {"do": "arrive", "berth_no": "1001", "plate": "京A12345"}
     {"do": "arrive", "berth_no": "1001", "photo": "/path/picture.jpg"}    shown as it is
     {"do": "leave", "berth_no": "1001"}
-    {"do": "faults", "answer": "401"}      401, 404, 500, html, cut_off, silent; "" mends it
+    {"do": "faults", "answer": "401"}      401, 404, 500, html, cut_off, silent, frozen; "" mends it
 """
 
 import argparse
@@ -42,7 +42,7 @@ from edged.demo.stage import Channel, Stage, StageError
 _PATH = re.compile(r"/ISAPI/Streaming/channels/(\d+)/picture")
 _REALM = "IP Camera(Demo)"
 _PAGE = b"<!DOCTYPE html><html><body>Please log in</body></html>"
-_FAULTS = ("", "401", "404", "500", "html", "cut_off", "silent")
+_FAULTS = ("", "401", "404", "500", "html", "cut_off", "silent", "frozen")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,6 +87,7 @@ class CameraServer(ThreadingHTTPServer):
         self.gate = DigestGate(username=settings.username, password=settings.password, realm=_REALM)
         self.stage = stage
         self.fault = ""
+        self.shown: dict[int, bytes] = {}  # by channel: the last picture
         self.ended = threading.Event()
 
 
@@ -119,6 +120,9 @@ class _CameraHandler(BaseHTTPRequestHandler):
         except KeyError:
             self._send(404, b"", "text/html")
             return
+        if self.server.fault == "frozen":  # as an encoder that hangs: the last picture, again and again
+            jpeg = self.server.shown.get(number, jpeg)
+        self.server.shown[number] = jpeg
         cut = len(jpeg) // 2 if self.server.fault == "cut_off" else len(jpeg)
         self._send(200, jpeg[:cut], "image/jpeg")
 

@@ -89,6 +89,24 @@ def test_a_camera_that_fails_costs_no_arrival_and_is_named(street: Street) -> No
     empty(street)
 
 
+def test_a_frozen_camera_gives_no_plate_and_is_named_until_it_thaws(street: Street) -> None:
+    street.hardware.camera_fault("frozen")
+    street.hardware.drive_in("1001", CAR)
+    street.processes.wait_until(
+        lambda: "repeats an old picture" in health(street),
+        within_s=40,
+        what="health names the frozen camera",
+        process="edged",
+    )
+    assert street.reading("1001") is None
+    street.hardware.camera_fault("")
+    street.processes.wait_until(
+        lambda: street.reading("1001") is not None, within_s=15, what="read after all", process="edged"
+    )
+    assert "repeats an old picture" not in health(street)
+    empty(street)
+
+
 def test_a_cloud_that_is_away_gets_everything_later(street: Street) -> None:
     street.processes.kill("cloud")
     street.hardware.drive_in("1002", CAR)
