@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlite_utils import Database
 
-from edged.domain.timekeeping import EARLIEST, Stamp
+from edged.domain.timekeeping import EARLIEST, Stamp, is_trusted
 from edged.store import outbox
 from edged.store.outbox import NewEvent
 from edged.store.records import NewReading, event_id_for, packed, unpacked, view_of
@@ -112,6 +112,14 @@ def clock_anchor(db: Database, stamp: Stamp) -> None:
     """Keep the first synchronised stamp of a boot: later ones prove no more."""
     if stamp.clock_synced and stamp.utc >= EARLIEST:
         db.execute("INSERT OR IGNORE INTO clock_anchor VALUES (?, ?)", [stamp.boot_id, packed(stamp)])
+
+
+def certain_anchor(db: Database, stamp: Stamp) -> None:
+    """Keep a stamp that is beyond doubt as its boot's anchor; one that contradicts it was a wrong clock's."""
+    row = db.execute("SELECT stamp FROM clock_anchor WHERE boot_id = ?", [stamp.boot_id]).fetchone()
+    if row is not None and not is_trusted(stamp, unpacked(row[0]), None):
+        db.execute("DELETE FROM clock_anchor WHERE boot_id = ?", [stamp.boot_id])
+    clock_anchor(db, stamp)
 
 
 def known_time(db: Database, known: Stamp | None, now: Stamp) -> None:

@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from edged.domain.delivery import PendingEvent
 from edged.domain.health import Finding, HealthStatus
-from edged.domain.timekeeping import Bounds, Stamp, bounds, corrected
+from edged.domain.timekeeping import Bounds, Stamp, bounds, corrected, is_trusted
 from edged.settings import StoreSettings
 from edged.store import outbox, recording
 from edged.store.archive import Archive
@@ -256,7 +256,9 @@ class Store(Archive):
 
         def work(db: Database) -> None:
             recording.known_time(db, known, now)
-            if is_believed:
+            if is_believed and known is not None and is_trusted(now, known, None):
+                recording.certain_anchor(db, now)
+            elif is_believed:
                 recording.clock_anchor(db, now)
 
         self._write(work)
@@ -264,9 +266,12 @@ class Store(Archive):
     def evict(self, now: Stamp) -> Evicted:
         """Drop what is past its time or has no room, by class; return and count what went.
 
-        Nothing goes by age unless `now.clock_synced`, which means here: that time is trusted.
+        Nothing goes by age unless `now.clock_synced`, which means here that the caller trusts it, and the
+        last-known time (or the first one of this boot) agrees.
         """
-        trusted = now.utc if now.clock_synced else None
+        known = self.known_time() or self.clock_anchors().get(now.boot_id)
+        is_right = now.clock_synced and (known is None or is_trusted(now, known, None))
+        trusted = now.utc if is_right else None
         return self._write(lambda db: self._retention.regular_pass(db, trusted))
 
     def _replace_connections(self, progress: Callable[[], None]) -> None:

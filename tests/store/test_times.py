@@ -1,5 +1,6 @@
 """The times of records: proven by anchors, bounded by other boots."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_a_record_of_a_boot_that_never_knew_the_time_carries_its_bounds(tmp_path
     assert datetime.fromisoformat(event.body["not_after"]) == START + timedelta(hours=2, seconds=-40)
 
 
+def test_an_anchor_of_a_wrong_clock_is_replaced_once_the_time_is_known(tmp_path: Path) -> None:
+    wrong = replace(at(0), utc=START + timedelta(days=400))
+    with opened(tmp_path) as store:
+        store.drive_in("1001", "visit-000001", unset(50, "boot-1"), "sensor")
+        store.drive_in("1002", "visit-000002", wrong, "sensor")
+        store.keep_time(at(60), at(60), is_believed=True)
+        [first, _] = store.pending(10, unset(5, "boot-2"))
+
+    assert datetime.fromisoformat(first.body["observed_at"]) == START - timedelta(seconds=50)
+
+
 def test_the_known_time_survives_a_restart(tmp_path: Path) -> None:
     with opened(tmp_path) as store:
         assert store.known_time() is None
@@ -56,6 +68,18 @@ def test_the_picture_of_a_vehicle_that_still_stands_there_outlives_its_age(tmp_p
         deliver_all(store)
 
         assert store.evict(days(400)).counts == {}
+
+
+def test_a_clock_that_jumps_ahead_within_a_boot_deletes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        store.drive_in("1001", "visit-000001", at(0), "sensor")
+        store.commit_reading(reading("visit-000001"))
+        store.drive_out("1001", "visit-000001", at(60), "sensor")
+        deliver_all(store)
+        jumped = replace(at(120), utc=START + timedelta(days=400))
+
+        assert store.evict(jumped).counts == {}
+        assert store.evict(days(31)).counts == {"evidence_by_age": 1}
 
 
 def test_what_a_wrong_clock_dated_far_ahead_is_dated_anew(tmp_path: Path) -> None:
