@@ -5,8 +5,9 @@ BIN := $(VENV)/bin
 PHOTOS ?=
 OUT ?= demo-output
 CUTS ?= 20
+MINUTES ?= 60
 
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view powercut train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-diag powercut soak train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
@@ -14,6 +15,8 @@ help:
 	@echo "make test          all tests except the long ones"
 	@echo "make test-long     the tests that take longer: marked 'long'"
 	@echo "make powercut      a virtual box loses its power while it writes, CUTS=20 times: is all there that was committed?"
+	@echo "make soak          MINUTES=60 of traffic with faults: is a visit lost, does anything leak?"
+	@echo "make bench-diag    how long edged diag takes while all cameras are silent"
 	@echo "make check         lint, types, import contracts"
 	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust bench-view"
 	@echo "make gate-plates   refuse changed models that read any validation set worse than the committed ones"
@@ -59,6 +62,12 @@ check: setup-test
 powercut: setup-test
 	@sh .ci/system-packages powercut
 	nice $(BIN)/python -m tests.reliability.powercut --cuts $(CUTS)
+
+soak: setup-test
+	$(BIN)/python -m tests.reliability.soak --minutes $(MINUTES)
+
+bench-diag: setup-test
+	$(BIN)/python -m tests.reliability.diag_time
 
 bench: bench-plates bench-bus bench-cloud bench-trust bench-view
 

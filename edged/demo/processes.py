@@ -121,6 +121,10 @@ class Processes:
             if status is not None:
                 raise DemoFailure(f"{one.name} ended unexpectedly with status {status}", one.name)
 
+    def pid_of(self, name: str) -> int:
+        """Return the process id of a program that runs."""
+        return next(one.popen.pid for one in self._running if one.name == name)
+
     def kill(self, name: str) -> None:
         """End a program as a power cut does."""
         for one in [one for one in self._running if one.name == name]:

@@ -140,6 +140,23 @@ def test_a_technician_sends_a_rejected_event_again_beside_the_daemon(store: Stor
     assert [again.event_id for again in store.pending(10, at())] == [event.event_id]
 
 
+def test_an_event_refused_once_is_tried_at_the_next_chance_and_one_refused_twice_once_a_day(
+    store: Store,
+) -> None:
+    store.drive_in("1001", "visit-0001", at(0), "sensor")
+    [event] = store.pending(10, at())
+    refused = [EventVerdict(event_id=event.event_id, verdict=Verdict.REJECTED, reason="no such berth")]
+    store.apply_verdicts(refused)
+    assert store.pending(10, at()) == []
+    assert store.try_set_aside(once_only=True) == 1
+    store.apply_verdicts(refused)
+    assert (
+        store.try_set_aside(once_only=True) == 0
+    )  # the next chance comes with each batch: it is not for this one
+    assert store.try_set_aside(once_only=False) == 1
+    assert [again.event_id for again in store.pending(10, at())] == [event.event_id]
+
+
 def test_kept_events_go_behind_fresh_ones(store: Store) -> None:
     for number in range(4):
         store.drive_in("1001", f"visit-{number:04}", at(number), "sensor")
