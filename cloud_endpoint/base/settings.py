@@ -105,6 +105,9 @@ class LimitSettings(_Section):
     orders_per_client_per_day: Count = 20
     orders_per_zone_per_hour: Count = 600
     orders_per_address_per_hour: Count = 60  # of the driver's page: many phones share an address
+    appeal_days: Count = 7  # after an order has ended
+    appeals_per_account_per_day: Count = 5
+    appeals_per_address_per_day: Count = 20  # of the driver's page
     offers_per_order: Count = 4
     near_m: Annotated[float, Field(gt=0)] = 100
 

@@ -10,8 +10,8 @@ from cloud_endpoint.ordering.states import Instruction, OrderState
 from edged.wire.base import BerthNo, Identifier, UtcTime
 
 Account = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.@-]{1,64}$")]
-# No NUL: PostgreSQL keeps none.
-Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=r"^[^\x00]*$")]
+NO_NUL = r"^[^\x00]*$"  # PostgreSQL keeps none
+Reason = Annotated[str, StringConstraints(min_length=1, max_length=500, pattern=NO_NUL)]
 Minutes = Annotated[int, Field(ge=1, le=24 * 60)]
 PlaceName = Annotated[str, StringConstraints(pattern=r"^[0-9A-Za-z_.-]{1,64}$")]
 

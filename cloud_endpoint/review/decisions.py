@@ -3,17 +3,17 @@
 from http import HTTPStatus
 from typing import Any
 
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, case, func, select, update
 
 from cloud_endpoint.access.credentials import Credential
 from cloud_endpoint.base.clock import from_ms
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database.pages import Page, fetch
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, evidence, reviews
 from cloud_endpoint.ordering import apply, orders
 from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision, ReviewView
 from cloud_endpoint.ordering.order import Order, advance
-from cloud_endpoint.ordering.review_queue import open_review
 from cloud_endpoint.ordering.states import OrderEvent, OrderState
 from cloud_endpoint.records import audit
 from edged.domain.plate import PlateError, parse_plate
@@ -21,11 +21,22 @@ from edged.domain.plate import PlateError, parse_plate
 PAGE = 100
 
 
-def waiting(connection: Connection, site_id: str) -> list[ReviewView]:
-    """Return the open reviews, oldest first; the operator is authorised to see plates."""
+def waiting(connection: Connection, site_id: str, number: int = 1) -> Page[ReviewView]:
+    """Return a page of the open reviews; the operator is authorised to see plates.
+
+    A driver stands in the street and waits for a check; an appeal is of an order that has ended.
+    """
     r = reviews.c
-    rows = connection.execute(_query(site_id).where(r.decision.is_(None)).order_by(r.opened_ms).limit(PAGE))
-    return [view(row) for row in rows]
+    checks_first = case((r.kind == "check", 0), else_=1)
+    query = _query(site_id).where(r.decision.is_(None)).order_by(checks_first, r.opened_ms, r.review_id)
+    return fetch(connection, query, number, PAGE, view)
+
+
+def count_waiting(connection: Connection, site_id: str) -> int:
+    """Return the number of open reviews."""
+    r = reviews.c
+    query = select(func.count()).where(r.site_id == site_id, r.decision.is_(None))
+    return int(connection.execute(query).scalar_one())
 
 
 def find(connection: Connection, site_id: str, review_id: str) -> Any:
@@ -95,22 +106,6 @@ def decide(work: Work, who: Credential, review_id: str, decision: ReviewDecision
         kind=row.kind,
     )
     return view(find(work.connection, who.site_id, review_id))
-
-
-def appeal(work: Work, order: Order, reason: str) -> Order:
-    """The driver objects after the fact: a review is opened, nothing is overwritten."""
-    changed = advance(order, OrderEvent.APPEAL, now_ms=work.now_ms, reason="appeal", due_ms=order.due_ms)
-    review_id = open_review(work, order, kind="appeal", reason=reason)
-    audit.append(
-        work.connection,
-        order.site_id,
-        actor=order.credential_id,
-        action="appeal",
-        subject=review_id,
-        now_ms=work.now_ms,
-        order_id=order.order_id,
-    )
-    return orders.save(work, changed)
 
 
 def _tell_order(work: Work, order: Order, decision: ReviewDecision) -> None:

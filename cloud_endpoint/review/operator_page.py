@@ -1,14 +1,16 @@
 """What an operator sees at a glance: live berths, the latest orders, the review queue. Plates are masked."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from cloud_endpoint.base.clock import from_ms
+from cloud_endpoint.base.order_states import OrderState
+from cloud_endpoint.database.pages import Page, fetch
 from cloud_endpoint.database.service import Work
-from cloud_endpoint.database.tables import berths, devices, holds, orders, sites, visits
+from cloud_endpoint.database.tables import ORDER_WATCHED, berths, devices, holds, orders, sites, visits
 from cloud_endpoint.ordering.messages import ReviewView
 from cloud_endpoint.poles.berth_sight import latest_visit
 from cloud_endpoint.review import decisions
@@ -18,6 +20,8 @@ from edged.domain.masking import mask
 MOST_BERTHS = 500
 MOST_ORDERS = 50
 MOST_POLES = 200
+MOST_WAITING = 200
+WAITING = (OrderState.REVIEW, OrderState.PENDING)  # a driver waits
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,15 +59,29 @@ class PoleLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Which page of each list is shown."""
+
+    reviews: int = 1
+    berths: int = 1
+    orders: int = 1
+    poles: int = 1
+
+
+FIRST = Numbers()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class OperatorPage:
     """One page for one site."""
 
     site: str
     time_zone: str
-    reviews: list[ReviewView]
-    berths: list[BerthLine]
-    orders: list[OrderLine]
-    poles: list[PoleLine]
+    waiting: int  # open reviews, on all pages
+    reviews: Page[ReviewView]
+    berths: Page[BerthLine]
+    orders: Page[OrderLine]
+    poles: Page[PoleLine]
 
     @property
     def occupied(self) -> int:
@@ -71,11 +89,23 @@ class OperatorPage:
         return sum(berth.state == "occupied" for berth in self.berths)
 
 
-def page_of(work: Work, site_id: str) -> OperatorPage:
+def page_of(work: Work, site_id: str, numbers: Numbers = FIRST) -> OperatorPage:
     """Return what the desk shows."""
-    b, o, v, h = berths.c, orders.c, visits.c, holds.c
     site = work.connection.execute(select(sites).where(sites.c.site_id == site_id)).one()
-    live = work.connection.execute(
+    return OperatorPage(
+        site=site.name,
+        time_zone=site.time_zone,
+        waiting=decisions.count_waiting(work.connection, site_id),
+        reviews=decisions.waiting(work.connection, site_id, numbers.reviews),
+        berths=_berths(work, site_id, numbers.berths),
+        orders=_orders(work, site_id, numbers.orders),
+        poles=_poles(work, site_id, numbers.poles),
+    )
+
+
+def _berths(work: Work, site_id: str, number: int) -> Page[BerthLine]:
+    b, o, v, h = berths.c, orders.c, visits.c, holds.c
+    live = (
         select(
             b.berth_no,
             b.in_service,
@@ -93,63 +123,74 @@ def page_of(work: Work, site_id: str) -> OperatorPage:
         .outerjoin(orders, (o.site_id == h.site_id) & (o.order_id == h.order_id))
         .where(b.site_id == site_id)
         .order_by(b.zone_id, b.kerb_order, b.berth_no)
-        .limit(MOST_BERTHS)
     )
-    recent = work.connection.execute(
+
+    def line(row: Any) -> BerthLine:
+        stands = row.visit_id is not None and row.ended_ms is None
+        return BerthLine(
+            berth_no=row.berth_no,
+            state=_state(row.in_service, row.state, stands),
+            plate=mask(row.plate) if row.plate and row.ended_ms is None else "",
+            since=from_ms(row.seen_ms) if stands else None,
+            flags=_flags(work, row) if stands else (),
+            order=row.order_state,
+        )
+
+    return fetch(work.connection, live, number, MOST_BERTHS, line)
+
+
+def _orders(work: Work, site_id: str, number: int) -> Page[OrderLine]:
+    """Return a page of the orders, the latest first; the first page begins with those that wait."""
+    b, o = berths.c, orders.c
+    every = (
         select(o.created_ms, o.plate, o.state, b.berth_no)
         .select_from(orders)
         .outerjoin(berths, (b.site_id == o.site_id) & (b.berth_id == o.berth_id))
         .where(o.site_id == site_id)
-        .order_by(o.created_ms.desc())
-        .limit(MOST_ORDERS)
     )
-    return OperatorPage(
-        site=site.name,
-        time_zone=site.time_zone,
-        reviews=decisions.waiting(work.connection, site_id),
-        berths=[
-            BerthLine(
-                berth_no=row.berth_no,
-                state=_state(row.in_service, row.state, row.visit_id is not None and row.ended_ms is None),
-                plate=mask(row.plate) if row.plate and row.ended_ms is None else "",
-                since=from_ms(row.seen_ms) if row.visit_id is not None and row.ended_ms is None else None,
-                flags=_flags(work, row) if row.visit_id is not None and row.ended_ms is None else (),
-                order=row.order_state,
-            )
-            for row in live
-        ],
-        orders=[
-            OrderLine(
-                at=from_ms(row.created_ms),
-                berth_no=row.berth_no,
-                plate=mask(row.plate) if row.plate else "",
-                state=row.state,
-            )
-            for row in recent
-        ],
-        poles=_poles(work, site_id),
+    latest = fetch(
+        work.connection,
+        every.where(o.state.not_in(WAITING)).order_by(o.created_ms.desc(), o.order_id),
+        number,
+        MOST_ORDERS,
+        _order_line,
+    )
+    if number > 1:
+        return latest
+    # Two queries: sorting all orders of a city by state would read them all.
+    wait = every.where(ORDER_WATCHED, o.state.in_(WAITING)).order_by(o.created_ms)
+    waiting = fetch(work.connection, wait, 1, MOST_WAITING, _order_line)
+    return replace(latest, lines=waiting.lines + latest.lines)
+
+
+def _order_line(row: Any) -> OrderLine:
+    return OrderLine(
+        at=from_ms(row.created_ms),
+        berth_no=row.berth_no,
+        plate=mask(row.plate) if row.plate else "",
+        state=row.state,
     )
 
 
-def _poles(work: Work, site_id: str) -> list[PoleLine]:
+def _poles(work: Work, site_id: str, number: int) -> Page[PoleLine]:
     d = devices.c
-    rows = work.connection.execute(
+    silent_first = func.coalesce(d.last_sync_ms, 0)  # PostgreSQL sorts NULL last
+    query = (
         select(d.device_id, d.last_sync_ms, d.health, d.problems)
         .where(d.site_id == site_id)
-        .order_by(d.last_sync_ms, d.device_id)  # the silent ones first
-        .limit(MOST_POLES)
+        .order_by(silent_first, d.device_id)
     )
-    return [
-        PoleLine(
+
+    def line(row: Any) -> PoleLine:
+        is_heard = row.last_sync_ms is not None and work.now_ms - row.last_sync_ms < SILENT_MS
+        return PoleLine(
             device_id=row.device_id,
             heard_at=from_ms(row.last_sync_ms) if row.last_sync_ms is not None else None,
-            health=row.health or "unknown"
-            if row.last_sync_ms is not None and work.now_ms - row.last_sync_ms < SILENT_MS
-            else "offline",
+            health=(row.health or "unknown") if is_heard else "offline",
             problems=list(row.problems or ()),
         )
-        for row in rows
-    ]
+
+    return fetch(work.connection, query, number, MOST_POLES, line)
 
 
 def _flags(work: Work, row: Any) -> tuple[str, ...]:

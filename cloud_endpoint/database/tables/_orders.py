@@ -96,7 +96,9 @@ holds = by_site(
 
 counters = by_site(
     "counters",
-    Column("scope", String(16), nullable=False),  # account | client | zone
+    Column(
+        "scope", String(16), nullable=False
+    ),  # account | client | zone | address | appeals:account | appeals:address
     Column("name", String(64), nullable=False),
     Column("window_ms", Ms, nullable=False),
     Column("count", Integer, nullable=False),

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection, select
 
 from cloud_endpoint.access.credentials import Role, authenticate
-from cloud_endpoint.base.clock import HOUR_MS
+from cloud_endpoint.base.clock import DAY_MS, HOUR_MS
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import CHOOSING, OrderState
 from cloud_endpoint.database.service import Service
@@ -87,8 +87,22 @@ def _tokens(service: Service) -> dict[str, str]:
     return {row.site_id: tokens[row.credential_id] for row in rows}
 
 
-def charge_address(service: Service, token: str, address: str) -> None:
-    """Count an order of the driver's page against the address it came from; raises Problem.
+def charge_order(service: Service, token: str, address: str) -> None:
+    """Count an order of the driver's page against the address it came from; raises Problem."""
+    most = service.settings.limits.orders_per_address_per_hour
+    _charge_address(service, token, address, what="orders", most=most, window_ms=HOUR_MS)
+
+
+def charge_appeal(service: Service, token: str, address: str) -> None:
+    """Count an appeal of the driver's page against the address it came from; raises Problem."""
+    most = service.settings.limits.appeals_per_address_per_day
+    _charge_address(service, token, address, what="appeals", most=most, window_ms=DAY_MS)
+
+
+def _charge_address(
+    service: Service, token: str, address: str, *, what: str, most: int, window_ms: int
+) -> None:
+    """Count one use against an address.
 
     A network of IPv6 counts as one: the holder of one address there has all 2^64.
     """
@@ -98,8 +112,9 @@ def charge_address(service: Service, token: str, address: str) -> None:
             authenticate(work.connection, token, Role.TERMINAL).site_id,
             "address",
             network_of(address),
-            most=service.settings.limits.orders_per_address_per_hour,
-            window_ms=HOUR_MS,
+            what=what,
+            most=most,
+            window_ms=window_ms,
         )
 
 

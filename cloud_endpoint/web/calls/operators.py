@@ -7,6 +7,7 @@ from sqlalchemy import select
 
 from cloud_endpoint.access.credentials import Role, authenticate
 from cloud_endpoint.base.errors import Problem
+from cloud_endpoint.database.pages import Page
 from cloud_endpoint.database.service import Service
 from cloud_endpoint.database.tables import berths, devices
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
@@ -15,10 +16,11 @@ from cloud_endpoint.review import decisions, operator_page
 from edged.wire import Snapshot
 
 
-def reviews(service: Service, token: str) -> list[ReviewView]:
-    """Return the open reviews of the operator's site."""
+def reviews(service: Service, token: str, number: int = 1) -> Page[ReviewView]:
+    """Return a page of the open reviews of the operator's site."""
     with service.reading() as work:
-        return decisions.waiting(work.connection, authenticate(work.connection, token, Role.OPERATOR).site_id)
+        site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
+        return decisions.waiting(work.connection, site_id, number)
 
 
 def decide_review(service: Service, token: str, review_id: str, decision: ReviewDecision) -> ReviewView:
@@ -36,11 +38,13 @@ def review_picture(service: Service, token: str, review_id: str) -> bytes:
         return evidence.load(work.connection, site_id, row.evidence_sha256)
 
 
-def desk(service: Service, token: str) -> operator_page.OperatorPage:
+def desk(
+    service: Service, token: str, numbers: operator_page.Numbers = operator_page.FIRST
+) -> operator_page.OperatorPage:
     """Return what the operator's page shows."""
     with service.reading() as work:
         site_id = authenticate(work.connection, token, Role.OPERATOR).site_id
-        return operator_page.page_of(work, site_id)
+        return operator_page.page_of(work, site_id, numbers)
 
 
 def snapshot(service: Service, token: str, berth_no: str) -> Snapshot:

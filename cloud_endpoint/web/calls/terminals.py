@@ -22,7 +22,7 @@ from cloud_endpoint.ordering.messages import (
 )
 from cloud_endpoint.ordering.order import Order, answer
 from cloud_endpoint.ordering.states import Instruction
-from cloud_endpoint.review import decisions
+from cloud_endpoint.review import appeals
 from cloud_endpoint.web.calls.idempotency import answer_once, is_repeated
 
 INSTRUCTIONS_TOLD = Counter(
@@ -142,7 +142,7 @@ def appeal(
     """Object to what became of an order."""
 
     def act(work: Work, order: Order) -> OrderAnswer:
-        return answer(decisions.appeal(work, order, request.reason), work.settings)
+        return answer(appeals.appeal(work, order, request.reason), work.settings)
 
     told = _step(
         service, token, order_id, key, f"appeal {order_id} {request.model_dump_json()}", OrderAnswer, act

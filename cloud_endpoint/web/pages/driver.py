@@ -20,7 +20,7 @@ from starlette.concurrency import run_in_threadpool
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import UNDECIDED
 from cloud_endpoint.database.service import Service
-from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Place, PrePaymentOrder
+from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Place, PrePaymentOrder, Reason
 from cloud_endpoint.ordering.states import IllegalEvent, OrderState
 from cloud_endpoint.web.calls import driver_page, terminals
 from cloud_endpoint.web.context import ThisService
@@ -72,7 +72,7 @@ def open_order(
     account = driver or secrets.token_hex(16)
     token, code = driver_page.token_at(service, code.strip())
     try:
-        driver_page.charge_address(service, token, request.client.host if request.client else "")
+        driver_page.charge_order(service, token, _address(request))
         place = Place(pole_code=code)
         opening = BerthNumberAcquisition(place=place, account_id=account)
         order_id = terminals.open_order(service, token, opening, once if driver else None).order_id
@@ -85,6 +85,10 @@ def open_order(
     response = _to(order_id, lang)
     _know(service, response, account)
     return response
+
+
+def _address(request: Request) -> str:
+    return request.client.host if request.client else ""
 
 
 def _to(order_id: str, lang: str) -> RedirectResponse:
@@ -194,16 +198,22 @@ def cancel(
 @router.post("/{order_id}/appeal", dependencies=[SameSite], response_model=None)
 def appeal(
     order_id: OrderIdPath,
+    request: Request,
     service: ThisService,
-    reason: Annotated[str, Form(min_length=1, max_length=500)],
+    reason: Annotated[Reason, Form()],
     once: Annotated[str | None, Form(pattern=r"^[0-9a-f]{32}$")] = None,
     lang: Kept = "zh",
     driver: Driver = None,
 ) -> Response:
     """Object to what became of the order."""
     token = _own(service, order_id, driver)
-    with suppress(IllegalEvent):
+    try:
+        driver_page.charge_appeal(service, token, _address(request))
         terminals.appeal(service, token, order_id, Appeal(reason=reason), once)
+    except Problem as problem:
+        return _show(service, order_id, lang, driver, problem.status, problem=problem_text(problem, lang))
+    except IllegalEvent:
+        return _to(order_id, lang)  # open again meanwhile: the page shows it
     return _show(service, order_id, lang, driver, notice=words(lang)["appealed"])
 
 

@@ -4,37 +4,52 @@ from http import HTTPStatus
 from typing import Annotated
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Cookie, Form, Response
+from fastapi import APIRouter, Cookie, Depends, Form, Response
 from fastapi.responses import HTMLResponse, RedirectResponse
 
 from cloud_endpoint.access.credentials import unauthorised
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.service import Service
-from cloud_endpoint.ordering.messages import ReviewChoice, ReviewDecision
-from cloud_endpoint.review.operator_page import OperatorPage
+from cloud_endpoint.ordering.messages import NO_NUL, ReviewChoice, ReviewDecision
+from cloud_endpoint.review.operator_page import FIRST, Numbers, OperatorPage
 from cloud_endpoint.web.calls import operators
 from cloud_endpoint.web.context import ThisService
 from cloud_endpoint.web.pages.rendering import HEADERS, Kept, Lang, SameSite, page, problem_text, set_cookie
-from cloud_endpoint.web.routes.operators import ReviewIdPath
+from cloud_endpoint.web.routes.operators import PageNumber, ReviewIdPath
 
 router = APIRouter(include_in_schema=False, prefix="/desk")
 
 Operator = Annotated[str | None, Cookie(max_length=200)]
 
 
+def page_numbers(
+    reviews: PageNumber = 1, berths: PageNumber = 1, orders: PageNumber = 1, poles: PageNumber = 1
+) -> Numbers:
+    """Return which page of each list is asked for."""
+    return Numbers(reviews=reviews, berths=berths, orders=orders, poles=poles)
+
+
+Shown = Annotated[Numbers, Depends(page_numbers)]
+
+
 @router.get("")
-def desk(service: ThisService, lang: Lang, operator: Operator = None) -> HTMLResponse:
+def desk(service: ThisService, lang: Lang, numbers: Shown, operator: Operator = None) -> HTMLResponse:
     """Live berths, orders and the review queue."""
-    return _desk(service, operator, lang)
+    return _desk(service, operator, lang, numbers)
 
 
 def _desk(
-    service: Service, operator: str | None, lang: str, problem: str | None = None, status: int = 200
+    service: Service,
+    operator: str | None,
+    lang: str,
+    numbers: Numbers = FIRST,
+    problem: str | None = None,
+    status: int = 200,
 ) -> HTMLResponse:
     if operator is None:
         return page("sign_in.html", lang, problem=problem)
     try:
-        shown = operators.desk(service, operator)
+        shown = operators.desk(service, operator, numbers)
     except Problem as refused:
         return page("sign_in.html", lang, refused.status, problem=problem_text(refused, lang))
     return _shown("desk.html", shown, lang, problem, status)
@@ -47,9 +62,9 @@ def _shown(
 
 
 @router.get("/live")
-def live(service: ThisService, lang: Lang, operator: Operator = None) -> HTMLResponse:
+def live(service: ThisService, lang: Lang, numbers: Shown, operator: Operator = None) -> HTMLResponse:
     """The part of the page that its script renews."""
-    return _shown("desk_live.html", operators.desk(service, _signed_in(operator)), lang)
+    return _shown("desk_live.html", operators.desk(service, _signed_in(operator), numbers), lang)
 
 
 @router.post("/session", dependencies=[SameSite], response_model=None)
@@ -79,7 +94,7 @@ def decide(
     review_id: ReviewIdPath,
     service: ThisService,
     decision: Annotated[ReviewChoice, Form()],
-    reason: Annotated[str, Form(max_length=500)] = "",
+    reason: Annotated[str, Form(max_length=500, pattern=NO_NUL)] = "",
     operator_plate: Annotated[str, Form(max_length=32)] = "",
     lang: Kept = "zh",
     operator: Operator = None,
@@ -94,12 +109,14 @@ def decide(
             field="reason",
             remedy="write what you see in the picture",
         )
-        return _desk(service, token, lang, problem_text(problem, lang), problem.status)
-    wanted = ReviewDecision(decision=decision, operator_plate=operator_plate or None, reason=reason.strip())
+        return _desk(service, token, lang, FIRST, problem_text(problem, lang), problem.status)
     try:
+        wanted = ReviewDecision(
+            decision=decision, operator_plate=operator_plate or None, reason=reason.strip()
+        )
         operators.decide_review(service, token, review_id, wanted)
     except Problem as problem:
-        return _desk(service, token, lang, problem_text(problem, lang), problem.status)
+        return _desk(service, token, lang, FIRST, problem_text(problem, lang), problem.status)
     return RedirectResponse(f"/desk?lang={lang}", HTTPStatus.SEE_OTHER)
 
 

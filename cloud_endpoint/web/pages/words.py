@@ -74,6 +74,10 @@ CHINESE: dict[str, Any] = {
     "problems": {
         "place-unknown": "没有找到这个灯杆编号，请核对后重新输入。",
         "too-many-orders": "下单次数过多，请稍后再试或联系停车管理员。",
+        "too-many-appeals": "今天提交的申诉过多，请明天再试或联系停车管理员。",
+        "appeal-open": "您的申诉正在处理，请等待结果。",
+        "appeal-too-late": "申诉期限已过，请联系停车管理员。",
+        "appeal-without-plate": "该订单没有提交车牌，无法申诉。请重新开始。",
         "too-many-offers": "已查看过附近所有泊位。请从中选择，或重新开始。",
         "plate-impossible": "没有这样的车牌。请按车上的号码重新输入。",
         "berth-missing": "请先选择您的泊位。",
@@ -132,6 +136,9 @@ CHINESE: dict[str, Any] = {
     "approve": "通过",
     "refuse": "拒绝",
     "none": "没有待核对的订单。",
+    "previous": "上一页",
+    "following": "下一页",
+    "page": "页",
     "picture": "泊位照片",
     "no_picture": "照片还在灯杆上，下次同步时上传。",
     "berth_states": {
@@ -216,6 +223,10 @@ ENGLISH: dict[str, Any] = {
     "problems": {
         "place-unknown": "There is no such code on a pole. Please check it.",
         "too-many-orders": "Too many orders. Please try again later, or ask the operator.",
+        "too-many-appeals": "Too many objections today. Please try again tomorrow, or ask the operator.",
+        "appeal-open": "Your objection is being looked at. Please wait for the result.",
+        "appeal-too-late": "It is too late to object to this order. Please ask the operator.",
+        "appeal-without-plate": "No plate was sent with this order. Please start again.",
         "too-many-offers": "You have seen all berths near here. Choose one of them, or start again.",
         "berth-missing": "Choose your berth first.",
         "candidate-token-stale": "This page has expired. Please choose the berth again.",
@@ -268,6 +279,9 @@ ENGLISH: dict[str, Any] = {
     "approve": "Approve",
     "refuse": "Refuse",
     "none": "Nothing waits for review.",
+    "previous": "previous",
+    "following": "next",
+    "page": "page",
     "picture": "picture of berth",
     "no_picture": "The picture is still at the pole; it comes with the next sync.",
     "berth_states": {

@@ -3,11 +3,12 @@
 from http import HTTPStatus
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import PlainTextResponse
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database import schema
+from cloud_endpoint.database.pages import MOST_PAGES
 from cloud_endpoint.ordering.messages import ReviewDecision, ReviewView
 from cloud_endpoint.web import metrics as cloud_metrics
 from cloud_endpoint.web.calls import operators as calls
@@ -20,6 +21,7 @@ router = APIRouter()
 
 ReviewIdPath = Annotated[Identifier, Path()]
 BerthNoPath = Annotated[BerthNo, Path()]
+PageNumber = Annotated[int, Query(ge=1, le=MOST_PAGES)]
 
 
 @router.get("/v1/berths/{berth_no}/snapshot", tags=["operators"], responses=documented(401, 403, 409, 502))
@@ -29,9 +31,18 @@ def snapshot(berth_no: BerthNoPath, service: ThisService, token: OperatorToken) 
 
 
 @router.get("/v1/reviews", tags=["operators"], responses=documented(401, 403))
-def reviews(service: ThisService, token: OperatorToken) -> list[ReviewView]:
-    """The open reviews, oldest first, with read, ordered and operator's plate in columns of their own."""
-    return calls.reviews(service, token)
+def reviews(
+    response: Response, service: ThisService, token: OperatorToken, page: PageNumber = 1
+) -> list[ReviewView]:
+    """The open reviews, with read, ordered and operator's plate in columns of their own.
+
+    Checks that a driver waits for come before appeals, older ones before newer ones. 100 a page; while more
+    follow, the answer has the header `Link: </v1/reviews?page=N>; rel="next"`.
+    """
+    found = calls.reviews(service, token, page)
+    if found.more:
+        response.headers["Link"] = f'</v1/reviews?page={page + 1}>; rel="next"'
+    return found.lines
 
 
 @router.post("/v1/reviews/{review_id}", tags=["operators"], responses=documented(401, 403, 404, 409))

@@ -88,7 +88,7 @@ def cancel(
     return calls.cancel(service, token, order_id, key)
 
 
-@router.post("/{order_id}/appeals", status_code=201, responses=documented(401, 403, 404, 409))
+@router.post("/{order_id}/appeals", status_code=201, responses=documented(401, 403, 404, 409, 429))
 def appeal(
     order_id: OrderIdPath,
     request: Appeal,
@@ -96,7 +96,10 @@ def appeal(
     token: TerminalToken,
     key: IdempotencyKey = None,
 ) -> OrderAnswer:
-    """Object to a closed order: an operator looks at it again; nothing is overwritten."""
+    """Object to a closed order: an operator looks at it again; nothing is overwritten.
+
+    A plate must have been submitted, some days ago at most, and no other appeal of the order may be open.
+    """
     return calls.appeal(service, token, order_id, request, key)
 
 

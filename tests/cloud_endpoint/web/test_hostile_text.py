@@ -31,7 +31,7 @@ def town(town_with: Callable[..., Street]) -> Street:
 
 def in_review(town: Street) -> str:
     """An order that waits for an operator; returns the review's id."""
-    order_id = town.open()
+    order_id, _ = town.order("1005", RIGHT)
     town.call("POST", f"/v1/orders/{order_id}/cancel")
     town.call("POST", f"/v1/orders/{order_id}/appeals", {"reason": "mine"})
     return str(town.call("GET", "/v1/reviews", token=town.operator).json()[0]["review_id"])

@@ -155,6 +155,7 @@ def test_other_berths_are_shown_on_request_within_the_orders_bound(town: Street)
 def test_an_objection_goes_to_the_desk(town: Street) -> None:
     phone = Phone(town)
     phone.open()
+    phone.choose("1003", RIGHT)
     phone.press("cancel")
     assert "looks at the picture again" in phone.press("appeal", reason="it is my car")
     desk = requests.Session()
