@@ -42,7 +42,7 @@ _FAULTS: dict[ExchangeFault, tuple[type[CloudError], str]] = {
     ExchangeFault.BAD_ANSWER: (CloudNonsenseError, _PORTAL),
     ExchangeFault.TOO_LARGE: (CloudNonsenseError, _PORTAL),
 }
-_OTHER_FAULT = (CloudUnreachableError, "check SIM, antenna and uplink.cloud_url (edged diag)")
+_OTHER_FAULT = (CloudUnreachableError, "check SIM, antenna and uplink.cloud_url")
 
 
 class CloudClient:
