@@ -92,7 +92,7 @@ bench-view: setup-test
 train:
 	test -x .venv-train/bin/python || $(PYTHON) -m venv .venv-train
 	.venv-train/bin/pip install --quiet --disable-pip-version-check -r models/training/requirements.txt
-	.venv-train/bin/python models/training/train.py --config models/training/config.toml
+	PYTHONPATH=. .venv-train/bin/python models/training/train.py --config models/training/config.toml
 
 clean:
 	rm -rf $(VENV) .venv-train $(OUT) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache

@@ -157,7 +157,7 @@ def doubted(
     `second` is what another reader sees: a slot in which it sees another character is contested. A plate
     `plate_px` wide, narrower than `_FULL_ODDS_FROM_PX`, is less sure than its enlarged window looks.
     """
-    narrow = max(1.0, _FULL_ODDS_FROM_PX / max(1.0, plate_px))
+    narrow = odds_lost(plate_px)
     slots = tuple(
         _with_odds_divided(slot, narrow * (_CONTESTED if _top(slot) != _top(other) else 1.0))
         for slot, other in zip(probabilities.slots, second.slots, strict=True)
@@ -165,13 +165,23 @@ def doubted(
     return SlotProbabilities(slots=slots, kinds=probabilities.kinds)
 
 
+def odds_lost(plate_px: float) -> float:
+    """Return what the odds of each character are divided by because the plate is narrow; 1 when it is not."""
+    return max(1.0, _FULL_ODDS_FROM_PX / max(1.0, plate_px))
+
+
 def _top(slot: Distribution) -> int:
     return max(range(len(slot)), key=slot.__getitem__)
 
 
 def _with_odds_divided(slot: Distribution, divisor: float) -> Distribution:
-    """The distribution with the odds of its likeliest label divided; the others keep their proportions."""
+    """The distribution with the odds of its likeliest label divided; the others keep their proportions.
+
+    Divided no further than that it stays the likeliest: doubt does not change what is read.
+    """
     top = _top(slot)
+    second = max((p for i, p in enumerate(slot) if i != top), default=0.0)
+    divisor = min(divisor, slot[top] / second) if second > 0 else divisor
     total = slot[top] + divisor * (sum(slot) - slot[top])
     return tuple(p / total if i == top else p * divisor / total for i, p in enumerate(slot))
 

@@ -25,8 +25,6 @@ from edged.vision.rectifier import Corners, unstacked, widened, window
 
 # By how much (parts of the plate's width and height) a doubtful plate is framed wider and tighter.
 _SECOND_LOOKS = ((0.02, 0.06), (-0.02, -0.06))
-# A cut-out may end at its plate's characters: its edge is repeated, so that they stand free.
-_CUT_OUT_LOOKS = ((0.03, 0.14), (0.02, 0.06), (-0.02, -0.06))
 # Below this a second look has never made a reading of it.
 _WORTH_ANOTHER_LOOK = 0.45
 # Rows that are at least this likely are tried; the surer reading is taken.
@@ -125,13 +123,13 @@ class Looks:
         """The corners of the plate in its cut-out and the same framed wider and tighter."""
         refined = self._refiner.refine(image, cut_out)
         if refined.score < self._manifest.refiner.plate_from or not is_sound(refined.corners):
-            return [widened(cut_out.corners, *margins) for margins in _CUT_OUT_LOOKS]
+            return _framings(cut_out.corners)
         return self._surer_corners(image, refined)
 
     def _surer_corners(self, image: Image, plate: Candidate) -> list[Corners]:
         """The plate's corners as a second refining leaves them, and the same framed wider and tighter."""
         corners = self._refiner.refine_again(image, plate).corners
-        return [corners, *(widened(corners, *margins) for margins in _SECOND_LOOKS)]
+        return [corners, *_framings(corners)]
 
     def _cut(self, image: Image, corners: Corners, rows: int) -> Image:
         return window(image, corners, self._manifest.reader.framing, rows=rows, **self._window_size())
@@ -164,6 +162,10 @@ class Looks:
 
     def _window_size(self) -> dict[str, int]:
         return {"width_px": self._reader.width_px, "height_px": self._reader.height_px}
+
+
+def _framings(corners: Corners) -> list[Corners]:
+    return [widened(corners, *margins) for margins in _SECOND_LOOKS]
 
 
 def _together(looks: list[SlotProbabilities]) -> SlotProbabilities:

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from edged.domain.plate import kinds_of
-from edged.domain.reading import PlateRead, Quad, width_px
+from edged.domain.reading import PlateRead, Quad, odds_lost, width_px
 from edged.picture import Image
 
 # What shows fewer characters is a lamp, a badge or a sign.
@@ -24,8 +24,12 @@ _SAME_PLATE = 0.45
 
 
 def legibility(read: PlateRead) -> float:
-    """Return the mean confidence of the characters; 0 where there are too few for a plate."""
-    characters = read.reading.characters
+    """Return the mean confidence of the characters; 0 where there are too few for a plate.
+
+    A narrow plate is as legible as its window: the doubt for its width concerns acceptance alone.
+    """
+    lost = odds_lost(width_px(read.corners))
+    characters = [c * lost / (1 - c + c * lost) for c in read.reading.characters]
     return sum(characters) / len(characters) if len(characters) >= _FEWEST_CHARACTERS else 0.0
 
 

@@ -28,6 +28,7 @@ from torch import Tensor
 from torch.nn import functional
 
 Windows = npt.NDArray[np.uint8]
+NARROW: Final = 0.25  # share of windows that are made of fewer pixels: most real plates here are wide
 PULLED: Final = 0.4  # share of windows whose corners move once more
 # 795 instead of 479 windows/s on a core that multiplies bfloat16; slower than floats on one that imitates it.
 BFLOAT16: Final = torch.cpu._is_avx512_bf16_supported()
@@ -78,9 +79,18 @@ def shake(windows: Tensor, grain: Tensor, rng: np.random.Generator) -> Tensor:
         start = int(rng.integers(0, len(grain) - out.numel()))
         out.add_(grain[start : start + out.numel()].view_as(out), alpha=float(rng.uniform(0, 0.03)))
     shaken = out.clamp_(0, 1).permute(0, 3, 1, 2)
+    narrow = torch.from_numpy(np.flatnonzero(rng.random(count) < NARROW))
+    shaken[narrow] = seen_from_afar(shaken[narrow], rng)
     pulled = torch.from_numpy(np.flatnonzero(rng.random(count) < PULLED))
     shaken[pulled] = pull_corners(shaken[pulled], rng)
     return shaken
+
+
+def seen_from_afar(windows: Tensor, rng: np.random.Generator) -> Tensor:
+    """The windows as if their plates had been 28 to 70 px wide in the camera's picture."""
+    width = int(rng.integers(28, 70))
+    small = functional.interpolate(windows, (max(9, round(0.32 * width)), width), mode="area")
+    return functional.interpolate(small, windows.shape[2:], mode="bilinear", align_corners=False)
 
 
 def pull_corners(windows: Tensor, rng: np.random.Generator) -> Tensor:

@@ -244,3 +244,14 @@ def test_a_plate_under_40_px_is_never_accepted_in_a_burst() -> None:
     (fused,) = fuse_burst([[narrow], [narrow]], labels=LABELS, accept_from=0.9)
     assert fused.reading.text == "京A12345"
     assert not fused.reading.accepted
+
+
+@given(st.lists(st.floats(0.001, 1.0), min_size=3, max_size=6), st.floats(1.0, 400.0))
+def test_doubt_never_changes_what_is_read(weights: list[float], plate_px: float) -> None:
+    slot = tuple(weight / sum(weights) for weight in weights)
+    other = tuple(reversed(slot))
+    seen = SlotProbabilities(slots=(slot,), kinds=KINDS)
+    less = doubted(seen, SlotProbabilities(slots=(other,), kinds=KINDS), plate_px=plate_px).slots[0]
+    assert less[slot.index(max(slot))] == pytest.approx(max(less))
+    assert sum(less) == pytest.approx(1.0)
+    assert max(less) <= max(slot) + 1e-9
