@@ -203,7 +203,7 @@ def frame_length(data: bytes, start: int) -> int:
     if function in _EXCEPTIONS:
         return EXCEPTION_BYTES
     if function in _READS:
-        return 5 + data[start + 2]
+        return 5 + data[start + 2] if data[start + 2] else 0
     return _WRITE_REPLY_BYTES if function in _WRITES else 0
 
 

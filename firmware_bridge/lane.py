@@ -153,6 +153,14 @@ class Lane:
             return any(until_s > since_s for until_s in bars)
         return self.barred_s.get(shape, NEVER) > since_s
 
+    def asks(self, shape: Shape) -> bool:
+        """Whether a frame of that shape can answer anything that this unit is asked."""
+        _, function, size = shape
+        requests = (request for block in self.blocks for request in (*block.requests, block.probe))
+        if size == EXCEPTION_BYTES and function & 0x80:
+            return any(request.function == function & 0x7F for request in requests)
+        return any(request.shape == shape for request in requests)
+
     def note_written(self, write: Request) -> None:
         """A write was answered: it is done, and what it set is read back next."""
         if write in self.writes:

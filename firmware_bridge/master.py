@@ -107,7 +107,7 @@ class BusMaster:
     def note_noise(self, data: bytes, now_s: float) -> None:
         """Characters came while nobody was asked: noise, or a reply that is too late."""
         for shape in self.line.frames_in(data, now_s):
-            self._note_unasked(shape, now_s)
+            self._note_unasked(shape, now_s - self.timing.wire_s(shape[2]), now_s)
 
     def take(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         """Count an outcome and read its values: what they say about the channels of the unit's sensors."""
@@ -118,7 +118,7 @@ class BusMaster:
             is_own = shape[0] == outcome.request.device_id
             is_alike = outcome.cause is Cause.WRONG_UNIT and shape[1:] == outcome.request.shape[1:]
             is_in_place = is_own or is_alike
-            self._note_unasked(shape, outcome.last_heard_s, is_in_place=is_in_place)
+            self._note_unasked(shape, outcome.sent_at_s, outcome.last_heard_s, is_in_place=is_in_place)
         if outcome.cause is not Cause.OK:
             self.failures += 1
             code = f" {outcome.exception_code}" if outcome.cause is Cause.EXCEPTION else ""
@@ -191,20 +191,25 @@ class BusMaster:
             return _TOO_LATE
         return self._last_cause.get(lane.device_id, "not asked yet")
 
-    def _note_unasked(self, shape: Shape, at_s: float, *, is_in_place: bool = False) -> None:
-        """A whole frame that answers nothing: late, too late, or another unit's."""
+    def _note_unasked(
+        self, shape: Shape, earliest_s: float, latest_s: float, *, is_in_place: bool = False
+    ) -> None:
+        """A whole frame that answers nothing: late, too late, or another unit's.
+
+        It began at `earliest_s` or later, and was whole at `latest_s` or before.
+        """
         self.line.strangers[shape[0]] += 1
         lane = self.lane(shape[0])
         if lane is None:
             return
-        begun_s = at_s - self.timing.wire_s(shape[2])
-        if lane.awaits(shape, begun_s):
-            lane.punctuality.note_late(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
-        elif not is_in_place and not self.line.intrusion(at_s):  # else it was asked by another
-            lane.punctuality.note_beyond(shape, begun_s - self.timing.wire_s(_REQUEST_BYTES))
+        asked_s = latest_s - self.timing.wire_s(_REQUEST_BYTES + shape[2])
+        if lane.awaits(shape, earliest_s):
+            lane.punctuality.note_late(shape, asked_s)
+        elif lane.asks(shape) and not is_in_place and not self.line.intrusion(latest_s):
+            lane.punctuality.note_beyond(shape, asked_s)
             for sensor in lane.sensors:
                 for number in sensor.used_channels:
-                    seen = self._channels[sensor.name, number].distrust(_TOO_LATE, at_s)
+                    seen = self._channels[sensor.name, number].distrust(_TOO_LATE, latest_s)
                     self._distrusted += [] if seen is None else [seen]
 
     def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
