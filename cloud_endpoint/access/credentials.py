@@ -1,17 +1,20 @@
 """Credentials of terminals, operators and poles: each role has its own, valid for no other role."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from http import HTTPStatus
 from typing import Any
-from urllib.parse import urlsplit
 
 from sqlalchemy import ColumnElement, Connection, and_, select, update
 
 from cloud_endpoint.base.errors import ConfigError, Problem
 from cloud_endpoint.base.ids import fingerprint, matches, new_token
+from cloud_endpoint.base.urls import url_fault
 from cloud_endpoint.database.tables import credentials, devices, sites
 from cloud_endpoint.records import audit
+
+_NAME = re.compile(r"[0-9A-Za-z_-]{1,64}")
 
 
 class Role(StrEnum):
@@ -87,14 +90,20 @@ def authenticate_device(connection: Connection, device_id: str, token: str, *, l
 def add_credential(
     connection: Connection, site_id: str, role: Role, name: str, now_ms: int, webhook_url: str | None = None
 ) -> tuple[str, str]:
-    """Create a credential; returns its token and its signing secret, both shown once."""
+    """Create a credential; returns its token and its signing secret, both shown once. Raises ConfigError."""
+    if not _NAME.fullmatch(name):
+        # A dot ends the name in a token; the name is also part of the callback's path.
+        raise ConfigError(f"name {name!r}: use 1 to 64 letters, digits, _ and -")
     if connection.execute(select(sites.c.site_id).where(sites.c.site_id == site_id)).first() is None:
         raise ConfigError(f"unknown site {site_id!r}; load it first: edged-cloud load FILE")
     taken = select(credentials.c.credential_id).where(credentials.c.credential_id == name)
     if connection.execute(taken).first() is not None:
         raise ConfigError(f"the name {name!r} is taken; choose another, or revoke it first")
-    if webhook_url is not None and not _is_http_url(webhook_url):
-        raise ConfigError(f"webhook URL {webhook_url!r}: give a whole one, such as https://app.example/hooks")
+    fault = url_fault(webhook_url) if webhook_url is not None else None
+    if fault is not None:
+        raise ConfigError(
+            f"webhook URL {webhook_url!r}: {fault}; give a whole one, such as https://app.example/hooks"
+        )
     token = f"{name}.{new_token()}"
     secret = new_token()
     connection.execute(
@@ -112,14 +121,6 @@ def add_credential(
         connection, site_id, actor="cli", action="credential_added", subject=name, now_ms=now_ms, role=role
     )
     return token, secret
-
-
-def _is_http_url(text: str) -> bool:
-    try:
-        parts = urlsplit(text)
-        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:  # a port or an IPv6 address that is none
-        return False
 
 
 def revoke_credential(connection: Connection, name: str, now_ms: int) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 
 from cloud_endpoint.base.check_rules import Rules
 from cloud_endpoint.base.errors import ConfigError
+from cloud_endpoint.base.urls import base_url_fault
 
 ENVIRONMENT_PREFIX = "EDGED_CLOUD_"
 
@@ -55,8 +56,9 @@ class ServerSettings(_Section):
     @field_validator("public_url")
     @classmethod
     def _a_url(cls, value: str) -> str:
-        if not value.startswith(("http://", "https://")):
-            raise ValueError("give the URL that drivers open, such as https://parking.example")
+        fault = base_url_fault(value)
+        if fault is not None:
+            raise ValueError(f"{fault}; give the URL that drivers open, such as https://parking.example")
         return value.rstrip("/")
 
 

@@ -112,13 +112,14 @@ def _translated() -> Iterator[None]:
         raise DatabaseUnavailable(f"database busy: {exc}") from exc
     except (OperationalError, InterfaceError) as exc:
         raise DatabaseUnavailable(f"database not available: {exc.orig}") from exc
-    except DataError as exc:  # beyond what was validated: a NUL in a text, a number of more bits
+    except (DataError, UnicodeEncodeError, OverflowError) as exc:
+        # Beyond what was validated: a NUL or half a surrogate pair in a text, a number of more bits.
         raise Problem(
             "value-refused",
             HTTPStatus.UNPROCESSABLE_ENTITY,
             "a value is outside what the database takes",
             field="body",
-            remedy="send texts without NUL characters and numbers below 2^63",
+            remedy="send shorter texts, without NUL and lone surrogates, and numbers below 2^63",
         ) from exc
     except DBAPIError as exc:
         if getattr(exc.orig, "sqlstate", None) in RETRYABLE_SQLSTATES or exc.connection_invalidated:

@@ -9,10 +9,14 @@ from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import evidence, wanted_pictures
+from cloud_endpoint.poles.jpeg import is_jpeg
 
 
 def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) -> None:
-    """Keep a JPEG picture; raises Problem when it is none or not the one it claims to be."""
+    """Keep a JPEG picture that this pole was asked for; raises Problem for any other.
+
+    One that is here already changes nothing: pictures are pulled and uploaded at the same time.
+    """
     if hashlib.sha256(body).hexdigest() != sha256:
         raise Problem(
             "evidence-hash",
@@ -21,13 +25,25 @@ def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) ->
             field="sha256",
             remedy="send the file again, whole",
         )
-    if not body.startswith(b"\xff\xd8"):
+    if not is_jpeg(body):
         raise Problem(
             "evidence-format",
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
-            "not a JPEG picture",
+            "not a whole JPEG picture",
             field="body",
-            remedy="send image/jpeg",
+            remedy="send image/jpeg, from its start to its end",
+        )
+    e, w = evidence.c, wanted_pictures.c
+    if work.connection.execute(select(e.sha256).where(e.site_id == site_id, e.sha256 == sha256)).first():
+        return
+    wanted = select(w.sha256).where(w.site_id == site_id, w.sha256 == sha256, w.device_id == device_id)
+    if work.connection.execute(wanted).first() is None:
+        raise Problem(
+            "evidence-unwanted",
+            HTTPStatus.CONFLICT,
+            f"nobody asked {device_id} for this picture, or it is not needed any more",
+            field="sha256",
+            remedy="upload what a sync answer lists in wanted_evidence, and drop this one",
         )
     work.connection.execute(
         insert(work.connection, evidence)

@@ -11,6 +11,9 @@ from cloud_endpoint.poles.event_placement import Watched
 from cloud_endpoint.street import outages
 from edged.wire import BerthState, SyncRequest
 
+MOST_PROBLEMS = 64  # more than a pole has parts
+MOST_LETTERS = 500
+
 
 def write_status(
     work: Work, site_id: str, device_id: str, request: SyncRequest, watched: Iterable[Watched]
@@ -25,7 +28,9 @@ def write_status(
             clock_synced=request.clock_synced,
             software_version=_storable(request.software_version)[:64],
             health=request.health.status,
-            problems=[_storable(problem) for problem in request.health.problems],
+            problems=[
+                _storable(problem)[:MOST_LETTERS] for problem in request.health.problems[:MOST_PROBLEMS]
+            ],
         )
     )
     own = {item.current_no: item for item in watched if item.current_device_id == device_id}

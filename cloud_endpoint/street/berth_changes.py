@@ -12,6 +12,7 @@ from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.tables import berth_assignments, berths, devices
 from cloud_endpoint.records import audit
 from edged.domain.berth import BERTH_NO_PATTERN
+from edged.wire.base import DEVICE_ID_PATTERN
 
 
 def assign(
@@ -62,6 +63,7 @@ def renumber(connection: Connection, site_id: str, berth_no: str, new_no: str, n
 
 def move(connection: Connection, site_id: str, berth_no: str, device_id: str, now_ms: int) -> None:
     """Have another pole watch a berth; what the old one reports of it from now on is refused."""
+    require_device_id(device_id)
     berth = _find(connection, site_id, berth_no)
     require_own_poles(connection, {(site_id, device_id)})
     _change(connection, site_id, berth.berth_id, now_ms, device_id=device_id)
@@ -76,6 +78,12 @@ def set_service(
     berth = _find(connection, site_id, berth_no)
     _change(connection, site_id, berth.berth_id, now_ms, in_service=in_service)
     _audit(connection, site_id, berth_no, now_ms, "berth_service", in_service=in_service)
+
+
+def require_device_id(device_id: str) -> None:
+    """Refuse a name that no pole can enrol under; raises ConfigError."""
+    if not re.fullmatch(DEVICE_ID_PATTERN, device_id):
+        raise ConfigError(f"device id {device_id!r}: use 1 to 64 letters, digits, _, . and -")
 
 
 def require_own_poles(connection: Connection, wanted: Set[tuple[str, str]]) -> None:

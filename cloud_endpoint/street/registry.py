@@ -56,7 +56,7 @@ class SiteRow(_Row):
     """A street or district with one operator."""
 
     site_id: SiteId
-    name: Annotated[str, Field(min_length=1, max_length=200)]
+    name: Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\x00]*$")]
     time_zone: str = "Asia/Shanghai"
 
     @field_validator("time_zone")
@@ -77,7 +77,7 @@ class BerthRow(_Row):
     zone_id: Word | None = None
     lat: Annotated[float, Field(ge=-90, le=90)] | None = None
     lon: Annotated[float, Field(ge=-180, le=180)] | None = None
-    kerb_order: int = 0
+    kerb_order: Annotated[int, Field(ge=-(2**31), lt=2**31)] = 0
     in_service: bool = True
 
 

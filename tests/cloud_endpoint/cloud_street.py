@@ -1,23 +1,27 @@
 """What the tests of the cloud stand on: a street, its terminal and its operator."""
 
+import hashlib
 import json
 from dataclasses import dataclass, field
 from typing import Any
 
+import cv2
+import numpy as np
 import requests
 from cloud_pole import Pole, ShiftedClock
-from sqlalchemy import select
+from sqlalchemy import insert, select
 
 from cloud_endpoint.access.signatures import sign
 from cloud_endpoint.database.engine import reading, writing
 from cloud_endpoint.database.service import Service
+from cloud_endpoint.database.tables import wanted_pictures
 from cloud_endpoint.poles.enrolment import issue_code
 
 SITE = "demo"
 POLE_CODE = "P1-7Q4K"
 RIGHT, WRONG = "京A12345", "京A12346"
 UNSURE = (0.999,) * 6 + (0.98,)  # of the last character
-JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
+JPEG = cv2.imencode(".jpg", np.zeros((8, 8), np.uint8))[1].tobytes()
 
 
 def registry_of(berths: int = 5, pole: str = "pole-1") -> dict[str, Any]:
@@ -151,6 +155,20 @@ def reviewed(street: Street) -> tuple[Pole, str, dict[str, Any]]:
     queue = street.call("GET", "/v1/reviews", token=street.operator).json()
     assert len(queue) == 1
     return pole, order_id, queue[0]
+
+
+def want_picture(street: Street, body: bytes, device_id: str = "pole-1") -> None:
+    """Have the cloud want a picture, as an opened review does."""
+    with writing(street.cloud.engine) as connection:
+        connection.execute(
+            insert(wanted_pictures).values(
+                site_id=SITE,
+                sha256=hashlib.sha256(body).hexdigest(),
+                device_id=device_id,
+                due_ms=street.clock() + 3_600_000,
+                attempts=0,
+            )
+        )
 
 
 def decide(street: Street, review_id: str, **body: Any) -> requests.Response:

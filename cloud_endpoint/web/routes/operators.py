@@ -61,7 +61,8 @@ def decide_review(
 )
 def review_picture(review_id: ReviewIdPath, service: ThisService, token: OperatorToken) -> Response:
     """The evidence picture of a review."""
-    return Response(calls.review_picture(service, token, review_id), media_type="image/jpeg")
+    body = calls.review_picture(service, token, review_id)
+    return Response(body, media_type="image/jpeg", headers={"X-Content-Type-Options": "nosniff"})
 
 
 @router.get("/healthz", tags=["operation"])

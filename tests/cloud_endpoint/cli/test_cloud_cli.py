@@ -139,7 +139,29 @@ def test_from_an_empty_database_to_a_code_and_tokens(
     assert "signing secret" in shown.err
     with pytest.raises(ConfigError, match="taken"):
         edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "app")
-    for url in ("app.example/hooks", "ftp://app.example", "http://[half/hooks"):
+    for name in ("app.two", "", "a b", "名", "x" * 65):  # a token of it could never be used
+        with pytest.raises(ConfigError, match="1 to 64 letters"):
+            edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", name)
+        with pytest.raises(ConfigError, match="1 to 64 letters"):
+            edged_cloud(tmp_path, "operator", "add", "--site", "demo", "--name", name)
+    for device_id in ("pole 1", "", "杆1", "p" * 65):
+        with pytest.raises(ConfigError, match="1 to 64 letters"):
+            edged_cloud(tmp_path, "enrol", "--device-id", device_id, "--site", "demo")
+        with pytest.raises(ConfigError, match="1 to 64 letters"):
+            edged_cloud(
+                tmp_path, "berth", "move", "--site", "demo", "--berth-no", "1001", "--device-id", device_id
+            )
+    for url in (
+        "app.example/hooks",
+        "ftp://app.example",
+        "file:///etc/passwd",
+        "http://[half/hooks",
+        "http:///hooks",
+        "https://app.example:0/hooks",
+        "https://app .example/hooks",
+        "https://app.example/hooks\nX: y",
+        "https://app.example/" + "x" * 500,
+    ):
         with pytest.raises(ConfigError, match="such as https://"):
             edged_cloud(tmp_path, "terminal", "add", "--site", "demo", "--name", "two", "--webhook-url", url)
     edged_cloud(tmp_path, "audit", "verify", "--site", "demo")

@@ -8,13 +8,14 @@ from datetime import UTC, datetime, timedelta
 import pytest
 import requests
 from cloud_pole import Pole
-from cloud_street import JPEG, RIGHT, SITE, WRONG, Street, rows, verdicts
+from cloud_street import JPEG, RIGHT, SITE, WRONG, Street, rows, slug, verdicts, want_picture
 from fastapi import FastAPI
 from sqlalchemy import func, select
 
 from cloud_endpoint.base.clock import to_ms
 from cloud_endpoint.database.engine import reading, writing
 from cloud_endpoint.database.tables import devices, events, evidence, readings, visits
+from cloud_endpoint.poles.enrolment import issue_code
 
 
 def test_a_batch_delivered_twice_counts_once(street: Street) -> None:
@@ -185,12 +186,91 @@ def test_a_body_that_cannot_be_read_is_refused_with_a_remedy(
 
 def test_a_picture_is_kept_under_its_own_hash_only(street: Street) -> None:
     pole = street.enrol()
+    want_picture(street, JPEG)
     assert pole.put_picture(JPEG).status_code == 204
     assert pole.put_picture(JPEG).status_code == 204
-    assert pole.put_picture(JPEG, "0" * 64).status_code == 409
-    assert pole.put_picture(b"<html>").status_code == 415
+    assert slug(pole.put_picture(JPEG, "0" * 64)) == "evidence-hash"
     with reading(street.cloud.engine) as connection:
         assert connection.execute(select(func.count()).select_from(evidence)).scalar() == 1
+
+
+def test_a_picture_that_nobody_asked_this_pole_for_is_not_kept(street: Street) -> None:
+    pole, other = street.enrol(), street.enrol("pole-2")
+    refused = pole.put_picture(JPEG)
+    assert (refused.status_code, slug(refused)) == (409, "evidence-unwanted")
+    want_picture(street, JPEG)
+    assert slug(other.put_picture(JPEG)) == "evidence-unwanted"
+    assert rows(street, evidence) == []
+    assert pole.put_picture(JPEG).status_code == 204
+
+
+AT_SCAN = JPEG.index(b"\xff\xda")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"<html>",
+        b"\xff\xd8<html><script>alert(1)</script></html>",
+        b"\xff\xd8<html></html>\xff\xd9",
+        b"\xff\xd8\xff\xe0 a small picture \xff\xd9",
+        JPEG[:-2],
+        JPEG[: AT_SCAN + 8],
+        JPEG[:2] + JPEG[AT_SCAN:],  # no frame, no size
+        JPEG[:AT_SCAN] + b"\xff\xd9",
+        JPEG[:2] + b"\xff\xe0\x00\x00" + JPEG[2:],
+        b"\x89PNG\r\n\x1a\n" + JPEG,
+    ],
+    ids=lambda body: repr(body[:24]),
+)
+def test_what_is_no_whole_jpeg_is_no_picture(street: Street, body: bytes) -> None:
+    pole = street.enrol(reachable=False)
+    want_picture(street, body)
+    refused = pole.put_picture(body)
+    assert (refused.status_code, slug(refused)) == (415, "evidence-format")
+    assert rows(street, evidence) == []
+
+
+BAD_ENROLMENTS: list[tuple[str, dict[str, object]]] = [
+    ("snapshot_url", {"snapshot_url": "file:///etc/passwd"}),
+    ("snapshot_url", {"snapshot_url": "ftp://pole/x"}),
+    ("snapshot_url", {"snapshot_url": "10.0.0.7:8090"}),
+    ("snapshot_url", {"snapshot_url": "http://"}),
+    ("snapshot_url", {"snapshot_url": "http://pole:99999"}),
+    ("snapshot_url", {"snapshot_url": "http://pole/?a=b"}),
+    ("snapshot_url", {"snapshot_url": "http://pole/\x00"}),
+    ("snapshot_url", {"snapshot_url": "http://pole /"}),
+    ("snapshot_url", {"snapshot_url": ""}),
+    ("snapshot_url", {"snapshot_url": "http://" + "p" * 500}),
+    ("snapshot_token", {"snapshot_token": None}),
+    ("snapshot_token", {"snapshot_url": None}),
+    ("snapshot_token", {"snapshot_token": ""}),
+    ("snapshot_token", {"snapshot_token": "a b"}),
+    ("snapshot_token", {"snapshot_token": "t" * 201}),
+    ("berths", {"berths": [str(n) for n in range(2000, 2065)]}),
+]
+
+
+@pytest.mark.parametrize(("field", "change"), BAD_ENROLMENTS, ids=str)
+def test_a_pole_that_could_not_be_used_is_not_enrolled_and_its_code_stays_good(
+    street: Street, field: str, change: dict[str, object]
+) -> None:
+    with writing(street.cloud.engine) as connection:
+        code = issue_code(connection, SITE, "pole-1", now_ms=street.clock(), lifetime_ms=60_000)
+    body = {
+        "code": code,
+        "device_id": "pole-1",
+        "public_key": "0" * 64,
+        "berths": ["1001"],
+        "snapshot_url": "http://10.0.0.7:8090",
+        "snapshot_token": "secret",
+    }
+    refused = requests.post(f"{street.url}/v1/enrolments", json=body | change, timeout=10)
+    assert refused.status_code == 422, refused.text
+    assert slug(refused) in ("enrolment-unusable", "request-invalid")
+    assert refused.json()["field"] == field
+    assert requests.post(f"{street.url}/v1/enrolments", json=body, timeout=10).status_code == 201
 
 
 def test_the_picture_of_a_review_is_asked_for_on_the_sync_and_shown_to_the_operator(street: Street) -> None:
