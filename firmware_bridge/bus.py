@@ -130,7 +130,7 @@ class SensorBus:
         while not stop.is_set():
             now_s = self._clock()
             self.last_progress_s = now_s
-            if self._questions.may_ask(now_s, self._master.oldest_share(now_s)):
+            if self._questions.are_due(now_s) and self._questions.may_ask(self._master.oldest_share(now_s)):
                 self._settle()
                 self._answer_question(line)
                 ahead, now_s = None, self._clock()

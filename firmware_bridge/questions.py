@@ -46,13 +46,15 @@ class Questions:
             answer.cancel()
             raise BridgeError(f"bus {self._bus} did not come to the question: is it running?") from exc
 
-    def may_ask(self, now_s: float, oldest_share: float) -> bool:
-        """Whether a question may take its time now.
+    def are_due(self, now_s: float) -> bool:
+        """Whether there is a question, and the sensors have had their time since the last one."""
+        return bool(self._waiting) and now_s >= self._free_s
+
+    def may_ask(self, oldest_share: float) -> bool:
+        """Whether a question leaves every reading young enough.
 
         `oldest_share`: how near the oldest reading is to its fault limit (1.0 is there).
         """
-        if not self._waiting or now_s < self._free_s:
-            return False
         return self._shortest_s is None or oldest_share + _LONGEST_SHARE < _OLDEST_SHARE
 
     def next(self) -> Question | None:

@@ -103,7 +103,8 @@ def _scan_plan(config: Path, bus: str | None, port: str | None, everything: bool
                 yield lambda request, timeout_s: ask_through(desk, name, request, timeout_s)
 
         if daemon_runs(settings):
-            typer.echo(f"edged runs and owns {port}: scanning at its settings only ({own_link})", err=True)
+            at = f" at its settings only ({own_link})" if ours.is_serial else " through it"
+            typer.echo(f"edged runs and owns {port}: scanning{at}", err=True)
             if everything or baud not in (None, ours.baudrate):
                 typer.echo(
                     "other rates and parities cannot be scanned while it runs: systemctl stop edged first",
