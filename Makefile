@@ -7,7 +7,11 @@ OUT ?= demo-output
 CUTS ?= 20
 MINUTES ?= 60
 
+<<<<<<< HEAD
 .PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-diag powercut soak train clean
+=======
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-box train clean
+>>>>>>> 53b850a (make bench-box: start, contact to plate, CPU, memory, bytes written)
 
 help:
 	@echo "make setup         install the product into $(VENV)"
@@ -18,7 +22,7 @@ help:
 	@echo "make soak          MINUTES=60 of traffic with faults: is a visit lost, does anything leak?"
 	@echo "make bench-diag    how long edged diag takes while all cameras are silent"
 	@echo "make check         lint, types, import contracts"
-	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust bench-view"
+	@echo "make bench         all benchmarks: bench-plates bench-bus bench-cloud bench-trust bench-view bench-box"
 	@echo "make gate-plates   refuse changed models that read any validation set worse than the committed ones"
 	@echo "make train         train the plate models anew, in .venv-train"
 	@echo "make clean         remove what these commands made"
@@ -59,6 +63,7 @@ check: setup-test
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m firmware_bridge.profile_schema config/sensors/profile.schema.json --check
 
+<<<<<<< HEAD
 powercut: setup-test
 	@sh .ci/system-packages powercut
 	nice $(BIN)/python -m tests.reliability.powercut --cuts $(CUTS)
@@ -70,6 +75,9 @@ bench-diag: setup-test
 	$(BIN)/python -m tests.reliability.diag_time
 
 bench: bench-plates bench-bus bench-cloud bench-trust bench-view
+=======
+bench: bench-plates bench-bus bench-cloud bench-trust bench-view bench-box
+>>>>>>> 53b850a (make bench-box: start, contact to plate, CPU, memory, bytes written)
 
 bench-plates: setup-test
 	$(BIN)/python models/training/bench
@@ -85,6 +93,9 @@ bench-cloud: setup-test
 
 bench-trust: setup-test
 	$(BIN)/python -m cloud_endpoint.bench trust --reader models/reader_rates.json
+
+bench-box: setup-test
+	$(BIN)/python -m edged.demo.bench_box
 
 bench-view: setup-test
 	$(BIN)/python -m edged.demo.bench_view

@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 
 from edged.box import metrics
 from edged.box.clock import Clock
+from edged.box.memory import give_back_freed_pictures
 from edged.camera import open_camera
 from edged.control import ControlWorker
 from edged.domain.health import Finding, HealthStatus
@@ -44,6 +45,7 @@ log = structlog.get_logger()
 
 def run(settings: Settings) -> int:
     """Run the daemon until SIGTERM or SIGINT; return the exit status."""
+    give_back_freed_pictures()
     stop = _set_by_signals()
     with Store(settings.store) as store:  # opened by its worker: sensors do not wait for a disk
         return _run_workers(settings, store, SystemdNotifier(), stop)

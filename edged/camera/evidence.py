@@ -9,6 +9,7 @@ from edged.picture import Image, PictureError, encode_jpeg
 
 MAX_EVIDENCE_BYTES = 150 * 1024  # what the trade keeps a month of
 
+_MAX_WIDTH_PX = 2560  # nothing larger fits into MAX_EVIDENCE_BYTES
 _BAND_SHARE = 0.034  # of the width, per line of text
 _BERTH_COLOUR = (0, 220, 255)
 _PLATE_COLOUR = (80, 255, 80)
@@ -26,8 +27,13 @@ def annotate(
     """Return a copy with `lines` in a band below the picture and the outlines drawn.
 
     Nothing of the picture is covered by text. `berth` and `plate` are outlines in px of `image`. Text
-    beyond Latin becomes `?`.
+    beyond Latin becomes `?`. A picture wider than 2560 px is shrunk.
     """
+    scale = min(1.0, _MAX_WIDTH_PX / image.shape[1])
+    if scale < 1:
+        image = np.asarray(
+            cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA), np.uint8
+        )
     width_px = image.shape[1]
     line_px = max(18, round(width_px * _BAND_SHARE))
     height_px = image.shape[0]
@@ -40,7 +46,7 @@ def annotate(
     thickness = max(1, width_px // 640)
     for outline, colour in ((berth, _BERTH_COLOUR), (plate, _PLATE_COLOUR)):
         if outline:
-            points = np.rint(np.asarray(outline, np.float64)).astype(np.int32)
+            points = np.rint(np.asarray(outline, np.float64) * scale).astype(np.int32)
             cv2.polylines(picture[:height_px], [points], True, colour, thickness, cv2.LINE_AA)
     return picture
 

@@ -32,6 +32,7 @@ log = structlog.get_logger()
 
 _TICK_S = 0.25
 _MOST_HELD = 10_000
+_OPENS_WITHIN_S = 3.0  # an ordinary start; only a longer wait is a problem
 # Below the supervisor's bound for stopping, so that what is lost is named before the process is ended.
 _LAST_TRY_S = 8.0
 
@@ -78,6 +79,7 @@ class BerthWorker:
 
     def _hold_until_open(self, stop: threading.Event) -> bool:
         """Keep the news until the store is open; return whether it is."""
+        began_s = time.monotonic()
         while not stop.is_set():
             self.last_progress_s = time.monotonic()
             if self._store.is_open and self._recall():
@@ -89,6 +91,11 @@ class BerthWorker:
             fresh = self._news.get(_TICK_S)
             if fresh is not None:
                 self._hold(fresh)
+            if self._held and time.monotonic() - began_s > _OPENS_WITHIN_S:
+                waiting = f"{len(self._held)} sensor news wait in memory: the store is not open yet"
+                self._health.report(
+                    "arrivals", HealthStatus.FAILED, waiting, "do not switch off; mend the store"
+                )
         return False
 
     def _hold(self, news: Observation | Swap) -> None:
@@ -98,8 +105,6 @@ class BerthWorker:
             log.error(
                 "sensor news lost: the store was not open for too long", lost=repr(self._held.popleft())
             )
-        waiting = f"{len(self._held)} sensor news wait in memory: the store is not open yet"
-        self._health.report("arrivals", HealthStatus.FAILED, waiting, "do not switch off; mend the store")
 
     def _work(self, stop: threading.Event) -> None:
         while not stop.is_set():
