@@ -7,11 +7,7 @@ OUT ?= demo-output
 CUTS ?= 20
 MINUTES ?= 60
 
-<<<<<<< HEAD
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-diag powercut soak train clean
-=======
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-box train clean
->>>>>>> 53b850a (make bench-box: start, contact to plate, CPU, memory, bytes written)
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-box bench-diag powercut soak train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
@@ -63,7 +59,6 @@ check: setup-test
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m firmware_bridge.profile_schema config/sensors/profile.schema.json --check
 
-<<<<<<< HEAD
 powercut: setup-test
 	@sh .ci/system-packages powercut
 	nice $(BIN)/python -m tests.reliability.powercut --cuts $(CUTS)
@@ -74,10 +69,7 @@ soak: setup-test
 bench-diag: setup-test
 	$(BIN)/python -m tests.reliability.diag_time
 
-bench: bench-plates bench-bus bench-cloud bench-trust bench-view
-=======
 bench: bench-plates bench-bus bench-cloud bench-trust bench-view bench-box
->>>>>>> 53b850a (make bench-box: start, contact to plate, CPU, memory, bytes written)
 
 bench-plates: setup-test
 	$(BIN)/python models/training/bench
