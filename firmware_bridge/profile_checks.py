@@ -44,6 +44,9 @@ def _channels(profile: SensorProfile) -> Iterator[Fault]:
         if channels.first not in (None, 1):
             remedy = "a plain sensor has channel 1: leave first out"
             yield Fault(key="channels.first", got=channels.first, remedy=remedy)
+        if channels.stride is not None:
+            remedy = "leave it out: one channel has the numbers given (until 2026-11 it was added to them)"
+            yield Fault(key="channels.stride", got=channels.stride, remedy=remedy)
         return
     if channels.first is None:
         remedy = (

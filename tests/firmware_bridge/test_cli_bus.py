@@ -199,9 +199,10 @@ def test_while_the_daemon_runs_the_tools_ask_it_and_leave_the_port_alone(
         done = edged(pole, "bus", "trace", "--out", str(trace), "--seconds", "4", "--quiet")
         assert done.exit_code == 0, done.output
         assert "drive_in" in edged(pole, "replay", str(trace)).output
-        done = edged(pole, "bus", "scan", "--ids", "1-3", "--json")
+        done = edged(pole, "bus", "scan", "--ids", "1-3", "--all", "--json")
         found = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         assert [row["device_id"] for row in found] == [1, 2]
+        assert "other rates and parities cannot be scanned while it runs" in done.stderr
         assert "edged runs and owns" in done.stderr
         refused = edged(pole, "bus", "set-id", "loop", "300", "--yes")
         assert refused.exit_code == 2

@@ -1,5 +1,6 @@
 """Modbus TCP gateways and transparent serial servers, against servers and bridges that are not ours."""
 
+import json
 import os
 import select
 import shutil
@@ -14,13 +15,16 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from typer.testing import CliRunner
 
+from edged.cli import app
 from firmware_bridge import BusSettings, Observation, SensorBus, SensorProfile, SensorSettings
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice, TcpGateway
 from firmware_bridge.trace import TraceBuffer
 from firmware_bridge.transaction import Cause
+from tests.firmware_bridge.test_cli_bus import CONFIG
 from tests.waiting import until
 
 Profiles = dict[str, SensorProfile]
@@ -282,3 +286,29 @@ def _answers(bus: SensorBus) -> bool:
         return bus.ask(Request(device_id=7, function=3, address=0x34, count=2)).values == (1803, 1803)
     except PortError:
         return False
+
+
+def test_all_tools_work_through_a_gateway(tmp_path: Path, profiles: Profiles) -> None:
+    devices = [SimulatedDevice(profiles["ld120"], 1), SimulatedDevice(profiles["urm15"], 2, occupied=[1])]
+    gateway = TcpGateway(devices, latency_s=0.02)
+    (tmp_path / "store").mkdir()
+    text = CONFIG.format(folder=tmp_path).replace(f"{tmp_path}/bus", f"tcp://127.0.0.1:{gateway.port}")
+    (tmp_path / "edged.toml").write_text(text, encoding="utf-8")
+
+    def edged(*words: str) -> str:
+        done = CliRunner().invoke(app, [*words, "--config", str(tmp_path / "edged.toml")])
+        assert done.exit_code == 0, done.output
+        return done.stdout
+
+    with threads(gateway):
+        listed = json.loads(edged("bus", "list", "--json"))
+        assert [sensor["quality"] for sensor in listed["sensors"]] == ["good", "good"]
+        assert listed["sensors"][0]["channels"][0]["reads"] == "unit 1 FC04 address 1 bit 1"
+        registers = json.loads(edged("bus", "read", "sonic", "--json"))["registers"]
+        assert {row["register"]: row["value"] for row in registers}["distance"] == 140.0
+        found = [json.loads(line) for line in edged("bus", "scan", "--ids", "1-3", "--json").splitlines()]
+        assert [(row["device_id"], row["identified"]) for row in found] == [(1, ["ld120"]), (2, ["urm15"])]
+        trace = tmp_path / "trace.jsonl"
+        edged("bus", "trace", "--out", str(trace), "--seconds", "3", "--quiet")
+        assert "drive_in" in edged("replay", str(trace))
+        assert "has stored id 40" in edged("bus", "set-id", "loop", "40", "--yes")

@@ -178,6 +178,11 @@ def test_several_channels_without_their_first_number_are_refused_and_not_guessed
     )
 
 
+def test_a_stride_that_was_once_added_to_a_single_channel_is_refused(tmp_path: Path) -> None:
+    text = '[channels]\nstride = 16\n[registers.input]\ntable = "discrete_inputs"\nnumber = 0\n' + BIT
+    assert "channels.stride: got 16: leave it out" in faults_of(tmp_path, text)
+
+
 def test_sixteen_inputs_are_bits_of_one_register_and_run_on_into_the_next(tmp_path: Path) -> None:
     text = """
         [channels]
