@@ -48,7 +48,7 @@ class Part:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slot:
-    """Where a part stands among the values of a reply."""
+    """Where a part lies among the values of a reply."""
 
     part: Part
     first: int

@@ -87,7 +87,7 @@ class SensorBus:
                 with self._open_port(self.settings) as line:
                     self._port_error = None
                     self._master.line.echoes = False
-                    self._heard_s = self._clock()  # nobody knows what was on the line a moment ago
+                    self._heard_s = self._clock()  # what was on the line a moment ago is unknown
                     self._poll(line, stop)
             except PortError as exc:
                 self._port_losses += self._port_error is None

@@ -128,7 +128,7 @@ class ChannelWatch:
         may_follow = self._level or now_s - self._left_s <= _COUNT_AND_LEVEL_APART_S
         self._unseen = max(self._unseen, -1 if may_follow else 0)
         if self._unseen <= 0:
-            self._blind_s = 0.0  # whatever was not looked at, nobody came
+            self._blind_s = 0.0  # no vehicle came in the time without a reading
             self._unseen_since_s = None
         elif self._unseen_since_s is None:
             # A car may have arrived between the last level and this count: the next levels show it.

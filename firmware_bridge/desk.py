@@ -23,7 +23,7 @@ def bus_commands(buses: Mapping[str, SensorBus]) -> dict[str, Command]:
     buses {} -> [BusSnapshot as a mapping]
     bus_ask {bus, device_id, function, address, count | value | values, response_timeout_s} -> the outcome
     bus_trace {bus, since} -> {newest, lost, events, header}; recording begins with the first call and ends
-    when nobody has asked for half a minute
+    half a minute after the last call
     """
     return {
         "buses": lambda _: [asdict(bus.snapshot()) for bus in buses.values()],

@@ -70,7 +70,7 @@ class Fields:
         return [Fields(part, f"{self._path(key)}[{index}]", self.faults) for index, part in enumerate(parts)]
 
     def raw(self, key: str, default: Any) -> Any:
-        """The value as it stands, for what is checked elsewhere."""
+        """The value as it is, for what is checked elsewhere."""
         return self._take(key, default)
 
     def mark(self, *keys: str) -> None:

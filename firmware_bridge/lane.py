@@ -15,7 +15,7 @@ from firmware_bridge.transaction import Cause
 # A lost request on a noisy line is no dead sensor: so many in a row before its first real pause.
 _SILENCES_BEFORE_QUARANTINE = 6
 # A reply that only its CRC spoils is a bad line rather than a dead sensor, and costs no timeout; but a line
-# that spoils every fourth one does that so often in a row to nobody in years.
+# that spoils every fourth one has so many in a row less than once in years.
 _FAILURES_BEFORE_QUARANTINE = 20
 _FIRST_PERIOD_S = 0.5
 _LONGEST_PERIOD_S = 10.0

@@ -21,7 +21,7 @@ from firmware_bridge.troubles import UnitFacts, troubles_of
 
 _CYCLE_WEIGHT = 0.1
 _FAULT_AFTER_ROUNDS = 4
-_FAILING = 3  # failures in a row; one or two are a bad line's daily bread, and counted
+_FAILING = 3  # failures in a row; one or two are usual on a bad line, and counted
 _TOO_LATE = "replies come later than max_reply_delay_ms allows"
 _REQUEST_BYTES = 8  # of a read
 
@@ -97,7 +97,7 @@ class BusMaster:
         return min(limits, default=self.settings.fault_after_s)
 
     def note_question(self, outcome: Outcome, now_s: float) -> None:
-        """A technician's question ended: the schedule must not be fooled by its late reply."""
+        """A technician's question ended: its late reply must not answer a request of the schedule."""
         lane = self.lane(outcome.request.device_id)
         self.line.note_echo(outcome, now_s)
         if lane is not None and outcome.outstanding:
@@ -105,7 +105,7 @@ class BusMaster:
             self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
 
     def note_noise(self, data: bytes, now_s: float) -> None:
-        """Characters came while nobody was asked: noise, or a reply that is too late."""
+        """Characters came while no request was under way: noise, or a reply that is too late."""
         for shape in self.line.frames_in(data, now_s):
             self._note_unasked(shape, now_s - self.timing.wire_s(shape[2]), now_s)
 

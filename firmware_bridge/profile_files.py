@@ -71,7 +71,7 @@ def _remedy(detail: ErrorDetails) -> str:
 
 
 def _known_keys(location: tuple[int | str, ...]) -> Iterator[str]:
-    """The keys of the table that an unknown one stands in."""
+    """The keys that the table of an unknown key can have."""
     schema = SensorProfile.model_json_schema()
     here: Mapping[str, Any] = schema
     for part in location[:-1]:

@@ -30,7 +30,7 @@ def find_profiles(directories: Iterable[Path]) -> ProfilesFound:
     for directory in directories:
         good, faulty = _folder(directory)
         errors += faulty
-        # Two good files of one name: nobody can tell which one is meant. A good one outweighs a faulty one.
+        # Two good files of one name: it is unknown which one is meant. A good one outweighs a faulty one.
         doubtful = {error.name for error in faulty if error.name not in good or error.is_double}
         for name in sorted(good.keys() | doubtful):
             if name in doubtful and name not in profiles:

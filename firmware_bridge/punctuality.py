@@ -1,4 +1,4 @@
-"""Whether a unit keeps its reply times: frames that came when nobody waited for them. Pure.
+"""Whether a unit keeps its reply times: frames that came too late for their request. Pure.
 
 A reply that comes after its request was given up, but within the profile's `max_reply_delay_ms`, is late and
 does no harm: nothing that looks like it is asked meanwhile (docs/decisions/0011). A reply that comes later

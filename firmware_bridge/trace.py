@@ -26,7 +26,7 @@ from firmware_bridge.settings import BusSettings, SensorSettings
 from firmware_bridge.transaction import Outcome, Transaction
 
 _MOST_EVENTS = 20_000
-_FORGOTTEN_AFTER_S = 30.0  # whoever recorded has gone
+_FORGOTTEN_AFTER_S = 30.0  # the recording command has ended
 _LONGEST_GAP_S = 3600.0
 _REQUESTS = DecodePDU(True)
 

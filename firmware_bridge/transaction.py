@@ -23,7 +23,7 @@ from firmware_bridge.link import LinkTiming
 
 # USB adapters hand characters over in chunks up to 16 ms apart: a shorter pause is not a frame's end.
 _CHUNK_PAUSE_S = 0.020
-# A driver that lets go of the line makes a character or two of its own; more than that is a second frame.
+# A driver that releases the line makes a character or two of its own; more than that is a second frame.
 _TRAILING_NOISE_BYTES = 3
 # A reply spoilt by its CRC is looked for at the end of what was heard, with so much noise around it.
 _NOISE_AROUND_BYTES = 16

@@ -1,4 +1,4 @@
-"""Frames that arrive while nobody is asked: found among stray characters, however they are cut. Pure."""
+"""Frames that arrive while no request is under way, found among stray characters however cut. Pure."""
 
 from firmware_bridge.frames import Shape, whole_frames
 

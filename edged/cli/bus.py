@@ -170,7 +170,7 @@ def _say_why_nothing_came(desk: "Desk", name: str) -> None:
     if found["port_error"]:
         typer.echo(f"{found['port_error']}: {found['port_remedy']}", err=True)
     else:
-        typer.echo(f"bus {name} sent nothing: no sensor stands on it", err=True)
+        typer.echo(f"bus {name} sent nothing: no sensor of the settings is on it", err=True)
     raise typer.Exit(1)
 
 

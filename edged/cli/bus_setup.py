@@ -74,8 +74,10 @@ def set_id(
     if not yes:
         typer.confirm(f"Change {sensor} on bus {bus} from unit {known.device_id} to {new_id}?", abort=True)
     with bridge_errors(), open_desk(settings) as desk:
-        told = change_id(lambda request, timeout_s: ask_through(desk, bus, request, timeout_s), known, new_id)
-    typer.echo(told)
+        result = change_id(
+            lambda request, timeout_s: ask_through(desk, bus, request, timeout_s), known, new_id
+        )
+    typer.echo(result)
     typer.echo(f"Now write device_id = {new_id} for {sensor} in {config} and restart edged.")
 
 

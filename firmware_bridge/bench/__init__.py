@@ -1,1 +1,1 @@
-"""`python -m firmware_bridge.bench`: how near the wire's limit the bus runs, and whether it can be fooled."""
+"""`python -m firmware_bridge.bench`: how near the wire's limit the bus runs, and what can deceive it."""

@@ -131,7 +131,7 @@ def gateway_cycle_over_limit(profiles: Mapping[str, SensorProfile], seconds: flo
 
 
 def scan_worst_age_s(bus: SimulatedBus, profiles: Mapping[str, SensorProfile]) -> float:
-    """The oldest reading of any sensor while a technician scans ids that nobody has."""
+    """The oldest reading of any sensor while a technician scans ids of no device."""
     settings = BusSettings(name="bench", port=str(bus.port), baudrate=bus.timing.baudrate)
     master, stop, worst_s = SensorBus(settings, _sensors(profiles), lambda _: None), threading.Event(), 0.0
     thread = threading.Thread(target=master.run, args=(stop,))

@@ -144,7 +144,7 @@ class CommandServer:
             return
         try:
             source.sendall(text.encode())
-        except OSError:  # the caller went away: nobody to tell
+        except OSError:  # the caller has gone
             self._drop(source)
 
     def _drop(self, source: Any) -> None:

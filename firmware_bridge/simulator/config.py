@@ -88,7 +88,7 @@ def _device(fields: Fields, found: ProfilesFound) -> SimulatedDevice | None:
 
 
 def _profile(fields: Fields, found: ProfilesFound) -> SensorProfile | None:
-    """Return the profile that a device names; a faulty file's own faults are told with the device."""
+    """Return the profile that a device names; a faulty file's own faults are reported with the device."""
     name = fields.raw("profile", None)
     if not isinstance(name, str) or name not in found.spoilt:
         name = fields.one_of("profile", tuple(sorted(found.profiles)))

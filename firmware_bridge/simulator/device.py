@@ -115,7 +115,7 @@ class SimulatedDevice:
             self.device_id, self._next_device_id = self._next_device_id, None
 
     def write_signal(self, signal: str, channel: int, value: float) -> None:
-        """Put a physical value (scaled) or a bit (0, 1) where the profile says that it stands."""
+        """Put a physical value (scaled) or a bit (0, 1) where the profile says."""
         register = self.profile.register_of(signal)
         if signal in register.bits:
             self._write_masked(signal, channel, 1, int(bool(value)))

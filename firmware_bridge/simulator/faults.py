@@ -66,6 +66,6 @@ class LineFaults(_Checked):
 
     corrupt_byte_rate: float = 0.0
     leading_noise_rate: float = 0.0  # 00 FF before a reply, as unbiased lines make it
-    trailing_noise_rate: float = 0.0  # a 00 as the driver lets go
+    trailing_noise_rate: float = 0.0  # a 00 as the driver releases the line
     idle_noise_rate: float = 0.0  # a character between transactions
     echo: bool = False  # a two-wire adapter that hears itself
