@@ -23,6 +23,8 @@ DATABASE_SHARE = 4
 MIN_DATABASE_BYTES = 4 * MIB
 # Left free on the disk, so that pictures never take the room of an arrival.
 DISK_RESERVE_BYTES = 32 * MIB
+# With less than this free it is the disk that is full, not the database.
+MIN_FREE_BYTES = MIB
 KEPT_DAMAGED_DATABASES = 3
 # Rows dropped at once when the database itself is full: oldest delivered visits first.
 VISITS_DROPPED_FOR_ROOM = 200
@@ -101,14 +103,21 @@ class Retention:
         return self._counted(db, counts | pictures, freed_bytes)
 
     def make_room(self, db: Database) -> bool:
-        """Drop the oldest delivered visits, and the pictures above the limit; tell whether anything went."""
+        """Drop pictures above the limit, or else the oldest delivered visits; tell whether anything went.
+
+        On a full disk only pictures help: rows that go free pages of the database, not of the disk.
+        """
+        if self.evict(db, None).counts:
+            return True
+        if shutil.disk_usage(self._settings.directory).free < MIN_FREE_BYTES:
+            return False
         visits = _drop_visits(
             db,
             f"SELECT visit_id FROM visit WHERE {_DELIVERED} ORDER BY id LIMIT ?",
             [VISITS_DROPPED_FOR_ROOM],
         )
         self._counted(db, {"visits_by_size": visits}, 0)
-        return bool(visits or self.evict(db, None).counts)
+        return bool(visits)
 
     def _drop_pictures(
         self, db: Database, now: datetime | None, incoming_bytes: int

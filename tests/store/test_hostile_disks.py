@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+from contextlib import suppress
 from pathlib import Path
 from random import Random
 
@@ -234,6 +235,23 @@ def test_a_full_disk_is_said_and_survived(small_disk: Path) -> None:
         arrive(store, 1, first=5000)
     with opened(small_disk / "store") as store:
         assert acknowledged < {visit.visit_id for visit in store.visits(limit=2000)}
+
+
+def test_on_a_disk_that_fills_while_running_own_pictures_make_room_and_no_visit_goes(
+    small_disk: Path,
+) -> None:
+    with opened(small_disk / "store") as store:
+        arrive(store, 3)
+        digest = store.commit_reading(reading("visit-000000", evidence_jpeg=bytes(300_000))) or ""
+        store.drive_out("1001", "visit-000000", at(60), "sensor")
+        deliver_all(store)
+        with suppress(OSError), (small_disk / "filler").open("wb", buffering=0) as file:
+            while file.write(bytes(4096)):
+                pass
+        arrive(store, 40, first=10)
+        assert len(store.visits(limit=1000)) == 43  # the delivered ones too: they would have freed nothing
+        assert not store.evidence.has(digest)
+        assert store.counts().dropped.keys() == {"evidence_by_size"}
 
 
 def test_a_disk_turned_read_only_is_said_and_survived(small_disk: Path) -> None:
