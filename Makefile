@@ -6,14 +6,16 @@ PHOTOS ?=
 OUT ?= demo-output
 CUTS ?= 20
 MINUTES ?= 60
+KILLS ?= 500
 
-.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-box bench-diag powercut soak train clean
+.PHONY: help setup setup-test demo test test-long check bench bench-plates gate-plates bench-bus bench-cloud bench-trust bench-view bench-box bench-diag crash powercut soak train clean
 
 help:
 	@echo "make setup         install the product into $(VENV)"
 	@echo "make demo          the whole loop, simulated bus and camera: PHOTOS=folder shows your own pictures"
 	@echo "make test          all tests except the long ones"
 	@echo "make test-long     the tests that take longer: marked 'long'"
+	@echo "make crash         pole and cloud are killed while they talk, KILLS=500 times: is a visit lost or doubled?"
 	@echo "make powercut      a virtual box loses its power while it writes, CUTS=20 times: is all there that was committed?"
 	@echo "make soak          MINUTES=60 of traffic with faults: is a visit lost, does anything leak?"
 	@echo "make bench-diag    how long edged diag takes while all cameras are silent"
@@ -58,6 +60,9 @@ check: setup-test
 	$(BIN)/mypy
 	$(BIN)/lint-imports --config setup.cfg
 	$(BIN)/python -m firmware_bridge.profile_schema config/sensors/profile.schema.json --check
+
+crash: setup-test
+	nice $(BIN)/python -m tests.reliability.crash --kills $(KILLS)
 
 powercut: setup-test
 	@sh .ci/system-packages powercut
