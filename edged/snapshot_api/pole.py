@@ -31,6 +31,14 @@ class CaptureFailedError(PoleError):
         super().__init__("capture-failed", 502, cause, remedy=remedy, title="No picture")
 
 
+class RecordsUnavailableError(PoleError):
+    """The records cannot be read now: the disk is full, stalls or is damaged."""
+
+    def __init__(self, cause: str) -> None:
+        remedy = "try again; `edged diag` on the pole tells more"
+        super().__init__("records-unavailable", 503, cause, remedy=remedy, retry_after_s=10)
+
+
 class Pole(Protocol):
     """Implemented by the daemon; called from several threads at once."""
 
@@ -38,7 +46,7 @@ class Pole(Protocol):
         """Return every berth as known now."""
 
     def snapshot(self, berth_no: str, nonce: str) -> Snapshot:
-        """Return the latest reading, signed, bound to `nonce`. Raises UnknownBerthError."""
+        """Return the latest reading, signed, bound to `nonce`. Raises PoleError."""
 
     def capture(self, berth_no: str, nonce: str) -> Snapshot:
         """Take a new picture, read it, return it as `snapshot` does; may take seconds. Raises PoleError."""

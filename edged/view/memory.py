@@ -1,6 +1,8 @@
 """What is remembered of each view over a restart: its reference and its habits, one file a view."""
 
 import os
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +49,7 @@ class ViewMemory:
         """Take up what was kept, unless the outlines have been drawn anew since."""
         path = self._path(key)
         try:
-            with np.load(path, allow_pickle=False) as kept:
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 if str(kept["plan"]) != _plan(view):
                     return
                 width, height = (int(side) for side in kept["size_px"])
@@ -56,7 +58,7 @@ class ViewMemory:
                 view.habits = Habits.of_rows(kept["habits"].tolist())
         except FileNotFoundError:
             return
-        except (OSError, ValueError, KeyError, EOFError) as error:
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("view not remembered", path=str(path), reason=str(error))
 
     def _path(self, key: tuple[str, int | None]) -> Path:

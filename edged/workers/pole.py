@@ -9,7 +9,7 @@ import structlog
 from edged.box.clock import Clock
 from edged.domain.health import overall
 from edged.settings import Settings
-from edged.snapshot_api import CaptureFailedError, UnknownBerthError
+from edged.snapshot_api import CaptureFailedError, RecordsUnavailableError, UnknownBerthError
 from edged.store import Store, StoreError
 from edged.uplink import CredentialsFile
 from edged.wire import BerthState, BerthStatus, CaptureRequest, DeviceHealth, ReadingView, Snapshot
@@ -51,9 +51,12 @@ class Pole:
         return self._board.all()
 
     def snapshot(self, berth_no: str, nonce: str) -> Snapshot:
-        """Return the berth as it stands, with its visit's reading. Raises UnknownBerthError."""
+        """Return the berth as it stands, with its visit's reading. Raises PoleError."""
         status = self._status(berth_no)
-        stored = self._store.latest_reading(status.visit_id) if status.visit_id else None
+        try:
+            stored = self._store.latest_reading(status.visit_id) if status.visit_id else None
+        except StoreError as error:
+            raise RecordsUnavailableError(str(error)) from error
         seen = Captured(visit_id=status.visit_id)
         if stored is not None:
             seen = Captured(
