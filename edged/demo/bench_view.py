@@ -4,6 +4,7 @@ import argparse
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -118,36 +119,58 @@ def _encoded_anew(image: Image) -> Image:
     return decode_jpeg(encode_jpeg(image, quality=70))
 
 
+@dataclass(slots=True)
+class Tally:
+    """What one camera's pictures came to."""
+
+    good: Counter[Weather] = field(default_factory=Counter)
+    alarms: Counter[Weather] = field(default_factory=Counter)
+    why: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
+    found: Counter[str] = field(default_factory=Counter)
+    cpu_s: list[float] = field(default_factory=list)
+
+    def add(self, other: "Tally") -> None:
+        for name in ("good", "alarms", "why", "tried", "found"):
+            getattr(self, name).update(getattr(other, name))
+        self.cpu_s += other.cpu_s
+
+
+def watch_one(watched: Sequence[str], seed: int, bursts: int) -> Tally:
+    """Judge the pictures of one camera: `bursts` in order, then those of a camera gone wrong."""
+    tally, street = Tally(), Street.of(watched, seed)
+    for _ in range(bursts):
+        weather, judgement = street.next_good()
+        tally.good[weather] += 1
+        if judgement.doubts or not judgement.may_decide:
+            tally.alarms[weather] += 1
+            tally.why.update(doubt.value for doubt in judgement.doubts)
+    for name, is_found in (*_frozen(street), *_moved(street, watched, seed), *_poor(street)):
+        tally.tried[name] += 1
+        tally.found[name] += is_found
+    tally.cpu_s = street.cpu_s
+    return tally
+
+
 def main() -> None:
     """Print the figures as Markdown tables."""
     parser = argparse.ArgumentParser(description=main.__doc__)
     parser.add_argument("--bursts", type=int, default=3000)
     parser.add_argument("--real", type=Path, help="a folder of pictures by fixed cameras, one subfolder each")
     arguments = parser.parse_args()
-    good, alarms, why = Counter[Weather](), Counter[Weather](), Counter[str]()
-    found, tried = Counter[str](), Counter[str]()
-    cpu_s: list[float] = []
-    for seed, watched in enumerate(_CAMERAS):
-        street = Street.of(watched, seed + 11)
-        for _ in range(arguments.bursts // len(_CAMERAS)):
-            weather, judgement = street.next_good()
-            good[weather] += 1
-            if judgement.doubts or not judgement.may_decide:
-                alarms[weather] += 1
-                why.update(doubt.value for doubt in judgement.doubts)
-        for name, is_found in (*_frozen(street), *_moved(street, watched, seed + 11), *_poor(street)):
-            tried[name] += 1
-            found[name] += is_found
-        cpu_s += street.cpu_s
+    tally = Tally()
+    with ProcessPoolExecutor() as pool:
+        each = arguments.bursts // len(_CAMERAS)
+        for part in pool.map(watch_one, _CAMERAS, range(11, 11 + len(_CAMERAS)), [each] * len(_CAMERAS)):
+            tally.add(part)
     print("| weather | good bursts | doubted |\n|---|---|---|")
     for weather in Weather:
-        print(f"| {weather.value} | {good[weather]:,} | {alarms[weather]} |")
-    print(f"| all | {good.total():,} | {alarms.total()} |\n\ndoubts of good bursts: {dict(why)}\n")
+        print(f"| {weather.value} | {tally.good[weather]:,} | {tally.alarms[weather]} |")
+    print(f"| all | {tally.good.total():,} | {tally.alarms.total()} |\n\ndoubts: {dict(tally.why)}\n")
     print("| what is wrong | tried | found |\n|---|---|---|")
-    for name in tried:
-        share = found[name] / tried[name]
-        print(f"| {name} | {tried[name]} | {found[name]} ({share:.1%}) |")
-    median_ms, most_ms = np.percentile(cpu_s, (50, 95)) * 1e3
+    for name, tried in tally.tried.items():
+        print(f"| {name} | {tried} | {tally.found[name]} ({tally.found[name] / tried:.1%}) |")
+    median_ms, most_ms = np.percentile(tally.cpu_s, (50, 95)) * 1e3
     print(f"\nCPU a burst: median {median_ms:.1f} ms, 95% below {most_ms:.1f} ms")
     if arguments.real:
         real_views(arguments.real)

@@ -25,6 +25,8 @@ def real_views(folder: Path) -> None:
             sights = [look_at(image, taken_s=0.0) for image in (before, now, away)]
             place = place_of(sights[0].grey, (), sights[0].size_px)
             here, there = (agreement(place, slopes_of(sight.grey)) for sight in sights[1:])
+            if here is None or there is None:
+                continue
             same, moved, turned = same + here.is_same, moved + here.is_moved, turned + there.is_moved
         print(f"| {camera.name} | {len(pairs)} | {same} | {moved} | {turned} |")
 

@@ -1,5 +1,6 @@
 """Days in front of one camera, rendered: sun, dusk, night, rain, headlights, wind, exposure steps."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -48,8 +49,12 @@ class Day:
         self._seed = seed
         self._turned_m = turned_m
         self._scenes: dict[tuple[int, bool], Scene] = {}
+        grain = zlib.crc32(repr(turned_m).encode())
         self._sensors = {
-            is_day: Sensor(WIDTH_PX, HEIGHT_PX, is_day=is_day, rng=np.random.default_rng(seed))
+            # each with a grain of its own: two pictures of one grain agree where their streets do not
+            is_day: Sensor(
+                WIDTH_PX, HEIGHT_PX, is_day=is_day, rng=np.random.default_rng((seed, is_day, grain))
+            )
             for is_day in (True, False)
         }
         self._clean: dict[tuple[int, bool, tuple[tuple[str, str], ...]], Image] = {}

@@ -14,12 +14,18 @@ from edged.view.sight import WIDTH_PX, Grey
 
 Outline = Sequence[tuple[float, float]]
 Slopes = NDArray[np.complex64]
+_Spectrum = NDArray[np.complex64]
 
 # Within so many pixels of a sight (1.7% of the picture's width) a view may sway and still be the same.
 _SWAY_PX = 8
-# Measured with `make bench-view`: a view in place reaches 11 to 38, one moved by half a berth 6.
-SAME_FROM = 8.0
-MOVED_BELOW = 6.5
+# Measured with `make bench-view`, outlines twice as large as the berth included: a view in place reaches 3.6
+# to 40, one moved by half a berth 3.2 at most.
+SAME_FROM = 4.5
+MOVED_BELOW = 3.2
+# Another aim shows as a peak elsewhere: chance alone reaches 5.
+_ELSEWHERE_FROM = 8.0
+# So many of a picture's pixels need to be distinct edges of one direction, or that direction says nothing.
+_ENOUGH_SHARE = 0.004
 # The outline's inside belongs to the vehicle, its painted border to the street: so much of it is left out.
 _INSIDE = 0.92
 _NEIGHBOURHOOD_PX = 31
@@ -30,18 +36,25 @@ _CHANGED = 0.2  # of a picture's own strong edges
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Place:
-    """The static surroundings of a view, prepared for comparison. `grey` is the picture behind them."""
+    """The static surroundings of a view, prepared for comparison.
+
+    `grey` is the picture behind them. `across` and `down` are the spectra of upright and of level edges, None
+    where there are too few to compare.
+    """
 
     grey: Grey
-    spectrum: NDArray[np.complex64]
+    across: _Spectrum | None
+    down: _Spectrum | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Agreement:
     """How well a picture agrees with a place.
 
-    `here`: the correlation without displacement over what chance gives; `elsewhere`: the same for the best
-    displacement of all, which is `shift_px` (in pixels of a sight).
+    `here`: the correlation without displacement over what chance gives, of upright or of level edges,
+    whichever agree less: kerbs and lines along the street stay where they are when the camera turns along
+    them. `elsewhere`: the same of all edges for the best displacement of all, which is `shift_px` (in pixels
+    of a sight).
     """
 
     here: float
@@ -50,12 +63,12 @@ class Agreement:
 
     @property
     def is_same(self) -> bool:
-        return self.here >= SAME_FROM and self.here >= 0.5 * self.elsewhere
+        return self.here >= SAME_FROM and not self.is_elsewhere
 
     @property
     def is_elsewhere(self) -> bool:
         """Tell whether the same place shows with another aim."""
-        return self.elsewhere >= SAME_FROM and self.here < 0.4 * self.elsewhere
+        return self.elsewhere >= _ELSEWHERE_FROM and max(map(abs, self.shift_px)) > _SWAY_PX
 
     @property
     def is_moved(self) -> bool:
@@ -75,28 +88,56 @@ def slopes_of(grey: Grey) -> Slopes:
 
 def place_of(grey: Grey, outlines: Sequence[Outline], size_px: tuple[int, int]) -> Place:
     """Return the place that `grey` shows, without the inside of the outlines (px of a `size_px` picture)."""
-    field = _directions(slopes_of(grey))
-    if outlines:
-        scale = WIDTH_PX / size_px[0]
-        inside = np.zeros(grey.shape, np.uint8)
-        for outline in outlines:
-            cv2.fillPoly(inside, [_shrunk(outline, scale)], 1)
-        field[inside > 0] = 0
-    return Place(grey=grey, spectrum=_spectrum(field))
+    slopes = slopes_of(grey)
+    field = _directions(slopes)
+    inside = np.zeros(grey.shape, np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(inside, [_shrunk(outline, WIDTH_PX / size_px[0])], 1)
+    field[inside > 0] = 0
+    distinct = np.where(inside > 0, 0, slopes)
+    across, down = _spectra(field)
+    return Place(
+        grey=grey,
+        across=across if float((np.abs(distinct.real) > _DISTINCT).mean()) >= _ENOUGH_SHARE else None,
+        down=down if float((np.abs(distinct.imag) > _DISTINCT).mean()) >= _ENOUGH_SHARE else None,
+    )
 
 
-def agreement(place: Place, slopes: Slopes) -> Agreement:
-    """Return how well a picture of these slopes agrees with the place; both have the same shape."""
-    spectrum = np.conj(place.spectrum) * _spectrum(_directions(slopes))
-    parts = spectrum.view(np.float32).reshape(*spectrum.shape, 2)
-    surface = cv2.dft(parts, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)[..., 0]
-    chance = max(float(np.sqrt(np.mean(surface * surface))), 1e-9)
+def agreement(place: Place, slopes: Slopes) -> Agreement | None:
+    """Return how well a picture of these slopes agrees with the place, None where the place has no edges.
+
+    Both have the same shape.
+    """
+    across, down = _spectra(_directions(slopes))
+    product = np.zeros(slopes.shape, np.complex64)
+    if place.across is not None:
+        product += np.conj(place.across) * across
+    if place.down is not None:
+        product += 1j * np.conj(place.down) * down
+    # both correlations are real, so that one inverse transform gives both
+    parts = product.view(np.float32).reshape(*slopes.shape, 2)
+    surfaces = cv2.dft(parts, flags=cv2.DFT_INVERSE | cv2.DFT_SCALE)
+    known = [one for one, spectrum in enumerate((place.across, place.down)) if spectrum is not None]
+    if not known:
+        return None
+    whole = surfaces[..., known].sum(axis=-1)
+    _, highest, _, (x, y) = cv2.minMaxLoc(whole)
+    height, width = whole.shape
+    return Agreement(
+        here=min(_without_shift(surfaces[..., one]) for one in known),
+        elsewhere=highest / _chance(whole),
+        shift_px=(x - width if x > width // 2 else x, y - height if y > height // 2 else y),
+    )
+
+
+def _without_shift(surface: NDArray[np.float32]) -> float:
     height, width = surface.shape
-    rows = np.arange(-_SWAY_PX, _SWAY_PX + 1)
-    here = float(surface[np.ix_(rows % height, rows % width)].max()) / chance
-    _, highest, _, (x, y) = cv2.minMaxLoc(surface)
-    shift = (x - width if x > width // 2 else x, y - height if y > height // 2 else y)
-    return Agreement(here=here, elsewhere=highest / chance, shift_px=shift)
+    near = np.arange(-_SWAY_PX, _SWAY_PX + 1)
+    return float(surface[np.ix_(near % height, near % width)].max()) / _chance(surface)
+
+
+def _chance(surface: NDArray[np.float32]) -> float:
+    return max(float(np.sqrt(np.mean(surface * surface))), 1e-9)
 
 
 def distinct_share(slopes: Slopes) -> float:
@@ -130,10 +171,12 @@ def _directions(slopes: Slopes) -> Slopes:
     return np.asarray(slopes / (steepness + nearby + _FAINT), np.complex64)
 
 
-def _spectrum(field: Slopes) -> NDArray[np.complex64]:
+def _spectra(field: Slopes) -> tuple[_Spectrum, _Spectrum]:
+    """Return the spectra of the field's real and imaginary part; symmetry makes two of one transform."""
     parts = field.view(np.float32).reshape(*field.shape, 2)
-    done = np.ascontiguousarray(cv2.dft(parts, flags=cv2.DFT_COMPLEX_OUTPUT))
-    return np.asarray(done.view(np.complex64)[..., 0])
+    whole = np.ascontiguousarray(cv2.dft(parts)).view(np.complex64)[..., 0]
+    mirrored = np.conj(np.roll(whole[::-1, ::-1], 1, axis=(0, 1)))
+    return (whole + mirrored) / 2, (whole - mirrored) / np.complex64(2j)
 
 
 def _shrunk(outline: Outline, scale: float) -> NDArray[np.int32]:

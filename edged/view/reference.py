@@ -79,7 +79,8 @@ class Reference:
         if len(pictures) < _RENEWED_FROM or self.place is None:
             return False
         median = _median(pictures)
-        if not agreement(self.place, slopes_of(median)).is_same:
+        agreed = agreement(self.place, slopes_of(median))
+        if agreed is None or not agreed.is_same:
             return False
         self._set(median, sight.size_px)
         return True

@@ -64,7 +64,7 @@ class ViewBook:
         self._watches: dict[str, CameraWatch] = {}
         self.berths = {berth.berth_no: berth for berth in settings.berth}
         self._arrivals: dict[str, tuple[str, float]] = {}  # by berth: visit, and when it came
-        self._to_confirm: set[str] = set()
+        self._to_confirm: set[ViewKey] = set()
         self._lock = threading.Lock()
         for camera in settings.camera:
             berths = [berth for berth in settings.berth if berth.camera == camera.name and berth.in_service]
@@ -87,7 +87,7 @@ class ViewBook:
         now = self._clock.now().utc.astimezone(self._zone)
         sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
         watch = self._watches[job.berth.camera]
-        if self._take_confirmation(job.berth.camera):
+        if self._take_confirmation(key):
             watch.confirm(job.berth.preset, sight, now.toordinal())
         judgement = watch.judge(sight, self._occasion(job, now))
         if judgement.has_learnt:
@@ -118,10 +118,10 @@ class ViewBook:
         if camera not in self._watches:
             known = ", ".join(sorted(self._watches)) or "none"
             raise KeyError(f"no live camera {camera!r}; there are {known}")
-        with self._lock:
-            self._to_confirm |= {camera}
-        for (name, _preset), standing in self._standings.items():
-            if name == camera:
+        for key, standing in self._standings.items():
+            if key[0] == camera:
+                with self._lock:
+                    self._to_confirm.add(key)
                 self._captures[camera].put(_look(standing.berths[0]))
 
     def _watch(self, camera: str, berths: Iterable[BerthSettings]) -> None:
@@ -197,10 +197,10 @@ class ViewBook:
         held = next(iter(standing.held.values()), None)
         self._captures[key[0]].put(_look(held.berth if held else berth), after_s)
 
-    def _take_confirmation(self, camera: str) -> bool:
+    def _take_confirmation(self, key: ViewKey) -> bool:
         with self._lock:
-            wanted = camera in self._to_confirm
-            self._to_confirm.discard(camera)
+            wanted = key in self._to_confirm
+            self._to_confirm.discard(key)
         return wanted
 
 
