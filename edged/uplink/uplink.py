@@ -172,7 +172,7 @@ class Uplink:
 
     def _store_failed(self, error: OutboxUnavailable) -> None:
         """Leave the store alone for a while, which reports to health itself; heartbeats go on."""
-        log.error("outbox unavailable", problem=str(error))
+        log.info("outbox unavailable", problem=str(error))  # the store reports why, at its own level
         self._store.failed()
 
     def _enrolled(self) -> bool:
