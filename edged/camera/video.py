@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 from edged.camera.port import CameraFault, Frame
 from edged.camera.turns import TurnTakingCamera
-from edged.camera.video_child import HEADER
 from edged.picture import MAX_PIXELS
+from edged.picture.video_child import HEADER
 
 _START_S = 5.0  # interpreter and OpenCV, on a slow box under load
 
@@ -31,7 +31,7 @@ class VideoCamera(TurnTakingCamera):
             "timeout_s": self._settings.timeout_s,
         }
         with subprocess.Popen(
-            [sys.executable, "-m", "edged.camera.video_child"],
+            [sys.executable, "-m", "edged.picture.video_child"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,

@@ -1,7 +1,10 @@
-"""`python -m edged.camera.video_child`: the process in which video is decoded, made to be killed.
+"""`python -m edged.picture.video_child`: the process in which video is decoded, made to be killed.
 
 A read of an RTSP stream or of a V4L2 device can hang for ever in native code, where no timeout and no
 thread can end it. So it runs here, and `VideoCamera` kills it when it is late.
+
+It stands beside the pictures and not beside the cameras: these import the settings, which would cost each
+child 20 MB.
 
 stdin: one JSON line {"kind", "source", "count", "interval_s", "timeout_s"}; an address may hold a
 password, which has no place in a command line that every user of the box can list.
