@@ -111,6 +111,11 @@ class LimitSettings(_Section):
     appeals_per_account_per_day: Count = 5
     appeals_per_address_per_day: Count = 20  # of the driver's page
     offers_per_order: Count = 4
+    # Requests that wait for an order (`?wait=`), in one worker; beyond that they are answered at once.
+    long_polls_per_order: Count = 4
+    long_polls_per_account: Count = 8
+    long_polls_per_address: Count = 200
+    long_polls_per_worker: Count = 1000
     near_m: Annotated[float, Field(gt=0)] = 100
 
 

@@ -1,5 +1,6 @@
 """Pre-payment orders as they are stored, with their history; each change that a terminal may know is sent."""
 
+from collections.abc import Collection
 from dataclasses import replace
 from http import HTTPStatus
 
@@ -7,12 +8,12 @@ from sqlalchemy import Connection, bindparam, delete, select, update
 
 from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.base.order_states import CLOSED, HOLDING
-from cloud_endpoint.database.engine import insert_all
+from cloud_endpoint.database.engine import insert_all, padded
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import holds, order_events, orders
 from cloud_endpoint.ordering import webhooks
 from cloud_endpoint.ordering.order import ORDER_COLUMNS, LogEntry, Order
-from cloud_endpoint.ordering.states import OrderEvent
+from cloud_endpoint.ordering.states import OrderEvent, OrderState
 
 
 def create(connection: Connection, order: Order) -> None:
@@ -79,6 +80,22 @@ def load(
     if order is None or credential_id not in (None, order.credential_id):
         raise unknown()
     return order
+
+
+def in_states(
+    connection: Connection, keys: Collection[tuple[str, str]], states: Collection[OrderState]
+) -> set[tuple[str, str]]:
+    """Return those of the orders, by site and id, that are in one of the states."""
+    o = orders.c
+    if not keys:
+        return set()
+    sites, ids = zip(*keys, strict=True)
+    rows = connection.execute(
+        select(o.site_id, o.order_id).where(
+            o.site_id.in_(padded(set(sites))), o.order_id.in_(padded(ids)), o.state.in_(states)
+        )
+    )
+    return {(row.site_id, row.order_id) for row in rows}
 
 
 def unknown() -> Problem:

@@ -77,7 +77,6 @@ def _unusable(field: str, detail: str, remedy: str) -> Problem:
 
 def enrol(work: Work, request: EnrolmentRequest) -> EnrolmentAnswer:
     """Trade the code for credentials; raises Problem."""
-    _require_usable(request)
     code = enrolment_codes.c
     site_id = work.connection.execute(
         update(enrolment_codes)
@@ -98,6 +97,7 @@ def enrol(work: Work, request: EnrolmentRequest) -> EnrolmentAnswer:
             field="code",
             remedy="print a new one: edged-cloud enrol --device-id ID --site SITE",
         )
+    _require_usable(request)
     foreign = berth_changes.adopt(work.connection, site_id, request.device_id, request.berths, work.now_ms)
     if foreign:
         raise Problem(

@@ -20,6 +20,7 @@ from cloud_endpoint.database.service import Service
 from cloud_endpoint.ordering.messages import OrderWebhook
 from cloud_endpoint.web import problems
 from cloud_endpoint.web.bodies import BodyBounds
+from cloud_endpoint.web.long_polls import LongPolls
 from cloud_endpoint.web.metrics import FOLDER_VARIABLE
 from cloud_endpoint.web.pages import driver, operator
 from cloud_endpoint.web.pages.rendering import STATIC
@@ -55,6 +56,7 @@ def create_app(settings: CloudSettings, clock: Clock = system_clock) -> FastAPI:
     app.state.service = service
     app.state.clockwork = clockwork
     app.state.turns = poles.Turns()
+    app.state.long_polls = LongPolls(settings.limits)
     for layer in (RouteNote, BodyBounds, Watch):  # the last one is outermost
         app.add_middleware(layer)
     problems.install(app)

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 import requests
 from cloud_pole import Pole, ShiftedClock
+from fastapi import FastAPI
 from sqlalchemy import insert, select
 
 from cloud_endpoint.access.signatures import sign
@@ -54,6 +55,7 @@ class Street:
     terminal: str
     secret: str  # signs the terminal's callbacks, and the webhooks to it
     operator: str
+    app: FastAPI
     poles: list[Pole] = field(default_factory=list)
 
     def enrol(

@@ -148,7 +148,9 @@ def _street(url: str, app: FastAPI) -> Iterator[Street]:
         load_registry(connection, RegistryFile.model_validate(registry_of()), clock())
         terminal, secret = add_credential(connection, SITE, Role.TERMINAL, "app", clock())
         operator, _ = add_credential(connection, SITE, Role.OPERATOR, "desk", clock())
-    street = Street(url=url, cloud=cloud, clock=clock, terminal=terminal, secret=secret, operator=operator)
+    street = Street(
+        url=url, cloud=cloud, clock=clock, terminal=terminal, secret=secret, operator=operator, app=app
+    )
     try:
         yield street
     finally:

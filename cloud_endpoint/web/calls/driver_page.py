@@ -170,6 +170,13 @@ def _paid_before(connection: Connection, order: Order) -> str | None:
     ).scalar()
 
 
+def own_order(service: Service, token: str, order_id: str, account_id: str | None) -> Order:
+    """Return an order to the driver whose account it is; raises Problem."""
+    with service.reading() as work:
+        who = authenticate(work.connection, token, Role.TERMINAL)
+        return order_of_account(work.connection, who.site_id, who.credential_id, order_id, account_id)
+
+
 def order_of_account(
     connection: Connection, site_id: str, credential_id: str, order_id: str, account_id: str | None
 ) -> Order:

@@ -173,14 +173,18 @@ def _step(
         return answer_once(work, who, key, request, kind, locked)
 
 
-def view(service: Service, token: str, order_id: str) -> OrderAnswer:
-    """Return the present state of an order."""
+def find(service: Service, token: str, order_id: str) -> Order:
+    """Return the terminal's order as it is now; raises Problem."""
     with service.reading() as work:
         who = authenticate(work.connection, token, Role.TERMINAL)
-        order = orders.load(
+        return orders.load(
             work.connection, who.site_id, order_id, credential_id=who.credential_id, lock=False
         )
-    return answer(order, service.settings)
+
+
+def view(service: Service, token: str, order_id: str) -> OrderAnswer:
+    """Return the present state of an order."""
+    return answer(find(service, token, order_id), service.settings)
 
 
 def report_payment(service: Service, credential_id: str, header: str, body: bytes) -> PaymentAnswer:

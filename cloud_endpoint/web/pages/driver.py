@@ -5,9 +5,7 @@ Every step is a form that answers with a redirect: going back, reloading and sen
 nothing needs a script.
 """
 
-import asyncio
 import secrets
-import time
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -24,6 +22,7 @@ from cloud_endpoint.ordering.messages import Appeal, BerthNumberAcquisition, Pla
 from cloud_endpoint.ordering.states import IllegalEvent, OrderState
 from cloud_endpoint.web.calls import driver_page, terminals
 from cloud_endpoint.web.context import ThisService
+from cloud_endpoint.web.long_polls import BUSY_RETRY_S, TheseLongPolls, Waiter
 from cloud_endpoint.web.pages.rendering import Kept, Lang, SameSite, page, problem_text, set_cookie
 from cloud_endpoint.web.pages.words import words
 from cloud_endpoint.web.routes.terminals import OrderIdPath
@@ -34,7 +33,6 @@ router = APIRouter(include_in_schema=False, prefix="/pay")
 Driver = Annotated[str | None, Cookie(pattern=r"^[0-9a-f]{32}$")]
 MINUTES = (15, 30, 60, 120, 240, 480)
 REMEMBER_DAYS = 30
-LOOK_S = 0.5
 
 
 @router.get("")
@@ -117,20 +115,20 @@ def _show(
 @router.get("/{order_id}/state")
 async def state(
     order_id: OrderIdPath,
+    request: Request,
     service: ThisService,
+    polls: TheseLongPolls,
     driver: Driver = None,
     wait: Annotated[float, Query(ge=0, le=25)] = 20,
-) -> dict[str, str]:
+) -> dict[str, str | float]:
     """Return the state of the order as soon as it is decided: the page's script waits for it."""
     token = await run_in_threadpool(driver_page.token_of, service, order_id)
-    deadline = time.monotonic() + wait
-    while True:
-        found = (
-            await run_in_threadpool(driver_page.order_page, service, token, order_id, driver)
-        ).answer.state
-        if found not in UNDECIDED or time.monotonic() >= deadline:
-            return {"state": found}
-        await asyncio.sleep(LOOK_S)
+    order = await run_in_threadpool(driver_page.own_order, service, token, order_id, driver)
+    if wait and order.state in UNDECIDED:
+        if not await polls.wait(service, Waiter.of(request, order), wait):
+            return {"state": order.state, "retry_after_s": BUSY_RETRY_S}
+        order = await run_in_threadpool(driver_page.own_order, service, token, order_id, driver)
+    return {"state": order.state}
 
 
 @router.post("/{order_id}/candidates", dependencies=[SameSite], response_model=None)

@@ -1,7 +1,5 @@
 """Routes for terminals: the life of a pre-payment order."""
 
-import asyncio
-import time
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Path, Query, Request
@@ -17,8 +15,10 @@ from cloud_endpoint.ordering.messages import (
     PaymentReport,
     PrePaymentOrder,
 )
+from cloud_endpoint.ordering.order import answer
 from cloud_endpoint.web.calls import terminals as calls
 from cloud_endpoint.web.context import TerminalToken, ThisService
+from cloud_endpoint.web.long_polls import BUSY_RETRY_S, TheseLongPolls, Waiter
 from cloud_endpoint.web.problems import documented
 from edged.wire.base import Identifier
 
@@ -33,7 +33,6 @@ IdempotencyKey = Annotated[
         description="the same request with the same key is done once and answered alike",
     ),
 ]
-LONG_POLL_STEP_S = 0.25
 
 
 @router.post("", status_code=201, responses=documented(401, 403, 404, 429))
@@ -67,17 +66,23 @@ def submit(
 @router.get("/{order_id}", responses=documented(401, 403, 404))
 async def view(
     order_id: OrderIdPath,
+    request: Request,
     service: ThisService,
     token: TerminalToken,
+    polls: TheseLongPolls,
     wait: Annotated[float, Query(ge=0, le=30, description="seconds to wait while pending")] = 0,
 ) -> OrderAnswer:
-    """The state of the order; with `wait`, as soon as it is no longer pending."""
-    deadline = time.monotonic() + wait
-    order = await run_in_threadpool(calls.view, service, token, order_id)
-    while order.state in UNDECIDED and time.monotonic() < deadline:
-        await asyncio.sleep(LONG_POLL_STEP_S)
-        order = await run_in_threadpool(calls.view, service, token, order_id)
-    return order
+    """The state of the order; with `wait`, as soon as it is no longer pending.
+
+    When too many requests wait for this order, account or address, the answer comes at once: ask again after
+    its `retry_after_s`.
+    """
+    order = await run_in_threadpool(calls.find, service, token, order_id)
+    if not wait or order.state not in UNDECIDED:
+        return answer(order, service.settings)
+    if not await polls.wait(service, Waiter.of(request, order), wait):
+        return answer(order, service.settings).model_copy(update={"retry_after_s": float(BUSY_RETRY_S)})
+    return await run_in_threadpool(calls.view, service, token, order_id)
 
 
 @router.post("/{order_id}/cancel", responses=documented(401, 403, 404, 409))

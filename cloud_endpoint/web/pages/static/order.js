@@ -64,14 +64,18 @@ function keyboard() {
   draw();
 }
 
+const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
+
 async function watch(told) {
   for (;;) {
     try {
       const answer = await fetch(`${told.dataset.watch}?wait=20`, { cache: "no-store" });
       if (!answer.ok) throw new Error(String(answer.status));
-      if ((await answer.json()).state !== told.dataset.state) { location.reload(); return; }
+      const now = await answer.json();
+      if (now.state !== told.dataset.state) { location.reload(); return; }
+      if (now.retry_after_s) await pause(now.retry_after_s * 1000); // too many wait here
     } catch {
-      await new Promise((resolve) => { setTimeout(resolve, 3000); }); // no network for a while
+      await pause(3000); // no network for a while
     }
   }
 }
