@@ -158,6 +158,8 @@ def doubted(
     `plate_px` wide, narrower than `_FULL_ODDS_FROM_PX`, is less sure than its enlarged window looks.
     """
     narrow = odds_lost(plate_px)
+    if narrow == 1 and probabilities.slots is second.slots:
+        return probabilities
     slots = tuple(
         _with_odds_divided(slot, narrow * (_CONTESTED if _top(slot) != _top(other) else 1.0))
         for slot, other in zip(probabilities.slots, second.slots, strict=True)
@@ -171,7 +173,7 @@ def odds_lost(plate_px: float) -> float:
 
 
 def _top(slot: Distribution) -> int:
-    return max(range(len(slot)), key=slot.__getitem__)
+    return slot.index(max(slot))
 
 
 def _with_odds_divided(slot: Distribution, divisor: float) -> Distribution:
@@ -179,6 +181,8 @@ def _with_odds_divided(slot: Distribution, divisor: float) -> Distribution:
 
     Divided no further than that it stays the likeliest: doubt does not change what is read.
     """
+    if divisor == 1:
+        return slot
     top = _top(slot)
     second = max((p for i, p in enumerate(slot) if i != top), default=0.0)
     divisor = min(divisor, slot[top] / second) if second > 0 else divisor
