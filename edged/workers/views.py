@@ -26,6 +26,7 @@ log = structlog.get_logger()
 LOOK_AGAIN_AFTER_S = 3.0
 _CONTACT_TO_JOB_S = 1.0  # a poll of the sensor and a commit on a slow card
 _LOOK_IDLE_S = 60.0  # nobody waits, but health has to see the end of a trouble
+_KEEP_EVERY_S = 600.0  # 80 kB a time: a new view learns from every picture, and the card wears
 _LOST_AFTER_S = 60.0  # a look that was not answered for so long was dropped with a full queue
 
 ViewKey = tuple[str, int | None]  # camera, preset
@@ -41,6 +42,7 @@ class _Standing:
     held: dict[str, CaptureJob] = field(default_factory=dict)
     bad_since: datetime | None = None
     look_due_s: float = -_LOST_AFTER_S  # monotonic; of the look that is on its way
+    kept_s: float = -_KEEP_EVERY_S  # monotonic; when the view was last written
 
 
 class ViewBook:
@@ -87,10 +89,12 @@ class ViewBook:
         now = self._clock.now().utc.astimezone(self._zone)
         sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
         watch = self._watches[job.berth.camera]
-        if self._take_confirmation(key):
+        is_confirmed = self._take_confirmation(key)
+        if is_confirmed:
             watch.confirm(job.berth.preset, sight, now.toordinal())
         judgement = watch.judge(sight, self._occasion(job, now))
-        if judgement.has_learnt:
+        if judgement.has_learnt and (is_confirmed or time.monotonic() - standing.kept_s >= _KEEP_EVERY_S):
+            standing.kept_s = time.monotonic()
             self._memory.keep(key, watch.views[job.berth.preset])
         self._report(key, standing, job, judgement, now)
         self._see_to_it(key, standing, job, judgement)
