@@ -69,8 +69,6 @@ class ChannelWatch:
         self.cause = ""
         self.counter: int | None = None
         self.last_good_s: float | None = None
-        self.wants_proof = False
-        """A change was read that counts only if it is read again: the sooner the better."""
         self._bus, self._sensor, self._channel = bus, sensor, channel
         self._rule = rule
         self._faults = faults
@@ -92,19 +90,13 @@ class ChannelWatch:
         """The bus begins to listen: from here on silence counts."""
         self._started_s = now_s
 
-    def read(
-        self, signals: Mapping[str, Signal], now_s: float, *, is_doubtful: bool = False
-    ) -> Observation | None:
-        """Take one reply's signals; an observation if the state changed or a swap came to light.
-
-        `is_doubtful`: the reply may answer an earlier request: a change needs a second reading.
-        """
-        self.wants_proof = False
+    def read(self, signals: Mapping[str, Signal], now_s: float) -> Observation | None:
+        """Take one reply's signals; an observation if the state changed or a swap came to light."""
         self._note_device_faults(signals)
         level = signals.get(self._rule.signal)
         if level is not None:
             self.value = level.value
-            self._take_level(level, now_s, is_doubtful)
+            self._take_level(level, now_s)
         for cause in self._causes():
             if cause in self._active:
                 return self._become(ChannelState.FAULT, cause, now_s)
@@ -163,7 +155,7 @@ class ChannelWatch:
                 is_active = signals[self._rule.signal].raw == number
                 (self._active.add if is_active else self._active.discard)(f"state {number}")
 
-    def _take_level(self, level: Signal, now_s: float, is_doubtful: bool) -> None:
+    def _take_level(self, level: Signal, now_s: float) -> None:
         wanted = self._wanted_level(level)
         if not self._is_invalid(level) or self._rule.on_invalid is not OnInvalid.HOLD:
             since_s = self._unseen_since_s
@@ -177,9 +169,7 @@ class ChannelWatch:
             return
         self._confirmed = self._confirmed + 1 if wanted == self._candidate else 1
         self._candidate = wanted
-        needed = max(self._rule.confirm_readings, 2) if is_doubtful else self._rule.confirm_readings
-        self.wants_proof = self._rule.confirm_readings <= self._confirmed < needed
-        if self._confirmed >= needed:
+        if self._confirmed >= self._rule.confirm_readings:
             if wanted and self._level is False and self.counter is not None:
                 self._unseen -= 1  # seen; the counter will show it too
             if not wanted:

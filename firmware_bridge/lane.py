@@ -50,7 +50,7 @@ class Lane:
     degraded: bool = False
     held_until_s: float = NEVER
     barred_s: dict[Shape, float] = field(default_factory=dict)
-    punctuality: Punctuality = field(default_factory=Punctuality)
+    punctuality: Punctuality = field(init=False)
     _answered_s: dict[Block, float] = field(default_factory=dict)
     _tried_s: dict[Block, float] = field(default_factory=dict)
     _paused_s: dict[Block, float] = field(default_factory=dict)
@@ -74,6 +74,7 @@ class Lane:
     def __post_init__(self) -> None:
         self.longest_s = max(sensor.response_timeout_s for sensor in self.sensors) + self.latency_s
         self.late_s = max(sensor.max_reply_delay_s for sensor in self.sensors) + self.latency_s
+        self.punctuality = Punctuality(self.longest_s + self.late_s)
         self.rest_s = max(sensor.link.min_gap_ms for sensor in self.sensors) / 1000
 
     @property

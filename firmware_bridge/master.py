@@ -101,7 +101,7 @@ class BusMaster:
         lane = self.lane(outcome.request.device_id)
         self.line.note_echo(outcome, now_s)
         if lane is not None and outcome.outstanding:
-            lane.punctuality.note_lost(outcome.request.shape, outcome.sent_at_s, now_s)
+            lane.punctuality.note_lost(outcome.request.shape, outcome.sent_at_s)
             self._schedule.bar(lane, outcome.request, now_s + lane.longest_s)
 
     def note_noise(self, data: bytes, now_s: float) -> None:
@@ -117,6 +117,7 @@ class BusMaster:
             # In place of the answer it may be the asked unit's own, under a wrong id or with a wrong length.
             is_own = shape[0] == outcome.request.device_id
             is_alike = outcome.cause is Cause.WRONG_UNIT and shape[1:] == outcome.request.shape[1:]
+            is_alike = is_alike and not self._has_lost(shape, now_s)
             is_in_place = is_own or is_alike
             self._note_unasked(shape, outcome.sent_at_s, outcome.last_heard_s, is_in_place=is_in_place)
         if outcome.cause is not Cause.OK:
@@ -128,6 +129,11 @@ class BusMaster:
             return []
         self._measure_cycle(lane.device_id, now_s)
         if outcome.request.is_write or not lane.punctuality.is_trusted(now_s):
+            return []
+        wire_s = self.timing.wire_s(outcome.request.request_bytes + outcome.request.reply_bytes)
+        turnaround_s = (outcome.reply_s or 0.0) - wire_s
+        if not lane.punctuality.believes(outcome.request.shape, turnaround_s, now_s):
+            lane.hurry(outcome.request)
             return []
         return self._read(lane, outcome, now_s)
 
@@ -206,11 +212,16 @@ class BusMaster:
         if lane.awaits(shape, earliest_s):
             lane.punctuality.note_late(shape, asked_s)
         elif lane.asks(shape) and not is_in_place and not self.line.intrusion(latest_s):
-            lane.punctuality.note_beyond(shape, asked_s)
+            if not lane.punctuality.note_beyond(shape, asked_s):
+                return
             for sensor in lane.sensors:
                 for number in sensor.used_channels:
                     seen = self._channels[sensor.name, number].distrust(_TOO_LATE, latest_s)
                     self._distrusted += [] if seen is None else [seen]
+
+    def _has_lost(self, shape: Shape, now_s: float) -> bool:
+        lane = self.lane(shape[0])
+        return lane is not None and lane.punctuality.has_lost(shape, now_s)
 
     def _read(self, lane: Lane, outcome: Outcome, now_s: float) -> list[Observation]:
         signals = dict[tuple[str, int], dict[str, Signal]]()
@@ -227,13 +238,7 @@ class BusMaster:
             write = self._writes.check(part, raw, now_s)
             if write is not None:
                 self._schedule.write_soon(lane, write)
-        is_doubtful = lane.punctuality.is_doubtful(now_s)
-        seen = []
-        for key, values in signals.items():
-            channel = self._channels[key]
-            seen.append(channel.read(values, now_s, is_doubtful=is_doubtful))
-            if channel.wants_proof:
-                lane.hurry(outcome.request)
+        seen = [self._channels[key].read(values, now_s) for key, values in signals.items()]
         return [observation for observation in seen if observation is not None]
 
     def _slots_of(self, lane: Lane, request: Request) -> tuple[Slot, ...]:

@@ -107,7 +107,7 @@ class Schedule:
         if lane.barred_s:
             lane.barred_s = {shape: until_s for shape, until_s in lane.barred_s.items() if until_s > now_s}
         if outcome.outstanding or is_doubtful:
-            lane.punctuality.note_lost(turn.request.shape, outcome.sent_at_s, now_s)
+            lane.punctuality.note_lost(turn.request.shape, outcome.sent_at_s)
             self.bar(lane, turn.request, now_s + lane.longest_s - turn.response_timeout_s)
         if outcome.reply_s is not None:
             lane.note_turnaround(
