@@ -111,7 +111,7 @@ class ReopenedArchive(Archive):
             file_id = status.st_dev, status.st_ino
         if file_id != self._file_id:
             what = "was deleted while edged ran" if file_id is None else "was replaced while edged ran"
-            self._is_faulty(StoreDeletedError(str(self.path), what, "the daemon writes it again"))
+            self._note_fault(StoreDeletedError(str(self.path), what, "the daemon writes it again"))
 
     def close(self) -> None:
         super().close()
@@ -176,8 +176,8 @@ class ReopenedArchive(Archive):
     def _closed(self) -> StoreError:
         return self._fault.again()
 
-    def _is_faulty(self, fault: StoreError) -> None:
-        """Close the shop to all but `reopen`."""
+    def _note_fault(self, fault: StoreError) -> None:
+        """Note the fault, which `reopen` has to mend."""
         if not self.needs_opening.is_set():
             log.error("store faulty", reason=str(fault))
             self._fault = self._damage = fault
@@ -189,14 +189,14 @@ class ReopenedArchive(Archive):
             with super()._reading() as db:
                 yield db
         except StoreCorruptError as error:
-            self._is_faulty(error)
+            self._note_fault(error)
             raise
 
     def _write(self, work: Callable[[Database], Result]) -> Result:
         try:
             return self._writer.write(work)
         except StoreCorruptError as error:
-            self._is_faulty(error)
+            self._note_fault(error)
             raise
 
     def _tend_pictures(self) -> None:

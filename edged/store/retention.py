@@ -68,8 +68,8 @@ class Retention:
         self._lost = 0  # pictures dropped too early since the last regular pass
         self.problem: Finding | None = None  # pictures are dropped before the cloud had their events
 
-    def has_room(self, picture_bytes: int) -> bool:
-        """Take room for a picture, and tell whether there is any; a pass makes more."""
+    def take_room(self, picture_bytes: int) -> bool:
+        """Take room for a picture; return whether there was any. A pass makes more."""
         self._room_bytes -= picture_bytes
         return self._room_bytes >= 0
 

@@ -179,7 +179,7 @@ class Store(ReopenedArchive):
 
     def _write_picture(self, jpeg: bytes) -> str | None:
         try:
-            if not self._retention.has_room(len(jpeg)):
+            if not self._retention.take_room(len(jpeg)):
                 self._write(lambda db: self._retention.evict(db, None, incoming_bytes=len(jpeg)))
             try:
                 sha256 = self._picture_written(jpeg)

@@ -77,7 +77,7 @@ class CaptureWorker:
     def _is_wanted(self, job: CaptureJob) -> bool:
         """A vehicle that left meanwhile needs no picture; somebody who asked gets one of the empty berth."""
         if job.reason in (Reason.REQUEST, Reason.VIEW):
-            return not job.is_dropped()
+            return not job.drop_if_unawaited()
         return job.visit_id is not None and self._board.has_visit(job.visit_id)
 
     def _capture(self, job: CaptureJob, stop: threading.Event) -> None:

@@ -104,7 +104,7 @@ class CaptureJob:
         if self.answer is not None:
             self.answer(Captured(error=error))
 
-    def is_dropped(self) -> bool:
+    def drop_if_unawaited(self) -> bool:
         """Drop the job and count it when nobody waits for it any more; return whether it is dropped."""
         if self.is_awaited():
             return False

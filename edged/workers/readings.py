@@ -90,7 +90,7 @@ class ReadingWorker:
             if self._rates is not None:
                 self._rates.look()
             burst = self._bursts.get()
-            if burst is not None and not burst.job.is_dropped():
+            if burst is not None and not burst.job.drop_if_unawaited():
                 self._read(burst)
         self._bursts.fail_all("the daemon is stopping")
 
