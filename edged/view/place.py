@@ -19,7 +19,7 @@ _Spectrum = NDArray[np.complex64]
 # Within so many pixels of a sight (1.7% of the picture's width) a view may sway and still be the same.
 _SWAY_PX = 8
 # Measured with `make bench-view`, outlines twice as large as the berth included: a view in place reaches 3.6
-# to 40, one moved by half a berth 3.2 at most.
+# to 40, one moved by half a berth 2.9 at most.
 SAME_FROM = 4.5
 MOVED_BELOW = 3.2
 # Another aim shows as a peak elsewhere: chance alone reaches 5.

@@ -11,7 +11,7 @@ import structlog
 
 from edged.box.clock import Clock
 from edged.camera import Frame
-from edged.domain.health import Finding, HealthStatus
+from edged.domain.health import HealthStatus
 from edged.settings import BerthSettings, Settings
 from edged.view import CameraWatch, Doubt, Judgement, Occasion, ViewPlan, look_at, trouble_of
 from edged.view.doubts import WITHHOLDS
@@ -66,6 +66,7 @@ class ViewBook:
         self._watches: dict[str, CameraWatch] = {}
         self.berths = {berth.berth_no: berth for berth in settings.berth}
         self._arrivals: dict[str, tuple[str, float]] = {}  # by berth: visit, and when it came
+        self._unchanged_since: dict[str, datetime] = {}  # by berth
         self._to_confirm: set[ViewKey] = set()
         self._lock = threading.Lock()
         for camera in settings.camera:
@@ -159,37 +160,40 @@ class ViewBook:
     def _report(
         self, key: ViewKey, standing: _Standing, job: CaptureJob, judgement: Judgement, now: datetime
     ) -> None:
-        where = part_of(key)
-        if not judgement.doubts:
-            if not judgement.is_repeated:
-                standing.bad_since = None
-                self._health.clear(where)
-            return
-        doubt = judgement.doubts[0]
-        standing.bad_since = standing.bad_since or now
+        """Enter what is wrong with the view, or with the berth alone, and clear what is over."""
+        doubts = [doubt for doubt in judgement.doubts if doubt is not Doubt.NOTHING_CHANGED]
+        if doubts:
+            standing.bad_since = standing.bad_since or now
+            self._enter(doubts[0], part_of(key), standing.bad_since)
+        elif not judgement.is_repeated:
+            standing.bad_since = None
+            self._health.clear(part_of(key))
+        berth_no = job.berth.berth_no
+        if Doubt.NOTHING_CHANGED in judgement.doubts:
+            since = self._unchanged_since.setdefault(berth_no, now)
+            self._enter(Doubt.NOTHING_CHANGED, f"view of berth {berth_no}", since)
+        elif not doubts and self._unchanged_since.pop(berth_no, None) is not None:
+            self._health.clear(f"view of berth {berth_no}")
+
+    def _enter(self, doubt: Doubt, where: str, since: datetime) -> None:
         trouble = trouble_of(doubt, where)
-        berth = f"berth {job.berth.berth_no}: " if doubt is Doubt.NOTHING_CHANGED else ""
-        since = standing.bad_since.strftime("%Y-%m-%d %H:%M")
-        self._health.enter(
-            Finding(
-                where=where,
-                status=HealthStatus.DEGRADED,
-                cause=f"{berth}{trouble.cause}, since {since}",
-                remedy=trouble.remedy,
-            )
-        )
+        cause = f"{trouble.cause}, since {since:%Y-%m-%d %H:%M}"
+        self._health.report(where, HealthStatus.DEGRADED, cause, trouble.remedy)
 
     def _see_to_it(self, key: ViewKey, standing: _Standing, job: CaptureJob, judgement: Judgement) -> None:
         """Release the jobs of a view that is good again; look again soon at one that is not."""
         if job.reason is Reason.VIEW:
             standing.look_due_s = -_LOST_AFTER_S
+        held = {no: waiting for no, waiting in standing.held.items() if self._is_there(waiting)}
+        standing.held = {} if judgement.may_decide else held
         if judgement.may_decide:
-            held, standing.held = standing.held, {}
             for waiting in held.values():
                 self._captures[key[0]].put(waiting)
         if judgement.doubts:
-            soon = bool(standing.held) and not judgement.may_decide
-            self._look_soon(key, standing, job.berth, LOOK_AGAIN_AFTER_S if soon else _LOOK_IDLE_S)
+            self._look_soon(key, standing, job.berth, LOOK_AGAIN_AFTER_S if standing.held else _LOOK_IDLE_S)
+
+    def _is_there(self, job: CaptureJob) -> bool:
+        return job.visit_id is not None and self._board.has_visit(job.visit_id)
 
     def _look_soon(self, key: ViewKey, standing: _Standing, berth: BerthSettings, after_s: float) -> None:
         """Have a picture taken for judging alone, unless one is on its way that comes as soon."""
