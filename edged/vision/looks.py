@@ -106,18 +106,11 @@ class Looks:
         spec = self._manifest.reader
         looks = [self._reader.read(cut)]
         read = self._decided(_together(looks), quick, plate, rows, sharp, spec)
-        if self._is_plain(read) or legibility(read) < _WORTH_ANOTHER_LOOK:
+        if read.reading.accepted or legibility(read) < _WORTH_ANOTHER_LOOK:
             return read
         for corners in further():
             looks.append(self._reader.read(self._cut(image, corners, rows)))
-        together = self._decided(_together(looks), quick, plate, rows, sharp, spec)
-        confirmed = read.reading.accepted and read.reading.text == together.reading.text
-        return read if confirmed else together
-
-    def _is_plain(self, read: PlateRead) -> bool:
-        """Whether one look was enough: it leaves a third of the doubt that an accepted reading may have."""
-        doubt = (1 - self._manifest.reader.accept_from) / 3
-        return read.reading.accepted and read.reading.confidence >= 1 - doubt
+        return self._decided(_together(looks), quick, plate, rows, sharp, spec)
 
     def _own_corners(self, image: Image, cut_out: Candidate) -> list[Corners]:
         """The corners of the plate in its cut-out and the same framed wider and tighter."""
