@@ -68,7 +68,7 @@ def audit_verify(
 @audit.command("show")
 def audit_show(
     site: Site,
-    last: Annotated[int, typer.Option(min=1, help="how many lines")] = 20,
+    last: Annotated[int, typer.Option(min=1, max=1_000_000, help="how many lines")] = 20,
     config: Config = None,
 ) -> None:
     """Print the latest lines of a site's audit, oldest first; they hold no plates."""
