@@ -3,7 +3,7 @@
 import ctypes
 
 # mallopt(3), malloc.h of glibc
-_M_MMAP_THRESHOLD, _M_ARENA_MAX = -3, -8
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD, _M_ARENA_MAX = -1, -3, -8
 # Blocks from here on are mapped on their own. By default glibc raises this to 32 MB after the first large
 # picture, and keeps as much for ever in each of its arenas.
 _OWN_MAPPING_FROM_BYTES = 1024 * 1024
@@ -15,4 +15,5 @@ def give_back_freed_pictures() -> None:
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_MMAP_THRESHOLD, _OWN_MAPPING_FROM_BYTES)
+        mallopt(_M_TRIM_THRESHOLD, _OWN_MAPPING_FROM_BYTES)
         mallopt(_M_ARENA_MAX, _ARENAS)

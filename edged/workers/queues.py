@@ -24,8 +24,8 @@ log = structlog.get_logger()
 
 _MOST_NEWS = 1024
 _MOST_CAPTURES = 64
-# Some bursts of five frames of 8 megapixels; the main process has 220 MiB in all (docs/decisions/0095).
-_MOST_BURST_BYTES = 12 * 1024 * 1024
+# Two bursts of five frames of 8 megapixels; the main process has 220 MiB in all (docs/decisions/0095).
+_MOST_BURST_BYTES = 8 * 1024 * 1024
 _TICK_S = 0.5
 # A plate that could not be read (still moving, glare, somebody in the way), or a camera that did not
 # answer, gets better chances soon, then rarely, as long as the vehicle stands there.
