@@ -54,13 +54,13 @@ def test_a_sensor_that_starts_to_fail_is_yellow_within_five_minutes(profiles: Pr
     bus = street(profiles, sick, loop(profiles, 2))
 
     def story() -> Iterator[Callable[[], bool]]:
-        yield at(bus, 3600.0)
+        yield at(bus, 1200.0)
         assert finding(bus, "sensor s1").status is HealthStatus.OK
         sick.faults = FaultPlan(crc_rate=0.05)
         yield at(bus, FIVE_MINUTES_S)
         assert finding(bus, "sensor s1").status is HealthStatus.DEGRADED
 
-    bus.play(story(), within_s=5000.0)
+    bus.play(story(), within_s=2500.0)
 
 
 @pytest.mark.parametrize(

@@ -65,7 +65,7 @@ def test_a_technicians_questions_let_no_reading_get_older_than_half_its_fault_li
 
         def scan_absent_ids() -> None:
             nonlocal asked
-            for device_id in range(100, 105):
+            for device_id in range(100, 103):
                 rig.bus.ask(Request(device_id=device_id, function=3, address=0), response_timeout_s=5.0)
                 asked += 1
             done.set()
@@ -77,7 +77,7 @@ def test_a_technicians_questions_let_no_reading_get_older_than_half_its_fault_li
             ages = [age_s for _, age_s in rig.bus.channel_states().values() if age_s is not None]
             worst_s = max(worst_s, *ages)
         thread.join()
-    assert asked == 5
+    assert asked == 3
     assert worst_s < 2.0
     assert len(rig.seen) == 8  # nothing became a fault
 
