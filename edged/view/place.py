@@ -63,12 +63,13 @@ class Agreement:
 
     @property
     def is_same(self) -> bool:
-        return self.here >= SAME_FROM and not self.is_elsewhere
+        return self.here >= SAME_FROM
 
     @property
     def is_elsewhere(self) -> bool:
-        """Tell whether the same place shows with another aim."""
-        return self.elsewhere >= _ELSEWHERE_FROM and max(map(abs, self.shift_px)) > _SWAY_PX
+        """Tell whether the same place shows with another aim; cars that drive by make such a peak as well."""
+        is_shifted = max(map(abs, self.shift_px)) > _SWAY_PX
+        return is_shifted and self.elsewhere >= _ELSEWHERE_FROM and self.here < SAME_FROM
 
     @property
     def is_moved(self) -> bool:
