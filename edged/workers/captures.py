@@ -69,7 +69,7 @@ class CaptureWorker:
             is_due = now_s - self._last_view_s[berth.berth_no] >= VIEW_EVERY_S
             if is_due and self._board.is_empty(berth.berth_no):
                 self._last_view_s[berth.berth_no] = now_s
-                self._jobs.put(CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=now_s))
+                self._jobs.put(CaptureJob.view_of(berth))
 
     def _progress(self) -> None:
         self.last_progress_s = time.monotonic()
@@ -100,3 +100,5 @@ class CaptureWorker:
         job.fail(f"no picture: {trouble.cause}")
         if job.reason is not Reason.REQUEST:
             self._jobs.put_soon(job)
+        elif self._berths:  # the request is answered; another picture tells health when the camera is back
+            self._jobs.put_soon(CaptureJob.view_of(job.berth))

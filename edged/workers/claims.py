@@ -27,7 +27,10 @@ _REMEDY = "look at both berths: a cloned plate, a car in two berths, or a camera
 
 
 class PlateClaims:
-    """Takes acceptance from readings. Used by the reading worker's thread; each call may raise StoreError."""
+    """Takes acceptance from readings. Used by the reading worker's thread.
+
+    A call may raise StoreError; the same call again is safe.
+    """
 
     def __init__(
         self,
@@ -43,18 +46,23 @@ class PlateClaims:
         self._captures = captures
         self._views = views
         self._same_plates = SamePlates()
+        self._entered: dict[str, str] = {}  # what health shows: by part, the visit concerned
 
-    def is_alone(self, job: CaptureJob, new: NewReading) -> bool:
-        """Tell whether no other berth shows this accepted plate; otherwise have both looked at."""
+    def is_alone(self, job: CaptureJob, new: NewReading, *, is_known: bool) -> bool:
+        """Tell whether no other berth shows this accepted plate; otherwise have both looked at.
+
+        `is_known`: this visit had the plate accepted before.
+        """
         plate = new.reading.text if new.reading else ""
-        if job.attempt == 0 and self._stood_elsewhere(new.berth_no, plate, new.captured):
+        is_first = job.attempt == 0 and not is_known
+        if is_first and self._stood_elsewhere(new.berth_no, plate, new.captured):
             return False  # the next look, 3 s later, counts
         visits = {visit.visit_id: visit for visit in self._store.open_visits()}
         open_plates = [_open_plate(visit) for visit in visits.values() if visit.reading]
         claim = self._same_plates.claim(new.visit_id, plate, open_plates)
         part = f"plate of berth {new.berth_no}"
         if claim.accepted:
-            self._health.clear(part)
+            self._clear(part)
             return True
         for other in claim.withdraw:
             self._withdraw(visits[other.visit_id], new.captured)
@@ -64,8 +72,15 @@ class PlateClaims:
         if claim.still_shown_in:
             where = ", ".join(claim.still_shown_in)
             cause = f"{mask(plate)} stands in berth {where} too, by fresh pictures of both"
+            self._entered[part] = new.visit_id
             self._health.report(part, HealthStatus.DEGRADED, cause, _REMEDY)
         return False
+
+    def clear_ended(self) -> None:
+        """Clear what health shows of visits that have ended. It raises nothing."""
+        for part, visit_id in list(self._entered.items()):
+            if not self._views.is_open(visit_id):
+                self._clear(part)
 
     def is_elsewhere_too(self, visit_id: str | None) -> bool:
         """Tell whether the plate of this visit was read in another berth as well."""
@@ -96,6 +111,10 @@ class PlateClaims:
         )
         self._store.withdraw(withdrawn, stored.evidence_sha256)
 
+    def _clear(self, part: str) -> None:
+        self._entered.pop(part, None)
+        self._health.clear(part)
+
     def _stood_elsewhere(self, berth_no: str, plate: str, captured: Stamp) -> bool:
         """Tell whether this plate left another berth of the pole within the last minute."""
         return any(
@@ -108,6 +127,8 @@ class PlateClaims:
         )
 
     def _look_again(self, berth_no: str, visit_id: str) -> None:
+        if berth_no not in self._views.berths:
+            return  # a berth that was taken away: its visit is about to be closed
         job = self._look(berth_no, visit_id)
         self._captures[job.berth.camera].put(job)
 

@@ -100,9 +100,22 @@ class CaptureJob:
     answer: Callable[[Captured], None] | None = None
     is_awaited: Callable[[], bool] = lambda: True
 
+    @classmethod
+    def view_of(cls, berth: BerthSettings) -> "CaptureJob":
+        """Return the job of one picture, to judge the camera by; it waits for nobody and is never read."""
+        return cls(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=time.monotonic())
+
     def fail(self, error: str) -> None:
         if self.answer is not None:
             self.answer(Captured(error=error))
+
+    def wants_the_same(self, other: "CaptureJob") -> bool:
+        """Tell whether one burst serves both jobs: of one berth and visit, and nobody waits for an answer."""
+        return (
+            self.answer is None
+            and other.answer is None
+            and (self.berth.berth_no, self.visit_id) == (other.berth.berth_no, other.visit_id)
+        )
 
     def drop_if_unawaited(self) -> bool:
         """Drop the job and count it when nobody waits for it any more; return whether it is dropped."""
@@ -135,19 +148,35 @@ class CaptureQueue:
         self._closed_because: str | None = None
 
     def put(self, job: CaptureJob, after_s: float = 0.0) -> None:
-        """Add a job, due `after_s` from now; a full queue answers it with an error and counts it."""
+        """Add a job, due `after_s` from now; a full queue answers it with an error and counts it.
+
+        Jobs of one visit, or of one view, that nobody waits for are one job: a camera that is away for days
+        does not fill its queue, and an arrival finds room.
+        """
         with self._changed:
             refusal = self._closed_because
-            if refusal is None and len(self._waiting) >= _MOST_CAPTURES:
-                refusal = "the camera's queue is full"
-                metrics.DROPS.labels(f"camera {self._camera}").inc()
-                log.warning("capture dropped", camera=self._camera, berth_no=job.berth.berth_no)
+            entry = _Waiting(due_s=time.monotonic() + after_s, job=job)
             if refusal is None:
-                due_s = time.monotonic() + after_s
-                self._waiting.append(_Waiting(due_s=due_s, job=job))
+                entry = self._merged(entry)
+                if len(self._waiting) >= _MOST_CAPTURES:
+                    refusal = "the camera's queue is full"
+                    metrics.DROPS.labels(f"camera {self._camera}").inc()
+                    log.warning("capture dropped", camera=self._camera, berth_no=job.berth.berth_no)
+            if refusal is None:
+                self._waiting.append(entry)
                 self._changed.notify()
         if refusal is not None:
             job.fail(refusal)
+
+    def _merged(self, fresh: _Waiting) -> _Waiting:
+        """Take the job that waits for the same out of the line; return both as one, due as the earlier."""
+        same = next((entry for entry in self._waiting if entry.job.wants_the_same(fresh.job)), None)
+        if same is None:
+            return fresh
+        self._waiting.remove(same)
+        first = min(same, fresh, key=lambda entry: entry.job.reason)
+        attempt = min(same.job.attempt, fresh.job.attempt)
+        return _Waiting(due_s=min(same.due_s, fresh.due_s), job=replace(first.job, attempt=attempt))
 
     def put_soon(self, job: CaptureJob) -> None:
         """Add a job again whose camera did not answer: soon each time, for the camera may be back."""

@@ -89,6 +89,9 @@ class ReadingWorker:
             self.last_progress_s = time.monotonic()
             if self._rates is not None:
                 self._rates.look()
+            if self._views is not None and self._claims is not None:
+                self._views.look_after_held()
+                self._claims.clear_ended()
             burst = self._bursts.get()
             if burst is not None and not burst.job.drop_if_unawaited():
                 self._read(burst)
@@ -190,7 +193,7 @@ class ReadingWorker:
             "reading",
             berth_no=new.berth_no,
             visit_id=new.visit_id,
-            plate=mask(reading.text) if reading else "",
+            plate=mask(_text_of(reading)),
             confidence=round(reading.confidence, 3) if reading else 0.0,
             accepted=_is_accepted(reading),
             means=means.value,
@@ -201,7 +204,9 @@ class ReadingWorker:
             self._news.put(Swap(berth_no=new.berth_no, visit_id=new.visit_id, at_s=seen_s))
             job.fail("another vehicle stands there now; its visit begins")
             return
-        if means is Look.CONTRADICTS or (_is_accepted(reading) and not self._may_decide(job, new)):
+        if means is Look.CONTRADICTS or (
+            _is_accepted(reading) and not self._may_decide(job, new, known_reading)
+        ):
             new = _unaccepted(new)
             means = Look.CONTRADICTS
         sha256 = known.evidence_sha256 if known else None
@@ -214,8 +219,11 @@ class ReadingWorker:
         if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
             self._captures[job.berth.camera].put_again(job)
 
-    def _may_decide(self, job: CaptureJob, new: NewReading) -> bool:
-        return self._claims is None or self._claims.is_alone(job, new)
+    def _may_decide(self, job: CaptureJob, new: NewReading, known: PlateReading | None) -> bool:
+        if self._claims is None:
+            return True
+        is_known = _is_accepted(known) and known is not None and known.text == _text_of(new.reading)
+        return self._claims.is_alone(job, new, is_known=is_known)
 
     def _is_read_elsewhere(self, job: CaptureJob) -> bool:
         return self._claims is not None and self._claims.is_elsewhere_too(job.visit_id)
@@ -239,6 +247,8 @@ class ReadingWorker:
             self._claims.withdraw_since_good(job, judgement, self._clock.at(frame.taken_monotonic_s))
         except StoreError as error:  # the next picture of that view tries again
             self._health.enter(Finding.of("readings", HealthStatus.DEGRADED, error.trouble))
+        else:
+            self._health.clear("readings")
 
     def _again(self, job: CaptureJob) -> None:
         if job.reason is Reason.REQUEST:
@@ -300,6 +310,10 @@ def _unaccepted(new: NewReading) -> NewReading:
 
 def _is_accepted(reading: PlateReading | None) -> bool:
     return reading is not None and reading.accepted
+
+
+def _text_of(reading: PlateReading | None) -> str:
+    return reading.text if reading else ""
 
 
 def _outcome(reading: PlateReading | None) -> str:

@@ -12,6 +12,7 @@ import structlog
 from edged.box.clock import Clock
 from edged.camera import Frame
 from edged.domain.health import HealthStatus
+from edged.picture import PictureError
 from edged.settings import BerthSettings, Settings
 from edged.view import CameraWatch, Doubt, Judgement, Occasion, ViewPlan, look_at, trouble_of
 from edged.view.doubts import WITHHOLDS
@@ -88,7 +89,14 @@ class ViewBook:
             came_s = job.asked_s - job.berth.settle_in_s - _CONTACT_TO_JOB_S
             self._arrivals[job.berth.berth_no] = (job.visit_id, came_s)
         now = self._clock.now().utc.astimezone(self._zone)
-        sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
+        if job.reason is Reason.VIEW:
+            standing.look_due_s = -_LOST_AFTER_S
+        try:
+            sight = look_at(frame.decode(), taken_s=frame.taken_monotonic_s)
+        except PictureError:
+            if standing.held:  # a damaged picture says nothing of the view; the next one may
+                self._look_soon(key, standing, job.berth, LOOK_AGAIN_AFTER_S)
+            raise
         watch = self._watches[job.berth.camera]
         is_confirmed = self._take_confirmation(key)
         if is_confirmed:
@@ -106,6 +114,15 @@ class ViewBook:
         standing = self._standings[job.berth.camera, job.berth.preset]
         standing.held[job.berth.berth_no] = job
         self._look_soon((job.berth.camera, job.berth.preset), standing, job.berth, LOOK_AGAIN_AFTER_S)
+
+    def look_after_held(self) -> None:
+        """Have another picture taken where jobs wait for a view and the picture that was due did not come.
+
+        It may have been dropped with a full queue.
+        """
+        for key, standing in self._standings.items():
+            if standing.held and time.monotonic() > standing.look_due_s + _LOST_AFTER_S:
+                self._look_soon(key, standing, standing.berths[0], LOOK_AGAIN_AFTER_S)
 
     def concerned(self, berth: BerthSettings, judgement: Judgement) -> set[str]:
         """Return the berths whose pictures share the doubt about a picture of `berth`."""
@@ -127,7 +144,7 @@ class ViewBook:
             if key[0] == camera:
                 with self._lock:
                     self._to_confirm.add(key)
-                self._captures[camera].put(_look(standing.berths[0]))
+                self._captures[camera].put(CaptureJob.view_of(standing.berths[0]))
 
     def _watch(self, camera: str, berths: Iterable[BerthSettings]) -> None:
         for berth in berths:
@@ -182,8 +199,6 @@ class ViewBook:
 
     def _see_to_it(self, key: ViewKey, standing: _Standing, job: CaptureJob, judgement: Judgement) -> None:
         """Release the jobs of a view that is good again; look again soon at one that is not."""
-        if job.reason is Reason.VIEW:
-            standing.look_due_s = -_LOST_AFTER_S
         held = {no: waiting for no, waiting in standing.held.items() if self._is_there(waiting)}
         standing.held = {} if judgement.may_decide else held
         if judgement.may_decide:
@@ -192,8 +207,12 @@ class ViewBook:
         if judgement.doubts:
             self._look_soon(key, standing, job.berth, LOOK_AGAIN_AFTER_S if standing.held else _LOOK_IDLE_S)
 
+    def is_open(self, visit_id: str) -> bool:
+        """Tell whether the vehicle of that visit still stands there."""
+        return self._board.has_visit(visit_id)
+
     def _is_there(self, job: CaptureJob) -> bool:
-        return job.visit_id is not None and self._board.has_visit(job.visit_id)
+        return job.visit_id is not None and self.is_open(job.visit_id)
 
     def _look_soon(self, key: ViewKey, standing: _Standing, berth: BerthSettings, after_s: float) -> None:
         """Have a picture taken for judging alone, unless one is on its way that comes as soon."""
@@ -203,7 +222,7 @@ class ViewBook:
             return
         standing.look_due_s = now_s + after_s
         held = next(iter(standing.held.values()), None)
-        self._captures[key[0]].put(_look(held.berth if held else berth), after_s)
+        self._captures[key[0]].put(CaptureJob.view_of(held.berth if held else berth), after_s)
 
     def _take_confirmation(self, key: ViewKey) -> bool:
         with self._lock:
@@ -221,7 +240,3 @@ def part_of(key: ViewKey) -> str:
 def withholds(judgement: Judgement) -> bool:
     """Tell whether the view itself is wrong: a job waits for the view, not for a better picture."""
     return not WITHHOLDS.isdisjoint(judgement.doubts)
-
-
-def _look(berth: BerthSettings) -> CaptureJob:
-    return CaptureJob(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=time.monotonic())

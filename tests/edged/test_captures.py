@@ -183,3 +183,23 @@ def test_a_full_queue_says_so_instead_of_growing(pole: Pole) -> None:
         pole.jobs.put(job(Reason.REQUEST, answer=answers.append))
     assert len(answers) == 6
     assert answers[0].error == "the camera's queue is full"
+
+
+def test_a_camera_that_is_away_for_days_has_room_for_the_next_arrival(pole: Pole) -> None:
+    for _ in range(100):
+        pole.jobs.put(job(Reason.VIEW, visit_id=None))
+        pole.jobs.put(job(Reason.LOOK_AGAIN))  # the sensor loses and regains its vehicle
+    pole.jobs.put(job(Reason.ARRIVAL, visit_id="visit-0002"))
+    waiting = [pole.jobs.get(0.0) for _ in range(4)]
+    assert [each.reason for each in waiting if each] == [Reason.ARRIVAL, Reason.LOOK_AGAIN, Reason.VIEW]
+
+
+def test_jobs_of_one_visit_become_one_that_is_due_as_the_earlier(pole: Pole) -> None:
+    arrival = job(Reason.ARRIVAL)
+    pole.jobs.put(arrival, after_s=600.0)
+    pole.jobs.put(job(Reason.LOOK_AGAIN))
+    taken = pole.jobs.get(0.0)
+    assert taken is not None
+    assert taken.reason is Reason.ARRIVAL
+    assert taken.asked_s == arrival.asked_s
+    assert pole.jobs.get(0.0) is None

@@ -77,6 +77,7 @@ class Street:
         self.turned_m = (0.0, 0.0)
         self.frozen: Image | None = None
         self.is_dead = False
+        self.is_damaged = False
         self.later_s = 0.0  # added to when pictures were taken: tests do not wait 10 s for an old one
         self._rng = np.random.default_rng(4)
         self._sensor = Sensor(WIDTH, HEIGHT, is_day=True, rng=self._rng)
@@ -108,9 +109,8 @@ class Street:
         if self.is_dead:
             raise CameraError("high", "http://127.0.0.1:9", CameraFault.REFUSED, "refused the connection")
         image = self.live() if self.frozen is None else self.frozen
-        return (
-            Frame(data=encode_jpeg(image, quality=95), taken_monotonic_s=time.monotonic() + self.later_s),
-        ) * count
+        data = b"cut off" if self.is_damaged else encode_jpeg(image, quality=95)
+        return (Frame(data=data, taken_monotonic_s=time.monotonic() + self.later_s),) * count
 
     def close(self) -> None:
         pass
@@ -334,3 +334,57 @@ def test_a_view_is_remembered_over_a_restart(box: Box, tmp_path: Path) -> None:
     )
 
     assert not judgement.may_decide
+
+
+def test_a_plate_that_two_berths_showed_is_no_trouble_once_both_have_left(box: Box) -> None:
+    box.vision.plate = "京A12345"
+    box.arrive("1002", "京A12345", "visit-0001")
+    until(lambda: box.is_accepted("visit-0001"))
+    box.arrive("1003", "京A12345", "visit-0002")
+    until(lambda: [where for where in box.troubles() if where.startswith("plate of berth")])
+
+    box.leave("1002", "visit-0001")
+    box.leave("1003", "visit-0002")
+
+    until(lambda: not [where for where in box.troubles() if where.startswith("plate of berth")])
+
+
+def test_a_request_takes_no_plate_from_a_car_that_has_just_changed_its_berth(box: Box) -> None:
+    box.vision.plate = "京A12345"
+    box.arrive("1002", "京A12345", "visit-0001")
+    until(lambda: box.is_accepted("visit-0001"))
+    box.leave("1002", "visit-0001")
+    box.arrive("1003", "京A12345", "visit-0002")
+    until(lambda: box.is_accepted("visit-0002"))
+
+    answers: list[Captured] = []
+    box.look("1003", "visit-0002", Reason.REQUEST, answers.append)
+
+    answer = until(lambda: answers)[0]
+    assert answer.reading is not None
+    assert answer.reading.accepted
+    assert box.is_accepted("visit-0002")
+
+
+def test_a_damaged_picture_does_not_end_the_wait_for_a_view(box: Box) -> None:
+    box.vision.plate = "京A12345"
+    box.street.turned_m = (2.5, 0.0)
+    box.arrive("1002", "京A12345", "visit-0001")
+    until(lambda: "view of camera high" in box.troubles())
+    box.street.is_damaged = True
+    before = box.reading.judged
+    until(lambda: box.reading.judged > before)
+
+    box.street.is_damaged = False
+    box.street.turned_m = (0.0, 0.0)
+    until(lambda: box.is_accepted("visit-0001"), within_s=10)
+
+
+def test_a_camera_that_failed_one_request_is_well_again_by_itself(box: Box) -> None:
+    answers: list[Captured] = []
+    box.street.is_dead = True
+    box.look("1002", None, Reason.REQUEST, answers.append)
+    until(lambda: answers and "camera high" in box.troubles())
+
+    box.street.is_dead = False
+    until(lambda: "camera high" not in box.troubles(), within_s=10)
