@@ -30,6 +30,7 @@ from cloud_endpoint.poles.visits import Sight
 # News of a berth decide its orders at once. These looks are for news that a dying worker left undecided.
 CONFIRMED_LOOK_MS = 5 * 60_000
 WITHDRAWN = "reading_withdrawn"
+VEHICLE_LEFT = "vehicle_left"
 
 
 def resolve(work: Work, order: Order, *, fresh: Sight | None = None, captured: bool = False) -> Order:
@@ -44,6 +45,9 @@ def resolve(work: Work, order: Order, *, fresh: Sight | None = None, captured: b
         return _watch(work, order, scene)
     if order.state is OrderState.PENDING and work.now_ms >= order.expires_ms:
         return orders.save(work, advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="too_late"))
+    if order.hold_until_ms is not None and order.state is OrderState.PENDING and _has_left(order, scene):
+        # A withdrawn order may be paid already: it must not be taken for the next vehicle's.
+        return orders.save(work, advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason=VEHICLE_LEFT))
     if captured:
         order = replace(order, captures=order.captures + 1)
     # A picture of another visit than the current one is history.
@@ -135,6 +139,10 @@ def _held(work: Work, order: Order, scene: Scene) -> dict[str, Any] | None:
     return {"hold_until_ms": until_ms, "due_ms": min(until_ms, work.now_ms + CONFIRMED_LOOK_MS)}
 
 
+def _has_left(order: Order, scene: Scene) -> bool:
+    return scene.sight is None or scene.sight.visit_id != order.visit_id
+
+
 def _next_review_look(order: Order, settings: CloudSettings, now_ms: int) -> int:
     return min(order.expires_ms, now_ms + round(settings.orders.review_look_s * 1000))
 
@@ -145,9 +153,9 @@ def _look_on(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Ord
     It also ends when the vehicle leaves, and when no operator has decided in time. What is doubtful is a
     human's to decide.
     """
-    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+    if _has_left(order, scene):
         review_queue.close(work, order, decision="left", reason="the vehicle left")
-        return orders.save(work, advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left"))
+        return orders.save(work, advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason=VEHICLE_LEFT))
     decision = _decide(order, scene, work.settings, work.now_ms, on_its_way=on_its_way)
     if decision.event is OrderEvent.MATCH and not same_plate.elsewhere(work, order.site_id, scene):
         held = _held(work, order, scene)
@@ -176,7 +184,7 @@ def _next_pending_look(order: Order, settings: CloudSettings, now_ms: int) -> in
 def approve(work: Work, order: Order) -> Order:
     """Confirm an order after review; raises Problem when the car is gone or another order holds the berth."""
     scene = scene_of(work.connection, order.site_id, order.berth_id or "")
-    if scene.sight is None or scene.sight.visit_id != order.visit_id:
+    if _has_left(order, scene):
         raise _cannot_approve("vehicle-left", "the vehicle of this order has left the berth")
     held = _held(work, order, scene)
     if held is None:
@@ -194,8 +202,8 @@ def _cannot_approve(slug: str, detail: str) -> Problem:
 def _watch(work: Work, order: Order, scene: Scene) -> Order:
     """End a confirmed order whose vehicle has left, or that is not paid in time."""
     assert order.hold_until_ms is not None
-    if scene.sight is None or scene.sight.visit_id != order.visit_id:
-        changed = advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason="vehicle_left")
+    if _has_left(order, scene):
+        changed = advance(order, OrderEvent.LEAVE, now_ms=work.now_ms, reason=VEHICLE_LEFT)
     elif work.now_ms >= order.hold_until_ms:
         changed = advance(order, OrderEvent.EXPIRE, now_ms=work.now_ms, reason="unpaid")
     elif _is_withdrawn(order, scene):

@@ -47,12 +47,23 @@ def doubted(work: Work, order: Order, scene: Scene, decision: Decision, *, on_it
     if not others:
         return decision
     stale = [one for one in (scene, *others) if not _is_fresh(order, one)]
-    if not stale or (order.captures >= work.settings.check.max_captures and not on_its_way):
+    if not stale:
         return Decision(event=OrderEvent.GIVE_UP, reason=REASON)
-    if not on_its_way:
-        for one in stale:
-            captures.request_capture(work, order, one.berth)
+    if not on_its_way and not _look_again(work, order, stale):
+        return Decision(event=OrderEvent.GIVE_UP, reason=REASON)
     return Decision(event=OrderEvent.WAIT, reason=REASON)
+
+
+def _look_again(work: Work, order: Order, stale: list[Scene]) -> bool:
+    """Ask for pictures of these berths; returns False when no more are to come, so that a human decides.
+
+    A picture that did not come counts too: the other berth may have a pole that is out of order.
+    """
+    closed = captures.most_closed(work.connection, order, (one.berth.berth_id for one in stale))
+    if closed >= work.settings.check.max_captures:
+        return False
+    asked = [captures.request_capture(work, order, one.berth) for one in stale]
+    return any(asked) or order.state is OrderState.SUBMITTED  # a submission is never decided at once here
 
 
 def _is_fresh(order: Order, scene: Scene) -> bool:

@@ -25,7 +25,7 @@ class OrderEvent(StrEnum):
     GIVE_UP = "give_up"  # too many modifications or captures: a human decides
     APPROVE = "approve"  # the operator reads the same plate
     REFUSE = "refuse"  # the operator does not
-    LEAVE = "leave"  # the vehicle left before payment, or while a human was to decide
+    LEAVE = "leave"  # the vehicle that was confirmed left before payment, or while a human was to decide
     WITHDRAW = "withdraw"  # the pole takes back the reading that confirmed
     PAY = "pay"  # the operator's signed callback
     APPEAL = "appeal"  # the driver objects after the fact
@@ -75,6 +75,7 @@ TABLE: dict[tuple[OrderState, OrderEvent], OrderState] = {
     (S.PENDING, E.GIVE_UP): S.REVIEW,
     (S.PENDING, E.CANCEL): S.CANCELLED,
     (S.PENDING, E.EXPIRE): S.EXPIRED,
+    (S.PENDING, E.LEAVE): S.EXPIRED,  # of an order whose reading was taken back
     (S.PLATE_MODIFICATION, E.OFFER): S.PLATE_MODIFICATION,
     (S.PLATE_MODIFICATION, E.SUBMIT): S.SUBMITTED,
     (S.PLATE_MODIFICATION, E.CANCEL): S.CANCELLED,

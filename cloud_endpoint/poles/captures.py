@@ -5,15 +5,16 @@ picture taken just before. Anything else is a failed capture, never a reading.
 """
 
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
-from sqlalchemy import Connection, select, update
+from sqlalchemy import Connection, func, select, update
 
 from cloud_endpoint.base.clock import from_ms, to_ms
 from cloud_endpoint.base.ids import new_id
-from cloud_endpoint.database.engine import insert
+from cloud_endpoint.database.engine import insert, padded
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import CAPTURE_ASKED, berths, captures, devices, readings, visits
 from cloud_endpoint.poles.ingest import visit_of, write_visit
@@ -99,6 +100,22 @@ def on_its_way(connection: Connection, order: Any) -> bool:
         )
     )
     return found.first() is not None
+
+
+def most_closed(connection: Connection, order: Any, berth_ids: Iterable[str]) -> int:
+    """Return how many pictures of one berth have come, or failed, for the order's latest submission.
+
+    Of several berths it is the largest number.
+    """
+    c = captures.c
+    closed = select(func.count()).where(
+        c.site_id == order.site_id,
+        c.order_id == order.order_id,
+        c.submission == order.submissions,
+        c.berth_id.in_(padded(berth_ids)),
+        ~CAPTURE_ASKED,
+    )
+    return max(connection.execute(closed.group_by(c.berth_id)).scalars(), default=0)
 
 
 def requests_for(work: Work, site_id: str, device_id: str) -> tuple[CaptureRequest, ...]:

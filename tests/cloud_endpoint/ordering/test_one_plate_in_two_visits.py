@@ -2,7 +2,7 @@
 
 from cloud_street import RIGHT, Street, rows
 
-from cloud_endpoint.database.tables import reviews
+from cloud_endpoint.database.tables import captures, reviews
 from tests.waiting import until
 
 
@@ -37,3 +37,25 @@ def test_a_wrong_plate_in_a_drivers_berth_sends_nobody_away_while_it_stands_else
     order_id, _ = street.order("1002", "沪B67890")
 
     until(lambda: street.view(order_id)["instruction"] == "review")
+
+
+def test_a_human_decides_when_the_pole_of_the_other_berth_is_out_of_order(street: Street) -> None:
+    street.enrol().arrive("1001", RIGHT)
+    street.enrol("pole-2", reachable=False, berths=("2001",)).arrive("2001", RIGHT)  # never heard of again
+
+    order_id, _ = street.order("1001", RIGHT)
+
+    lifetime_s = street.cloud.settings.poles.capture_lifetime_s
+    for unanswered in range(1, street.cloud.settings.check.max_captures + 1):
+        until(lambda: _is_asked(street, "2001"))
+        street.clock.advance(lifetime_s + 1)
+        until(lambda n=unanswered: _failed(street, "2001") == n)
+    until(lambda: street.view(order_id)["instruction"] == "review")
+
+
+def _failed(street: Street, berth_no: str) -> int:
+    return sum(row["berth_no"] == berth_no and row["state"] == "failed" for row in rows(street, captures))
+
+
+def _is_asked(street: Street, berth_no: str) -> bool:
+    return any(row["berth_no"] == berth_no and row["state"] == "asked" for row in rows(street, captures))

@@ -100,3 +100,21 @@ def test_another_driver_may_have_the_berth_of_an_order_whose_reading_was_taken_b
     other, _ = street.order("1001", RIGHT, account="driver-2")
 
     until(lambda: states(street, other) == "order_confirmation")
+
+
+def test_an_order_whose_reading_was_taken_back_ends_when_its_vehicle_leaves(street: Street) -> None:
+    pole = street.enrol()
+    pole.arrive("1001", RIGHT)
+    order_id, _ = street.order("1001", RIGHT)
+    paid_at = street.clock.now().isoformat()
+    pole.standing["1001"].accepted = False
+    take_back(pole, "1001")
+
+    pole.leave("1001")
+    pole.arrive("1001", "沪B67890")
+
+    view = street.view(order_id)
+    assert (view["state"], view["reason"]) == ("expired", "vehicle_left")
+    assert street.pay(order_id, paid_at=paid_at).json()["outcome"] == "applied"
+    _, other = street.order("1001", "沪B67890", account="driver-2")
+    assert other["instruction"] == "order_confirmation"  # the payment was for the vehicle before
