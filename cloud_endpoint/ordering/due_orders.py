@@ -29,7 +29,8 @@ def look(service: Service) -> int:
     later = []
     with service.writing() as work:
         due = work.connection.execute(_due(), {"now_ms": work.now_ms}).all()
-        for row in due:
+        # By site: the locks on the sites' audits are taken in the same order by every worker.
+        for row in sorted(due, key=lambda row: row._mapping[orders_table.c.site_id]):
             values = row._mapping
             site_id, order_id = values[orders_table.c.site_id], values[orders_table.c.order_id]
             until_ms: int | None = work.now_ms + AFTER_FAILURE_MS

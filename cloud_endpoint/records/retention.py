@@ -166,9 +166,9 @@ def run(engine: Engine, keep: RetentionSettings, now_ms: int) -> Gone:
         if found < STEP_ROWS:
             break
     with writing(engine) as connection:
-        for site_id in connection.execute(select(audit_heads.c.site_id)).scalars().all():
+        for site_id in connection.execute(select(audit_heads.c.site_id).order_by("site_id")).scalars().all():
             gone.audit_lines += audit.prune(connection, site_id, now_ms - keep.audit_days * DAY_MS)
-        for site_id in connection.execute(select(sites.c.site_id)).scalars().all():
+        for site_id in connection.execute(select(sites.c.site_id).order_by("site_id")).scalars().all():
             audit.append(
                 connection,
                 site_id,
