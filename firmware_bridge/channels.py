@@ -226,7 +226,9 @@ class ChannelWatch:
     def _observe(self, state: ChannelState, cause: str, now_s: float) -> Observation:
         previous, self.state, self.cause = self.state, state, cause
         delta = None if self.counter is None else max(0, self._unseen)
-        if delta:
+        if state is ChannelState.FAULT and delta:
+            delta = 0  # nothing can be concluded now; it is reported with the next level
+        elif delta:
             self._unseen, self._unseen_since_s = 0, None
         return Observation(
             bus=self._bus,

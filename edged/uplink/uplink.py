@@ -197,9 +197,11 @@ class Uplink:
             self._try_set_aside()
             return 0.0
         can_upload = not self._store.wait_s and not self._uploads.wait_s
-        if can_upload and (wanted := self._outbox.wanted_evidence(1)):
-            self._upload(wanted[0])
-            return 0.0
+        if can_upload:
+            if wanted := self._outbox.wanted_evidence(1):
+                self._upload(wanted[0])
+                return 0.0
+            self._problems.pop("uploads", None)  # the picture that failed has been dropped
         waits_s = (poll_wait_s, self._kept.wait_s, self._uploads.wait_s, self._store.wait_s)
         return min(wait_s for wait_s in waits_s if wait_s)
 

@@ -20,8 +20,13 @@ def findings_of(bus: BusSnapshot) -> Iterator[Finding]:
         yield Finding(where=part, status=HealthStatus.FAILED, cause=bus.port_error, remedy=remedy)
         return
     names = {sensor.sensor for sensor in bus.sensors}
-    of_bus = [trouble for trouble in bus.troubles if not trouble.sensors or names == set(trouble.sensors)]
-    if of_bus and len(names) != 1:
+    # a trouble of all sensors is the line's; that of an only sensor is shown with the sensor
+    of_bus = [
+        trouble
+        for trouble in bus.troubles
+        if not trouble.sensors or (len(names) > 1 and names == set(trouble.sensors))
+    ]
+    if of_bus:
         status = HealthStatus.FAILED if of_bus[0].sensors else HealthStatus.DEGRADED
         yield Finding(where=part, status=status, cause=of_bus[0].cause, remedy=of_bus[0].remedy)
     else:

@@ -2,9 +2,10 @@
 
 import os
 import socket
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -119,3 +120,13 @@ def test_credentials_that_only_the_daemon_may_read_are_no_trouble_while_it_runs(
     running = Daemon(is_running=True, finding=Finding.sound("daemon", "runs"))
     assert as_group_member(lambda: check_enrolment(path, running).light == "green")
     assert as_group_member(lambda: check_enrolment(path, STOPPED).light == "yellow")
+
+
+def test_pictures_that_went_for_their_age_are_no_trouble(tmp_path: Path) -> None:
+    with closing(Store.open(StoreSettings(directory=tmp_path))):
+        pass
+    with closing(sqlite3.connect(tmp_path / "edged.db")) as db, db:
+        db.execute("INSERT INTO drop_count (cause, count) VALUES ('evidence_by_age', 3)")
+    found = next(iter(check_store(tmp_path, STOPPED)))
+    assert found.status is HealthStatus.OK
+    assert "3 x evidence_by_age" in found.cause

@@ -191,3 +191,17 @@ def test_an_unseen_arrival_says_for_how_long_nobody_looked(gap_s: float, tells: 
     assert observation is not None
     assert (observation.state, observation.counter_delta) == (ChannelState.OCCUPIED, 1)
     assert observation.blind_s == pytest.approx(gap_s), tells
+
+
+def test_an_unseen_arrival_before_a_fault_is_reported_after_it() -> None:
+    channel = watch(LOOP)
+    channel.count(7, 0.0)
+    channel.read(signals(d=1.0), 0.1)
+    channel.count(8, 0.2)
+    fault = channel.age(60.0, "timeout")
+    assert fault is not None
+    assert (fault.state, fault.counter_delta) == (ChannelState.FAULT, 0)
+    observation = channel.read(signals(d=1.0), 61.0)
+    assert observation is not None
+    assert (observation.state, observation.counter_delta) == (ChannelState.OCCUPIED, 1)
+    assert observation.blind_s == pytest.approx(60.9)

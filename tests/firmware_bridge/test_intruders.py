@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.workers.bus_findings import findings_of
 from firmware_bridge import SensorProfile, SensorSettings
 from firmware_bridge.link import LinkTiming
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice
@@ -61,6 +62,8 @@ def test_a_program_that_steals_characters_is_named_and_no_berth_is_lost(
             assert thief.stdout is not None
             thief.stdout.readline()
             until(lambda: f"pid {thief.pid}" in troubles(bus_rig), "it is noticed")
+            line = next(found for found in findings_of(bus_rig.bus.snapshot()) if found.where == "bus kerb")
+            assert f"pid {thief.pid}" in line.cause
         snapshot = bus_rig.bus.snapshot()
         assert (snapshot.port_error, snapshot.port_losses) == (None, 0)
         bus_rig.device(1).arrive()

@@ -203,6 +203,19 @@ def test_uploads_that_always_fail_are_reported_until_one_succeeds(box: Box, clou
         assert cloud.pictures
 
 
+def test_uploads_are_no_trouble_once_the_picture_has_been_dropped(box: Box, cloud: FaultCloud) -> None:
+    digest = box.store.evidence.write(b"\xff\xd8 a picture")
+    cloud.picture_faults.extend([503] * 1000)
+    cloud.extra["wanted_evidence"] = [digest]
+    with box.running():
+        box.until(lambda: [problem.where for problem in box.uplink.problems] == ["uploads"])
+        del cloud.extra["wanted_evidence"]
+        seen = len(cloud.requests)
+        cloud.wait_for(lambda: len(cloud.requests) > seen + 1)  # the last answer that wanted it is over
+        box.store.evidence_done(digest)
+        box.until(lambda: box.uplink.problems == ())
+
+
 def test_health_shows_no_plate_that_the_cloud_repeats(box: Box, cloud: FaultCloud) -> None:
     cloud.always = Fault.WRONG_JSON
     with box.running():
