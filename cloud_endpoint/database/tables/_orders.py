@@ -145,6 +145,16 @@ webhooks = by_site(
         sqlite_where=text("state = 'waiting'"),
         postgresql_where=text("state = 'waiting'"),
     ),
+    # The next of each receiver, however many wait for one that does not answer.
+    Index(
+        "webhooks_receiver",
+        "site_id",
+        "credential_id",
+        "attempts",
+        "due_ms",
+        sqlite_where=text("state = 'waiting'"),
+        postgresql_where=text("state = 'waiting'"),
+    ),
 )
 
 

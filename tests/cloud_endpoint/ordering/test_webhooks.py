@@ -1,19 +1,21 @@
 """Instructions that follow later are pushed."""
 
 import json
+import re
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 from cloud_street import RIGHT, SITE, WRONG, Street
-from sqlalchemy import delete, insert, update
+from sqlalchemy import delete, insert, text, update
+from sqlalchemy.dialects import postgresql
 
 from cloud_endpoint.access.signatures import is_signed
 from cloud_endpoint.database.engine import writing
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import credentials, webhooks
-from cloud_endpoint.ordering.webhooks import due
+from cloud_endpoint.ordering.webhooks import due, next_of_each
 from tests.waiting import until
 
 
@@ -118,6 +120,26 @@ def test_what_is_new_goes_before_what_a_receiver_has_failed_to_take(street: Stre
         later = Work(connection=connection, settings=street.cloud.settings, now_ms=now_ms + 4_000_000)
         assert due(later, 1, ())[0].webhook_id == "new"
         connection.execute(delete(webhooks))
+
+
+def test_what_waits_for_a_receiver_that_does_not_answer_is_not_read_for_each_claim(street: Street) -> None:
+    if street.cloud.engine.dialect.name == "sqlite":
+        pytest.skip("an embedded database has few receivers")
+    waiting = {"site_id": SITE, "credential_id": "app", "order_id": "o", "body": {}, "created_ms": 0}
+    rows = [
+        waiting | {"webhook_id": f"hook-{n}", "attempts": n % 3, "due_ms": n, "state": "waiting"}
+        for n in range(2000)
+    ]
+    query = next_of_each(2000).compile(dialect=postgresql.dialect(), compile_kwargs={"literal_binds": True})
+    with street.cloud.engine.connect() as connection:  # rolled back: the clockwork sees nothing of it
+        connection.execute(update(credentials).values(webhook_url="http://127.0.0.1:1/hook"))
+        connection.execute(insert(webhooks), rows)
+        connection.execute(text("ANALYZE webhooks"))
+        plan = "\n".join(connection.execute(text(f"EXPLAIN (ANALYZE) {query}")).scalars())
+
+    read = [int(rows) for rows in re.findall(r"actual time=\S+ rows=(\d+)", plan)]
+    removed = [int(rows) for rows in re.findall(r"Rows Removed by Filter: (\d+)", plan)]
+    assert max(read + removed) < 10, plan
 
 
 def test_an_instruction_that_follows_later_is_pushed_signed_and_retried(
