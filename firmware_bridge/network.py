@@ -152,7 +152,8 @@ def _resolved(host: str, port: int, name: str) -> tuple[str, int]:
         with suppress(OSError):
             found.append(str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]))
 
-    thread = threading.Thread(target=resolve, name=f"resolve {host}")
+    # daemon: at exit the process must not wait for a name server
+    thread = threading.Thread(target=resolve, name=f"resolve {host}", daemon=True)
     thread.start()
     thread.join(_CONNECT_S)
     if not found:

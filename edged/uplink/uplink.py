@@ -78,8 +78,11 @@ class Pole(Protocol):
 
     def health(self) -> DeviceHealth: ...
     def berths(self) -> list[BerthStatus]: ...
-    def carry_out(self, request: CaptureRequest) -> None:
-        """Take the capture that the cloud asks for; each request comes once."""
+    def carry_out(self, request: CaptureRequest, on_lost: Callable[[], None]) -> None:
+        """Take the capture that the cloud asks for; each request comes once.
+
+        `on_lost` is called, from any thread, when the answer could not be stored: the request may come again.
+        """
 
 
 class Uplink:
@@ -276,7 +279,7 @@ class Uplink:
         self._requests_seen[capture.request_id] = None
         while len(self._requests_seen) > _REMEMBERED_REQUESTS:
             self._requests_seen.popitem(last=False)
-        self._pole.carry_out(capture)
+        self._pole.carry_out(capture, lambda: self._requests_seen.pop(capture.request_id, None))
 
     def _upload(self, sha256: str) -> None:
         """Upload one picture; a failure pauses uploads only, events go on."""

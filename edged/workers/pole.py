@@ -1,7 +1,7 @@
 """What the cloud may ask of this pole: how a berth stands, what is read there, a fresh look."""
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import TimeoutError as FutureTimeoutError
 
 import structlog
@@ -81,17 +81,20 @@ class Pole:
             raise CaptureFailedError(error)
         return self._signed(status, nonce, captured)
 
-    def carry_out(self, request: CaptureRequest) -> None:
-        """Take the capture that a sync answer asks for; the answer leaves with the outbox."""
+    def carry_out(self, request: CaptureRequest, on_lost: Callable[[], None]) -> None:
+        """Take the capture that a sync answer asks for; the answer leaves with the outbox.
+
+        `on_lost` is called when the answer could not be stored.
+        """
         now = self._clock.now()
         if request.berth_no not in self._berths:
-            self._report(request, Captured(error=f"berth {request.berth_no} is not on this pole"))
+            self._report(request, Captured(error=f"berth {request.berth_no} is not on this pole"), on_lost)
         elif now.utc < request.expires_at or not now.clock_synced:
             left_s = (request.expires_at - now.utc).total_seconds() if now.clock_synced else _UNKNOWN_EXPIRY_S
             visit_id = self._status(request.berth_no).visit_id
             berth = self._berths[request.berth_no]
             answered = self._looks.ask(berth, visit_id, time.monotonic() + left_s)
-            answered.add_done_callback(lambda done: self._report(request, done.result()))
+            answered.add_done_callback(lambda done: self._report(request, done.result(), on_lost))
 
     def picture(self, sha256: str) -> bytes | None:
         return self._store.picture(sha256)
@@ -113,7 +116,7 @@ class Pole:
             return f"{line}, all well"
         return f"{line}, {overall(problems).value}: {problems[0]}"
 
-    def _report(self, request: CaptureRequest, captured: Captured) -> None:
+    def _report(self, request: CaptureRequest, captured: Captured, on_lost: Callable[[], None]) -> None:
         snapshot, status = None, self._board.get(request.berth_no)
         error = captured.error if status is None else _unusable(captured, status)
         if error is None and status is not None:
@@ -127,8 +130,9 @@ class Pole:
                 snapshot,
                 error,
             )
-        except StoreError as error:  # the cloud asks again
+        except StoreError as error:  # the cloud asks again until it has an answer
             log.error("snapshot not stored", request_id=request.request_id, reason=str(error))
+            on_lost()
 
     def _signed(self, status: BerthStatus, nonce: str, seen: Captured) -> Snapshot:
         snapshot = Snapshot(

@@ -26,7 +26,10 @@ class Unhurried(Random):
 
 
 class QuietPole:
-    """A pole with one vacant berth that keeps what the cloud asks for."""
+    """A pole with one vacant berth that keeps what the cloud asks for.
+
+    Its first answer to a request whose id begins with "lost" cannot be stored.
+    """
 
     def __init__(self) -> None:
         self.captures: list[CaptureRequest] = []
@@ -37,8 +40,10 @@ class QuietPole:
     def berths(self) -> list[BerthStatus]:
         return [BerthStatus(berth_no="1001", state=BerthState.VACANT)]
 
-    def carry_out(self, request: CaptureRequest) -> None:
+    def carry_out(self, request: CaptureRequest, on_lost: Callable[[], None]) -> None:
         self.captures.append(request)
+        if request.request_id.startswith("lost") and self.captures.count(request) == 1:
+            on_lost()
 
 
 @dataclass

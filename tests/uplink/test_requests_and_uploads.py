@@ -40,6 +40,15 @@ def test_a_capture_request_repeated_by_the_cloud_is_passed_on_once(box: Box, clo
     assert [request.request_id for request in box.captures] == ["request-0001", "request-0002"]
 
 
+def test_a_capture_request_whose_answer_could_not_be_stored_is_taken_again_once(
+    box: Box, cloud: FaultCloud
+) -> None:
+    cloud.extra["capture_requests"] = [capture_request("lost-0001")]
+    with box.running():
+        cloud.wait_for(lambda: len(cloud.requests) >= 4)
+    assert [request.request_id for request in box.captures] == ["lost-0001", "lost-0001"]
+
+
 def test_a_request_is_expired_by_the_clouds_clock_not_ours(box: Box, cloud: FaultCloud) -> None:
     cloud.server_time = lambda: datetime.now(UTC) + timedelta(hours=8)
     cloud.extra["capture_requests"] = [

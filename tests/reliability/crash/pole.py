@@ -7,7 +7,7 @@ VISITS are recorded and the cloud has everything.
 import os
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
 
@@ -33,7 +33,7 @@ class _Berth:
     def berths(self) -> list[BerthStatus]:
         return [BerthStatus(berth_no="1001", state=BerthState.VACANT)]
 
-    def carry_out(self, request: CaptureRequest) -> None:
+    def carry_out(self, request: CaptureRequest, on_lost: Callable[[], None]) -> None:
         pass
 
 
