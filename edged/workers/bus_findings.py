@@ -6,6 +6,7 @@ from edged.domain.health import Finding, HealthStatus
 from firmware_bridge import BusSnapshot, BusTrouble, SensorSnapshot
 
 _FAILED_SHARE = 0.02  # of a sensor's requests; a long cable in the rain loses that much
+_FAILED_FROM = 3  # one lost reply of the first ten says nothing about the wiring
 _SILENT = ("quarantined", "failing")
 
 
@@ -60,7 +61,8 @@ def _of_sensor(sensor: SensorSnapshot, trouble: BusTrouble | None) -> Finding:
     states = ", ".join(f"{channel.state or 'unknown'}" for channel in sensor.channels)
     reply = f" in {sensor.reply_p50_ms:.0f} ms" if sensor.reply_p50_ms else ""
     seen = f"{states}; answers{reply}"
-    if sum(sensor.recent_errors.values()) > _FAILED_SHARE * sensor.recent_requests:
+    failed = sum(sensor.recent_errors.values())
+    if failed >= _FAILED_FROM and failed > _FAILED_SHARE * sensor.recent_requests:
         return Finding(
             where=part,
             status=HealthStatus.DEGRADED,
