@@ -7,6 +7,9 @@ tells.
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+# One look may be spoilt by a passer-by: after so many in a row without the plate a berth does not show it.
+_LOOKS_WITHOUT = 2
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenPlate:
@@ -39,6 +42,7 @@ class SamePlates:
     def __init__(self) -> None:
         self._doubled: dict[str, set[str]] = {}  # by plate: the visits concerned
         self._fresh: dict[str, set[str]] = {}  # by plate: those of them looked at since it was found
+        self._without: dict[str, int] = {}  # by visit: looks in a row that did not show the plate
 
     def claim(self, visit_id: str, plate: str, open_plates: Sequence[OpenPlate]) -> Claim:
         """Judge an accepted reading by what the other open visits show."""
@@ -69,6 +73,19 @@ class SamePlates:
                 other.berth_no for other in others if not is_new and other.visit_id in fresh
             ),
         )
+
+    def looked(self, visit_id: str, shown: str) -> None:
+        """Note which plate a fresh look at an open visit shows, "" for none, however sure it is.
+
+        A visit that does not show a doubled plate any more keeps no other visit from it.
+        """
+        for plate, visits in self._doubled.items():
+            if visit_id not in visits:
+                continue
+            self._without[visit_id] = 0 if shown == plate else self._without.get(visit_id, 0) + 1
+            if self._without[visit_id] >= _LOOKS_WITHOUT:
+                visits.discard(visit_id)
+                del self._without[visit_id]
 
     def concerns(self, visit_id: str) -> bool:
         """Tell whether the plate of this visit was seen in another one too."""

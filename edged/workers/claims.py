@@ -76,6 +76,13 @@ class PlateClaims:
             self._health.report(part, HealthStatus.DEGRADED, cause, _REMEDY)
         return False
 
+    def looked(self, new: NewReading) -> None:
+        """Note what a fresh look at an open visit shows."""
+        self._same_plates.looked(new.visit_id, new.reading.text if new.reading else "")
+        part = f"plate of berth {new.berth_no}"
+        if part in self._entered and not self._same_plates.concerns(new.visit_id):
+            self._clear(part)
+
     def clear_ended(self) -> None:
         """Clear what health shows of visits that have ended. It raises nothing."""
         for part, visit_id in list(self._entered.items()):

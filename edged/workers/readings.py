@@ -199,6 +199,8 @@ class ReadingWorker:
             means=means.value,
             asked_to_read_s=round(time.monotonic() - job.asked_s, 3),
         )
+        if self._claims is not None:
+            self._claims.looked(new)
         if means is Look.ANOTHER_CAR:
             seen_s = new.captured.monotonic_s
             self._news.put(Swap(berth_no=new.berth_no, visit_id=new.visit_id, at_s=seen_s))

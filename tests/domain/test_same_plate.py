@@ -46,3 +46,17 @@ def test_the_plate_counts_again_when_the_other_vehicle_has_left() -> None:
 
     assert plates.claim("a", PLATE, []).accepted
     assert not plates.concerns("b")
+
+
+def test_a_visit_that_shows_the_plate_no_more_in_two_looks_keeps_no_other_from_it() -> None:
+    plates = SamePlates()
+    faint = shown("b", "1002", accepted=False)
+    plates.claim("a", PLATE, [shown("b", "1002")])
+
+    plates.looked("b", "")
+    plates.looked("b", PLATE)
+    plates.looked("b", "")
+    assert not plates.claim("a", PLATE, [faint]).accepted
+
+    plates.looked("b", "沪B12345")
+    assert plates.claim("a", PLATE, [faint]).accepted

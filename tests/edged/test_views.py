@@ -120,12 +120,13 @@ class ScriptedVision(PlateVision):
     """The real models' labels and thresholds; reads what `plate` says."""
 
     plate = ""
+    hidden: object = None  # the outline in which it reads nothing
 
     def self_test(self) -> None:
         """Pass: what is seen is scripted."""
 
     def read_frame(self, image: Image, polygon_px: object = None) -> list[PlateRead]:
-        if not self.plate:
+        if not self.plate or polygon_px == self.hidden:
             return []
         spec = self.manifest.reader
         slots = tuple(
@@ -313,6 +314,19 @@ def test_one_plate_in_two_berths_decides_nothing_and_a_person_is_asked(box: Box)
 
     box.leave("1003", "visit-0002")
     until(lambda: box.is_accepted("visit-0001"))
+
+
+def test_a_berth_that_does_not_show_the_plate_any_more_keeps_no_other_from_it(box: Box) -> None:
+    box.vision.plate = "京A12345"
+    box.arrive("1002", "京A12345", "visit-0001")
+    until(lambda: box.is_accepted("visit-0001"))
+    box.arrive("1003", "京A12345", "visit-0002")
+    until(lambda: not box.is_accepted("visit-0001"))
+
+    box.vision.hidden = box.views.berths["1002"].polygon  # another car stands there, its plate covered
+
+    until(lambda: box.is_accepted("visit-0002"))
+    assert not box.is_accepted("visit-0001")
 
 
 def test_a_berth_whose_visits_stay_unread_is_named(box: Box) -> None:
