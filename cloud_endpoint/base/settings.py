@@ -77,7 +77,7 @@ class OrderSettings(_Section):
     hold_s: Seconds = 900
     look_again_s: Seconds = 5  # how often a pending order is looked at without any news
     review_look_s: Seconds = 60  # how often the pole looks on while an order waits for an operator
-    review_s: Seconds = 1800  # how long an order waits for an operator; then it ends, and its driver is told
+    review_s: Seconds = 1800  # how long an order waits for an operator; then it expires
 
 
 class CheckSettings(_Section):

@@ -182,11 +182,11 @@ def _insert_as_json(
     if replacing:
         changes = ", ".join(f"{name} = excluded.{name}" for name in replacing)
         then = f"ON CONFLICT ({key}) DO UPDATE SET {changes}"
-    told = f"RETURNING {returning}" if returning else ""
+    answering = f"RETURNING {returning}" if returning else ""
     return text(
         f"INSERT INTO {table.name} ({names})"
         f" SELECT {names} FROM json_populate_recordset(NULL::{table.name}, CAST(:rows AS json))"
-        f" {then} {told}"
+        f" {then} {answering}"
     )
 
 

@@ -87,7 +87,7 @@ def judge(work: Work, order: Order, scene: Scene, *, on_its_way: bool) -> Order:
     if decision.event in (OrderEvent.MATCH, OrderEvent.MISMATCH):
         decision = same_plate.doubted(work, order, scene, decision, on_its_way=on_its_way)
     if decision.event is OrderEvent.MISMATCH and orders.has_had(work.connection, order, OrderEvent.WITHDRAW):
-        # The driver was told "confirmed" by our mistake: a human decides, he is not told to modify.
+        # The driver had a confirmation by our mistake: a human decides, no plate modification is sent.
         decision = Decision(event=OrderEvent.DOUBT, reason=WITHDRAWN)
     changes: dict[str, Any] = {"visit_id": scene.sight.visit_id if scene.sight else None}
     if decision.event is OrderEvent.MATCH:

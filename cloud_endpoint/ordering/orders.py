@@ -25,7 +25,7 @@ def create(connection: Connection, order: Order) -> None:
 _UPDATE = update(orders).where(
     orders.c.site_id == bindparam("of_site"), orders.c.order_id == bindparam("of_order")
 )
-_LET_GO = delete(holds).where(
+_RELEASE = delete(holds).where(
     holds.c.site_id == bindparam("of_site"),
     holds.c.berth_id == bindparam("of_berth"),
     holds.c.order_id == bindparam("of_order"),
@@ -38,7 +38,7 @@ _CHANGEABLE = tuple(
 
 
 def save(work: Work, order: Order) -> Order:
-    """Store what changed, the new lines of the history and the webhook; a closed order lets its berth go."""
+    """Store what changed, the new lines of the history and the webhook; a closed order releases its berth."""
     connection = work.connection
     this = {"of_site": order.site_id, "of_order": order.order_id}
     connection.execute(_UPDATE, this | {name: getattr(order, name) for name in _CHANGEABLE})
@@ -47,7 +47,7 @@ def save(work: Work, order: Order) -> Order:
         lines = [key | {name: getattr(entry, name) for name in LogEntry.__slots__} for entry in order.log]
         insert_all(connection, order_events, lines)
     if order.state in CLOSED and order.state not in HOLDING and order.berth_id is not None:
-        connection.execute(_LET_GO, this | {"of_berth": order.berth_id})
+        connection.execute(_RELEASE, this | {"of_berth": order.berth_id})
     if order.public != order.known:
         webhooks.queue(work, order)
     return replace(order, log=(), known=order.public)

@@ -123,7 +123,7 @@ def _within_bounds(event: PoleEvent, now_ms: int) -> int:
     latest_ms = min(to_ms(event.not_after), now_ms) if event.not_after else now_ms
     earliest_ms = to_ms(event.not_before) if event.not_before else None
     said_ms = to_ms(event.observed_at)
-    if said_ms >= EARLIEST_MS:  # a clock that nobody set may still be right
+    if said_ms >= EARLIEST_MS:  # a clock that was not set may still be right
         return min(max(said_ms, earliest_ms or said_ms), latest_ms)
     return latest_ms if earliest_ms is None else min(earliest_ms, latest_ms)
 

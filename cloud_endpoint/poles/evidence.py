@@ -41,7 +41,7 @@ def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) ->
         raise Problem(
             "evidence-unwanted",
             HTTPStatus.CONFLICT,
-            f"nobody asked {device_id} for this picture, or it is not needed any more",
+            f"{device_id} was not asked for this picture, or it is not needed any more",
             field="sha256",
             remedy="upload what a sync answer lists in wanted_evidence, and drop this one",
         )

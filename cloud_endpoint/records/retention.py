@@ -1,6 +1,6 @@
 """Data that is no longer needed goes, by class and age (a person's request: `forgetting`).
 
-Deleting goes in steps, so that nobody who orders meanwhile waits for all of it.
+Rows are deleted in steps, so that an order placed meanwhile waits for one step only.
 """
 
 from dataclasses import asdict, dataclass

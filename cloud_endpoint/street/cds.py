@@ -24,7 +24,7 @@ _NAMESPACE = uuid5(NAMESPACE_URL, "https://edged.example/cds")
 
 
 def uuid_of(site_id: str, kind: str, name: str) -> str:
-    """Return the UUID that stands for one of our ids in every answer."""
+    """Return the UUID of one of our ids in every answer."""
     return str(uuid5(_NAMESPACE, f"{site_id}/{kind}/{name}"))
 
 
@@ -116,8 +116,8 @@ def events_in(
         )
     )
     places_by_id = {row.berth_id: row for row in located}
-    told = [_event(site_id, row, places_by_id.get(row.berth_id)) for row in rows[:PAGE]]
-    return told, len(rows) > PAGE
+    events_of_page = [_event(site_id, row, places_by_id.get(row.berth_id)) for row in rows[:PAGE]]
+    return events_of_page, len(rows) > PAGE
 
 
 def _line(kind: str, at: Any, published: Any, device_id: Any, berth_id: Any, name: Any) -> list[Any]:
@@ -231,19 +231,21 @@ def sensor_statuses(work: Work, site_id: str, places: set[str] | None) -> list[d
         .where(d.site_id == site_id)
         .order_by(d.device_id, b.berth_id)
     )
-    told: dict[tuple[str, str], dict[str, Any]] = {}
+    statuses: dict[tuple[str, str], dict[str, Any]] = {}
     for row in rows:
         if places is not None and row.berth_id not in places:
             continue
         heard = row.last_sync_ms is not None and work.now_ms - row.last_sync_ms < SILENT_MS
-        told["pole", row.device_id] = _status(source(site_id, row.device_id), commissioned=True, online=heard)
+        statuses["pole", row.device_id] = _status(
+            source(site_id, row.device_id), commissioned=True, online=heard
+        )
         if row.berth_id is not None:
-            told["sensor", row.berth_id] = _status(
+            statuses["sensor", row.berth_id] = _status(
                 source(site_id, row.device_id, row.berth_id),
                 commissioned=row.in_service,
                 online=heard and row.state not in ("fault", "unknown"),
             )
-    return list(told.values())
+    return list(statuses.values())
 
 
 def _status(seen_by: dict[str, Any], *, commissioned: bool, online: bool) -> dict[str, Any]:

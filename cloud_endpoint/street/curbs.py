@@ -2,7 +2,7 @@
 
 The registry knows points along a kerb. Lines and outlines follow from them: spaces are parallel to the line
 through their neighbours and `SPACE_CM` long, or as long as the neighbours leave room. A berth without a
-position is not told. Why outlines are closed lines stands in docs/decisions/0054.
+position is left out. docs/decisions/0054 says why outlines are closed lines.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -111,7 +111,7 @@ def zones_of(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[st
 
 def spaces(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str, Any]]:
     """Return a space for each berth, with whether it is available where that is known."""
-    told = []
+    found = []
     for zone_id, kerb in zones.items():
         for i, berth in enumerate(kerb):
             length_m = _length_m(kerb, i)
@@ -129,8 +129,8 @@ def spaces(site_id: str, zones: dict[str, list[LocatedBerth]]) -> list[dict[str,
             available = _available(berth)
             if available is not None and berth.state_ms is not None:
                 space |= {"available": available, "availability_time": berth.state_ms}
-            told.append(space)
-    return told
+            found.append(space)
+    return found
 
 
 def fits(curb: Mapping[str, Any], wanted: Mapping[str, UUID]) -> bool:

@@ -28,7 +28,7 @@ BUSY_RETRY_S = 5  # for a caller who must not wait here
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waiter:
-    """Who waits for which order, and how to find out that nobody does any more."""
+    """A request that waits for an order, and how to find out that its caller is gone."""
 
     order: Order
     address: str
@@ -93,7 +93,7 @@ class LongPolls:
                 return
 
     async def _look(self, service: Service) -> None:
-        """Wake whoever waits for an order that is decided, as long as somebody waits."""
+        """Wake the requests that wait for an order that is decided, as long as any request waits."""
         try:
             while self._decided:
                 await asyncio.sleep(LOOK_S)

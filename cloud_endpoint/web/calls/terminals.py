@@ -25,9 +25,7 @@ from cloud_endpoint.ordering.states import Instruction
 from cloud_endpoint.review import appeals
 from cloud_endpoint.web.calls.idempotency import answer_once, is_repeated
 
-INSTRUCTIONS_TOLD = Counter(
-    "edged_cloud_checks", "Answers to submitted orders by instruction", ["instruction"]
-)
+INSTRUCTIONS = Counter("edged_cloud_checks", "Answers to submitted orders by instruction", ["instruction"])
 Answer = TypeVar("Answer", bound=BaseModel)
 
 
@@ -90,15 +88,15 @@ def submit(
 ) -> OrderAnswer:
     """预缴费订单: check the second plate."""
     try:
-        told = _submit(service, token, order_id, request, key)
+        answered = _submit(service, token, order_id, request, key)
     except Problem as refused:
         if refused.slug == submissions.PRESENCE_REQUIRED and request.presence is not None:
             _charge_guess(service, token, order_id)
         raise
-    if told.instruction is Instruction.PENDING:
+    if answered.instruction is Instruction.PENDING:
         service.wake.set()  # a picture has been asked for
-    INSTRUCTIONS_TOLD.labels(told.instruction or "none").inc()
-    return told
+    INSTRUCTIONS.labels(answered.instruction or "none").inc()
+    return answered
 
 
 def _submit(
@@ -144,11 +142,11 @@ def appeal(
     def act(work: Work, order: Order) -> OrderAnswer:
         return answer(appeals.appeal(work, order, request.reason), work.settings)
 
-    told = _step(
+    answered = _step(
         service, token, order_id, key, f"appeal {order_id} {request.model_dump_json()}", OrderAnswer, act
     )
     service.wake.set()  # the picture is fetched
-    return told
+    return answered
 
 
 def _step(

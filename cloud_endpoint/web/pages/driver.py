@@ -164,8 +164,8 @@ def submit(
     except (Problem, ValidationError) as refused:
         problem = refused if isinstance(refused, Problem) else _incomplete(berth_token)
         entered = {"plate": plate, "minutes": minutes, "token": berth_token}
-        told = problem_text(problem, lang)
-        return _show(service, order_id, lang, driver, problem.status, problem=told, entered=entered)
+        text = problem_text(problem, lang)
+        return _show(service, order_id, lang, driver, problem.status, problem=text, entered=entered)
     except IllegalEvent:
         pass  # sent twice: the page shows the outcome of the first
     return _to(order_id, lang)

@@ -59,8 +59,8 @@ def page(template: str, lang: str, status: int = 200, **values: Any) -> HTMLResp
 
 def problem_text(problem: Problem, lang: str) -> str:
     """Return a problem in the driver's language: its own words where the page has them."""
-    told = words(lang)["problems"].get(problem.slug)
-    return told or f"{problem.trouble.cause}; {problem.trouble.remedy}"
+    text = words(lang)["problems"].get(problem.slug)
+    return text or f"{problem.trouble.cause}; {problem.trouble.remedy}"
 
 
 def set_cookie(
