@@ -27,6 +27,7 @@ class EvidenceFolder:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._faults: dict[Path, str] = {}  # what could not be read or removed, and why
+        self._turn = 0  # of the faults: which one is looked at next
 
     @property
     def problem(self) -> Finding | None:
@@ -107,6 +108,26 @@ class EvidenceFolder:
     def refuses(self, digest: str) -> bool:
         """Tell whether the disk could not read or remove the picture when it was last tried."""
         return self.path(digest) in self._faults
+
+    def look_again(self) -> None:
+        """Try one of the files and folders that were skipped, each in its turn: the disk may give it again.
+
+        One only: a dying card takes seconds for each.
+        """
+        faults = list(self._faults)
+        if not faults:
+            return
+        self._turn += 1
+        path = faults[self._turn % len(faults)]
+        try:
+            if _NAME.fullmatch(path.name):
+                path.read_bytes()
+            else:
+                list(path.iterdir())
+        except OSError as error:
+            if error.errno not in _GONE:
+                return
+        self._faults.pop(path, None)
 
     def scan(self) -> Iterator[tuple[str, int, float]]:
         """Yield hash, size in bytes and time (seconds since 1970) of every picture that the disk gives.

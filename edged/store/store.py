@@ -164,6 +164,7 @@ class Store(ReopenedArchive):
         Nothing goes by age unless `now.clock_synced`, which means here that the caller trusts it, and the
         last-known time (or the first one of this boot) agrees.
         """
+        self.evidence.look_again()
         known = self.known_time() or self.clock_anchors().get(now.boot_id)
         is_right = now.clock_synced and (known is None or is_trusted(now, known, None))
         trusted = now.utc if is_right else None

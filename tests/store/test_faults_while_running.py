@@ -178,6 +178,23 @@ def test_a_picture_that_the_disk_does_not_give_is_skipped_and_named(tmp_path: Pa
         assert store.problems == ()
 
 
+def test_a_picture_that_the_disk_gives_again_is_no_trouble_and_may_go_for_its_age(tmp_path: Path) -> None:
+    with opened(tmp_path) as store:
+        bad = store.commit_reading(reading("visit-0001", 1)) or ""
+        path = store.evidence.path(bad)
+        whole = path.read_bytes()
+        path.unlink()
+        path.symlink_to("/proc/self/mem")
+        assert store.picture(bad) is None
+        store.evict(at(100))
+        assert store.evidence.refuses(bad)
+        path.unlink()
+        path.write_bytes(whole)
+        store.evict(at(100))
+        assert not store.evidence.refuses(bad)
+        assert store.problems == ()
+
+
 def test_a_folder_or_an_inode_that_the_disk_does_not_give_hinders_nothing(
     tmp_path: Path,
 ) -> None:
