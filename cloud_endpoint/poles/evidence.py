@@ -11,6 +11,8 @@ from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import evidence, wanted_pictures
 from cloud_endpoint.poles.jpeg import is_jpeg
 
+MOST_WANTED = 8  # in one sync answer
+
 
 def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) -> None:
     """Keep a JPEG picture that this pole was asked for; raises Problem for any other.
@@ -58,10 +60,16 @@ def store(work: Work, site_id: str, device_id: str, sha256: str, body: bytes) ->
 
 
 def wanted_from(connection: Connection, site_id: str, device_id: str) -> tuple[str, ...]:
-    """Return the hashes of pictures that a pole shall upload with its sync."""
+    """Return the hashes of pictures that a pole shall upload with its sync.
+
+    The latest come first: an operator waits for them, and the pole may have deleted the old ones.
+    """
     w = wanted_pictures.c
     rows = connection.execute(
-        select(w.sha256).where(w.site_id == site_id, w.device_id == device_id).order_by(w.sha256).limit(8)
+        select(w.sha256)
+        .where(w.site_id == site_id, w.device_id == device_id)
+        .order_by(w.attempts, w.due_ms.desc(), w.sha256)
+        .limit(MOST_WANTED)
     )
     return tuple(rows.scalars())
 

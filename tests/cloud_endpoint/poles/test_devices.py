@@ -291,3 +291,14 @@ def test_a_pole_that_comes_when_too_many_wait_is_asked_to_come_back_and_loses_no
     assert (refused.status_code, refused.json()["type"].rsplit("/")[-1]) == (429, "too-many-poles")
     assert 2 <= int(refused.headers["Retry-After"]) <= 10
     assert verdicts(pole.sync()) == ["accepted"]
+
+
+def test_pictures_that_a_pole_has_deleted_do_not_keep_it_from_sending_new_ones(street: Street) -> None:
+    pole = street.enrol(reachable=False)
+    new = b"new 75"  # the last of them by its hash
+    for n in range(20):
+        want_picture(street, f"deleted {n}".encode())
+    street.clock.advance(60)
+    want_picture(street, new)
+
+    assert hashlib.sha256(new).hexdigest() in pole.sync()["wanted_evidence"]
