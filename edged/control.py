@@ -84,7 +84,7 @@ class ControlWorker:
             while not stop.is_set() and self._path.exists():
                 self.last_progress_s = time.monotonic()
                 server.handle_request()
-        with suppress(OSError):  # a disk that became read-only keeps a socket that nobody listens at
+        with suppress(OSError):  # a disk that became read-only keeps a socket without a listener
             self._path.unlink(missing_ok=True)
 
 

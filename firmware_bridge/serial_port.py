@@ -96,7 +96,7 @@ class SerialLine:
             raise port_error(exc, self._name) from exc
         if not data and is_gone:
             raise PortError(f"{self._name} was unplugged", "plug the adapter in again; it is found by itself")
-        # Characters were announced, and are not there: somebody else has read them.
+        # Characters were announced, and are not there: another program has read them.
         self._stolen_reads += not data
         return data
 

@@ -96,7 +96,7 @@ class _BehindAQueue(logging.Handler):
             try:
                 _write_all(self._descriptor, f"{line}\n".encode(errors="replace"))
             except OSError:
-                self._lost += 1  # nobody reads standard error, or its disk is full
+                self._lost += 1  # standard error is not read, or its disk is full
             self._lines.task_done()
 
 

@@ -1,4 +1,4 @@
-"""What Prometheus is told, on the snapshot API's /metrics. Counters count since the daemon started."""
+"""The metrics for Prometheus, on the snapshot API's /metrics. Counters count since the daemon started."""
 
 from prometheus_client import Counter, Gauge, Histogram
 

@@ -33,7 +33,7 @@ class Signal(StrEnum):
     FAULT = "fault"
     SETTLED = "settled"  # the phase's settle time has passed
     COUNTED = "counted"  # occupied, and the sensor's counter moved under our eyes
-    COUNTED_UNSEEN = "counted_unseen"  # occupied, and it moved while nobody looked
+    COUNTED_UNSEEN = "counted_unseen"  # occupied, and it moved between two looks at the sensor
     SWAPPED = "swapped"  # the picture shows another vehicle
 
 
@@ -116,7 +116,7 @@ class Berth:
     """One berth's state; times are monotonic seconds.
 
     `visit_id` is set exactly while a vehicle is known to stand there. `restarted` holds until the
-    sensor has spoken since the daemon started: what differs by then happened while nobody looked.
+    sensor has spoken since the daemon started: what differs by then happened before the start.
     """
 
     berth_no: str
@@ -146,8 +146,8 @@ def recalled(berth: Berth, visit_id: str | None) -> Berth:
 def counted(berth: Berth, blind_s: float) -> Signal:
     """Return what a counter step says, seen after `blind_s` without a look at the sensor.
 
-    It proves another car only if nobody looked for as long as leaving takes. Seen sooner, it is the detector
-    losing and regaining one car, and the picture decides.
+    It proves another car only after a time without a look in which a car can leave. Seen sooner, it is the
+    detector losing and regaining one car, and the picture decides.
     """
     return Signal.COUNTED_UNSEEN if blind_s >= berth.settle_out_s else Signal.COUNTED
 

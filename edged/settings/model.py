@@ -1,6 +1,6 @@
 """The daemon's settings as frozen types: what the rest of the house receives.
 
-Made by `load_settings`, which checks every value and what they say of each other; nobody else reads the
+Made by `load_settings`, which checks every value and what they say of each other; no other module reads the
 TOML file.
 """
 

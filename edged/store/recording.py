@@ -27,7 +27,7 @@ def drive_in(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: Dr
 
 
 def drive_out(db: Database, berth_no: str, visit_id: str, stamp: Stamp, cause: DriveCause) -> None:
-    """Close a visit; one that nobody opened (lost with a damaged database) is recorded all the same."""
+    """Close a visit; one without a drive-in (lost with a damaged database) is recorded all the same."""
     cursor = db.execute(
         "INSERT INTO visit (visit_id, berth_no, out_stamp, out_cause, closed_utc) VALUES (?, ?, ?, ?, ?)"
         " ON CONFLICT (visit_id) DO UPDATE SET out_stamp = excluded.out_stamp,"

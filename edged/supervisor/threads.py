@@ -1,8 +1,8 @@
 """Runs the workers: start in order, watch their progress, feed the watchdog, stop within a bound.
 
 A worker that raises, returns early or makes no progress within its deadline takes the process down with
-a non-zero status, and systemd starts it again: a half-dead daemon helps nobody. So does any exception in the
-supervisor itself.
+a non-zero status, and systemd starts it again: half a daemon would lose arrivals. So does any exception in
+the supervisor itself.
 """
 
 import faulthandler

@@ -1,4 +1,4 @@
-"""The credentials file: written once by `edged enrol`, read by the daemon, readable by nobody else."""
+"""The credentials file: written once by `edged enrol`, read by the daemon, readable by no other user."""
 
 import json
 import os

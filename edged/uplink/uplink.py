@@ -49,7 +49,7 @@ _SLICE_S = 0.5  # how soon a stop is noticed
 _REMEMBERED_REQUESTS = 256
 # Events that the cloud refused are tried again: it may have been mended meanwhile.
 _TRY_SET_ASIDE_EVERY_S = 24 * 3600.0
-# Uploads that fail one after another before health says so: one is the weather of a 4G line.
+# Uploads that fail one after another before health reports it: one failure is usual on a 4G line.
 _FAILED_UPLOADS = 3
 
 log = structlog.get_logger(__name__)

@@ -180,7 +180,7 @@ class BerthWorker:
             return  # a channel that watches no berth in service
         self._step(berth_no, signal_of(news, self._berths[berth_no]), news.at_monotonic_s)
         if news.state is ChannelState.VACANT and news.counter_delta:
-            # No time, no picture, no plate: told, but no visit is made up (docs/decisions/0014).
+            # No time, no picture, no plate: logged, but no visit is made up (docs/decisions/0014).
             metrics.UNSEEN.labels(berth_no).inc(news.counter_delta)
             log.warning(
                 "came and left unseen",

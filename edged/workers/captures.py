@@ -75,7 +75,7 @@ class CaptureWorker:
         self.last_progress_s = time.monotonic()
 
     def _is_wanted(self, job: CaptureJob) -> bool:
-        """A vehicle that left meanwhile needs no picture; somebody who asked gets one of the empty berth."""
+        """A vehicle that left meanwhile needs no picture; a request gets one of the empty berth."""
         if job.reason in (Reason.REQUEST, Reason.VIEW):
             return not job.drop_if_unawaited()
         return job.visit_id is not None and self._board.has_visit(job.visit_id)

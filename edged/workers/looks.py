@@ -1,4 +1,4 @@
-"""Fresh looks at berths: one at a time for a berth, shared by all who ask for it."""
+"""Fresh looks at berths: one at a time for a berth, shared by all requests for it."""
 
 import threading
 import time
@@ -18,7 +18,7 @@ class Look:
         self._awaited_until_s = 0.0
 
     def join(self, until_s: float) -> None:
-        """Say that somebody waits for the answer until `until_s` (monotonic)."""
+        """Note that the answer is awaited until `until_s` (monotonic)."""
         self._awaited_until_s = max(self._awaited_until_s, until_s)
 
     def is_awaited(self) -> bool:
@@ -34,7 +34,7 @@ class Looks:
         self._open: dict[str, Look] = {}  # by berth number
 
     def ask(self, berth: BerthSettings, visit_id: str | None, until_s: float) -> Future[Captured]:
-        """Return the answer of a look at the berth, which somebody waits for until `until_s` (monotonic).
+        """Return the answer of a look at the berth, awaited until `until_s` (monotonic).
 
         A look that is under way is shared, unless another visit has begun since it was asked for.
         """

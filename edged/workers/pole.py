@@ -146,7 +146,7 @@ class Pole:
             signed_at=self._clock.now().utc,
             nonce=nonce,
         )
-        credentials = self._credentials.current  # before the enrolment nobody has a token to ask with
+        credentials = self._credentials.current  # before the enrolment there is no token to ask with
         return signed(snapshot, credentials.private_key) if credentials else snapshot
 
     def _status(self, berth_no: str) -> BerthStatus:

@@ -27,7 +27,7 @@ _MOST_CAPTURES = 64
 # Two bursts of five frames of 8 megapixels; the main process has 220 MiB in all (docs/decisions/0095).
 _MOST_BURST_BYTES = 8 * 1024 * 1024
 _TICK_S = 0.5
-# A plate that could not be read (still moving, glare, somebody in the way), or a camera that did not
+# A plate that could not be read (still moving, glare, a person in the way), or a camera that did not
 # answer, gets better chances soon, then rarely, as long as the vehicle stands there.
 BACK_AFTER_S = 3.0  # a camera that comes back is noticed within 5 s
 RETRY_AFTER_S = (3.0, 10.0, 30.0, 120.0, 600.0, 1800.0)
@@ -67,8 +67,8 @@ class BerthNews:
 class Reason(IntEnum):
     """Why a burst is wanted; the smaller goes first."""
 
-    ARRIVAL = 0  # a car without a plate; whoever asks for a fresh look can ask again
-    REQUEST = 1  # somebody waits for the answer
+    ARRIVAL = 0  # a car without a plate; a request can be made again
+    REQUEST = 1  # the answer is awaited
     LOOK_AGAIN = 2
     VIEW = 3  # one picture, to judge the camera by
 
@@ -88,8 +88,8 @@ class Captured:
 class CaptureJob:
     """A burst wanted of one berth, since `asked_s` (monotonic).
 
-    `answer`, if any, is called exactly once, from a worker's thread. `is_awaited` tells whether anybody still
-    waits for it.
+    `answer`, if any, is called exactly once, from a worker's thread. `is_awaited` tells whether the
+    answer is still awaited.
     """
 
     berth: BerthSettings
@@ -102,7 +102,7 @@ class CaptureJob:
 
     @classmethod
     def view_of(cls, berth: BerthSettings) -> "CaptureJob":
-        """Return the job of one picture, to judge the camera by; it waits for nobody and is never read."""
+        """Return the job of one picture, to judge the camera by; it has no answer and is not read."""
         return cls(berth=berth, visit_id=None, reason=Reason.VIEW, asked_s=time.monotonic())
 
     def fail(self, error: str) -> None:
@@ -110,7 +110,7 @@ class CaptureJob:
             self.answer(Captured(error=error))
 
     def wants_the_same(self, other: "CaptureJob") -> bool:
-        """Tell whether one burst serves both jobs: of one berth and visit, and nobody waits for an answer."""
+        """Tell whether one burst serves both jobs: of one berth and visit, without an answer."""
         return (
             self.answer is None
             and other.answer is None
@@ -118,12 +118,12 @@ class CaptureJob:
         )
 
     def drop_if_unawaited(self) -> bool:
-        """Drop the job and count it when nobody waits for it any more; return whether it is dropped."""
+        """Drop the job and count it when its answer is not awaited any more; return whether it is dropped."""
         if self.is_awaited():
             return False
         metrics.DROPS.labels("unawaited").inc()
-        log.info("look dropped: nobody waits for it", berth_no=self.berth.berth_no)
-        self.fail("nobody waited for it any more")
+        log.info("look dropped: its answer is not awaited any more", berth_no=self.berth.berth_no)
+        self.fail("its answer was not awaited any more")
         return True
 
 
@@ -150,7 +150,7 @@ class CaptureQueue:
     def put(self, job: CaptureJob, after_s: float = 0.0) -> None:
         """Add a job, due `after_s` from now; a full queue answers it with an error and counts it.
 
-        Jobs of one visit, or of one view, that nobody waits for are one job: a camera that is away for days
+        Jobs of one visit, or of one view, that need no answer are one job: a camera that is away for days
         does not fill its queue, and an arrival finds room.
         """
         with self._changed:

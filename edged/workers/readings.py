@@ -177,7 +177,7 @@ class ReadingWorker:
         return plates
 
     def _report_view(self, job: CaptureJob, plates: list[PlateRead]) -> None:
-        """Say whether the plates that stand in a berth have room in its picture."""
+        """Report to health whether the plates in a berth have room in its picture."""
         component = f"view of berth {job.berth.berth_no}"
         if plates and plates[0].cut_off:
             self._health.report(component, HealthStatus.DEGRADED, _CUT_OFF, _CUT_OFF_REMEDY)
@@ -218,7 +218,7 @@ class ReadingWorker:
                 metrics.DRIVE_IN_TO_READING.observe(time.monotonic() - job.asked_s)
         self._answer(job, new, sha256)
         is_doubtful = not _is_accepted(new.reading) and not _is_accepted(known_reading)
-        if is_doubtful and job.reason is not Reason.REQUEST:  # who asked has the answer already
+        if is_doubtful and job.reason is not Reason.REQUEST:  # a request has its answer already
             self._captures[job.berth.camera].put_again(job)
 
     def _may_decide(self, job: CaptureJob, new: NewReading, known: PlateReading | None) -> bool:

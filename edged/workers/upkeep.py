@@ -1,4 +1,4 @@
-"""What nobody else does: retention, free space, the clock's state and the last-known time."""
+"""What is due each minute: retention, free space, the clock's state and the last-known time."""
 
 import shutil
 import threading

@@ -26,7 +26,7 @@ log = structlog.get_logger()
 # A car that waits to be read is looked at within 5 s of the camera's return; the picture takes the rest.
 LOOK_AGAIN_AFTER_S = 3.0
 _CONTACT_TO_JOB_S = 1.0  # a poll of the sensor and a commit on a slow card
-_LOOK_IDLE_S = 60.0  # nobody waits, but health has to see the end of a trouble
+_LOOK_IDLE_S = 60.0  # no job waits, but health has to see the end of a trouble
 _KEEP_EVERY_S = 600.0  # 80 kB a time: a new view learns from every picture, and the card wears
 _LOST_AFTER_S = 60.0  # a look that was not answered for so long was dropped with a full queue
 

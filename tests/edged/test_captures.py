@@ -144,7 +144,7 @@ def test_a_look_that_nobody_waits_for_is_dropped_before_the_camera_is_asked(
     looks = Looks({"high": pole.jobs})
     given_up = looks.ask(BERTH, "visit-0001", time.monotonic())
     with running(pole.worker):
-        assert given_up.result(15).error == "nobody waited for it any more"
+        assert given_up.result(15).error == "its answer was not awaited any more"
         assert pole.bursts.get() is None
         renewed = looks.ask(BERTH, "visit-0001", time.monotonic() + 60)
         assert pole.burst().job.answer is not None

@@ -305,5 +305,5 @@ def test_a_picture_that_cannot_be_decoded_shows_in_health_and_stops_nothing(
 def test_a_look_that_nobody_waits_for_any_more_is_not_read(box: Box, vision: ScriptedVision) -> None:
     vision.plates = [("京A12345", True, QUAD)]
     captured = box.shows(Reason.REQUEST, is_awaited=False)
-    assert captured.error == "nobody waited for it any more"
+    assert captured.error == "its answer was not awaited any more"
     assert box.reading is None
