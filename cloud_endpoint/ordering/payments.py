@@ -12,7 +12,7 @@ from cloud_endpoint.base.errors import Problem
 from cloud_endpoint.database.engine import insert
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import credentials, order_events, payments, visits
-from cloud_endpoint.ordering import holds, orders, review_queue
+from cloud_endpoint.ordering import apply, holds, orders, review_queue
 from cloud_endpoint.ordering.messages import PaymentAnswer, PaymentReport
 from cloud_endpoint.ordering.order import NEVER_MS, Order, advance
 from cloud_endpoint.ordering.states import TABLE, OrderEvent, OrderState
@@ -190,7 +190,7 @@ def _apply(work: Work, order: Order, payment: PaymentReport) -> None:
     if order.state is OrderState.REVIEW:  # confirmed, paid, and its reading taken back before we heard
         review_queue.close(work, order, decision="withdrawn", reason="the driver had paid")
     holds.prolong(work, order, until_ms)
-    orders.save(
+    paid = orders.save(
         work,
         advance(
             order,
@@ -202,3 +202,5 @@ def _apply(work: Work, order: Order, payment: PaymentReport) -> None:
             minutes=booked,
         ),
     )
+    if order.state in (OrderState.PENDING, OrderState.REVIEW):  # its reading is in doubt still
+        apply.question_paid(work, paid)

@@ -88,6 +88,9 @@ def test_a_payment_made_before_we_heard_of_it_counts(street: Street) -> None:
 
     assert street.pay(order_id).json()["outcome"] == "applied"
     assert street.view(order_id)["state"] == "paid"
+    assert [(review["kind"], review["reason"], review["decision"]) for review in rows(street, reviews)] == [
+        ("appeal", "reading_withdrawn", None)  # as if the payment had been reported first
+    ]
 
 
 def test_another_driver_may_have_the_berth_of_an_order_whose_reading_was_taken_back(street: Street) -> None:
