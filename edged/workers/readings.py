@@ -4,13 +4,12 @@ import threading
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from zoneinfo import ZoneInfo
 
 import structlog
 
 from edged.box import metrics
 from edged.box.clock import Clock
-from edged.camera import Frame, annotate, compress
+from edged.camera import Frame
 from edged.domain.health import Finding, HealthStatus
 from edged.domain.masking import mask
 from edged.domain.reading import PlateRead, PlateReading, fuse_burst
@@ -24,6 +23,7 @@ from edged.vision.errors import BadFrame, VisionError
 from edged.vision.pipeline import PlateVision
 from edged.wire import ReadingView
 from edged.workers.claims import PlateClaims
+from edged.workers.evidence import EvidencePictures
 from edged.workers.health_book import HealthBook
 from edged.workers.queues import (
     BerthNews,
@@ -69,8 +69,7 @@ class ReadingWorker:
         views: ViewBook | None = None,
     ) -> None:
         self.last_progress_s = time.monotonic()
-        self._device = f"{site.site_id} {site.device_id}"
-        self._zone = ZoneInfo(site.time_zone)
+        self._pictures = EvidencePictures(site)
         self._vision = vision
         self._store = store
         self._clock = clock
@@ -135,7 +134,7 @@ class ReadingWorker:
         if job.visit_id is None:
             self._answer(job, new, None)  # an empty berth: asked for, answered, not kept
             return
-        new = replace(new, evidence_jpeg=self._evidence(job, frames[-1], plates, captured))
+        new = replace(new, evidence_jpeg=self._pictures.of(job.berth, frames[-1], plates, captured))
         try:
             self._weigh(job, new)
         except StoreError as error:
@@ -280,20 +279,6 @@ class ReadingWorker:
             model_version=self._vision.manifest.version if self._vision else "none",
             evidence_jpeg=None,
         )
-
-    def _evidence(
-        self, job: CaptureJob, frame: Frame, plates: list[PlateRead], captured: Stamp
-    ) -> bytes | None:
-        """Return the picture that is kept: time, berth and device burnt in, outlines drawn."""
-        taken = captured.utc.astimezone(self._zone).isoformat(sep=" ", timespec="seconds")
-        unsure = "" if captured.clock_synced else " (clock not synchronised)"
-        lines = [f"{taken}{unsure}", f"berth {job.berth.berth_no}  {self._device}"]
-        plate = plates[0].corners if plates else None
-        try:
-            return compress(annotate(frame.decode(), lines, berth=job.berth.polygon, plate=plate))
-        except PictureError as error:
-            log.warning("no evidence picture", berth_no=job.berth.berth_no, reason=str(error))
-            return None
 
 
 def _the_one_of(plates: list[PlateRead]) -> PlateReading | None:
