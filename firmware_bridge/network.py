@@ -11,7 +11,7 @@ import select
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from urllib.parse import urlsplit
 
@@ -133,24 +133,35 @@ def open_network_line(settings: BusSettings) -> Iterator[SocketLine | GatewayLin
     parts = urlsplit(settings.port)
     is_gateway = parts.scheme == "tcp"
     host, port = str(parts.hostname), parts.port or MODBUS_TCP_PORT
-    address = _resolved(host, port, settings.port)
-    try:
-        connection = socket.create_connection(address, timeout=_CONNECT_S)
-    except OSError as exc:
-        raise network_error(exc, settings.port) from exc
-    with connection:
+    with connected(_resolved(host, port, settings.port), settings.port) as connection:
         _notice_death(connection)
         line = SocketLine(connection, settings.port)
         yield GatewayLine(line, settings.port) if is_gateway else line
 
 
-def _resolved(host: str, port: int, name: str) -> tuple[str, int]:
-    """The address of a host. A resolver can hang for longer than a bus thread may: it gets a thread."""
-    found: list[str] = []
+def connected(addresses: Sequence[tuple[str, int]], name: str) -> socket.socket:
+    """Return a connection to the first of `addresses` that accepts. Raises PortError about the port `name`.
+
+    A name may have an IPv6 address that nobody routes. All addresses share the time of one connection.
+    """
+    last: OSError | None = None
+    for address in addresses:
+        try:
+            return socket.create_connection(address, timeout=_CONNECT_S / len(addresses))
+        except OSError as exc:
+            last = exc
+    assert last is not None  # there is at least one address
+    raise network_error(last, name) from last
+
+
+def _resolved(host: str, port: int, name: str) -> list[tuple[str, int]]:
+    """Return the addresses of a host. A resolver can hang for longer than a bus thread may: it gets a thread."""
+    found: list[tuple[str, int]] = []
 
     def resolve() -> None:
         with suppress(OSError):
-            found.append(str(socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][4][0]))
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.extend((str(address[0]), port) for *_, address in answers)
 
     # daemon: at exit the process must not wait for a name server
     thread = threading.Thread(target=resolve, name=f"resolve {host}", daemon=True)
@@ -158,7 +169,7 @@ def _resolved(host: str, port: int, name: str) -> tuple[str, int]:
     thread.join(_CONNECT_S)
     if not found:
         raise PortError(f"{name}: {host} is not known", "write the gateway's IP address, or check the DNS")
-    return found[0], port
+    return found
 
 
 def _notice_death(connection: socket.socket) -> None:

@@ -171,11 +171,13 @@ def _answer(response: requests.Response) -> Answer:
 
 
 def _same_host(url: str, location: str) -> str:
-    """Return the target of a redirect; raises ExchangeError for another host."""
+    """Return the target of a redirect; raises ExchangeError for another host, and from https to http."""
     target = urljoin(url, location)
-    host = urlsplit(target).hostname
-    if host != urlsplit(url).hostname:
-        raise ExchangeError(ExchangeFault.REDIRECTED, f"redirects to another host, {host}")
+    before, after = urlsplit(url), urlsplit(target)
+    if after.hostname != before.hostname:
+        raise ExchangeError(ExchangeFault.REDIRECTED, f"redirects to another host, {after.hostname}")
+    if before.scheme == "https" and after.scheme != "https":
+        raise ExchangeError(ExchangeFault.REDIRECTED, "redirects to an address without TLS")
     return target
 
 

@@ -17,7 +17,7 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, slots=True)
 class ViewMemory:
-    """`root`/CAMERA.npz or CAMERA-PRESET.npz. The pictures never leave the box."""
+    """`root`/CAMERA.npz or CAMERA@PRESET.npz. The pictures never leave the box."""
 
     root: Path
 
@@ -26,7 +26,7 @@ class ViewMemory:
         reference = view.reference
         if reference.place is None or reference.size_px is None:
             return
-        path = self._path(key)
+        path = self.path_of(key)
         part = path.with_suffix(".part")
         try:
             self.root.mkdir(mode=0o750, exist_ok=True)
@@ -47,7 +47,7 @@ class ViewMemory:
 
     def recall(self, key: tuple[str, int | None], view: View) -> None:
         """Take up what was kept, unless the outlines have been drawn anew since."""
-        path = self._path(key)
+        path = self.path_of(key)
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as kept:
                 if str(kept["plan"]) != _plan(view):
@@ -61,10 +61,11 @@ class ViewMemory:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
             log.warning("view not remembered", path=str(path), reason=str(error))
 
-    def _path(self, key: tuple[str, int | None]) -> Path:
+    def path_of(self, key: tuple[str, int | None]) -> Path:
+        """Return the file of a camera's view, at a preset or without one."""
         camera, preset = key
-        name = "".join(letter if letter.isalnum() or letter in "-_" else "_" for letter in camera)
-        return self.root / (f"{name}.npz" if preset is None else f"{name}-{preset}.npz")
+        # settings allow letters, digits, "_", "." and "-" in a camera's name: no two views share a file
+        return self.root / (f"{camera}.npz" if preset is None else f"{camera}@{preset}.npz")
 
 
 def _plan(view: View) -> str:

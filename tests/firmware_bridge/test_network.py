@@ -19,8 +19,10 @@ from typer.testing import CliRunner
 
 from edged.cli import app
 from firmware_bridge import BusSettings, Observation, SensorBus, SensorProfile, SensorSettings
+from firmware_bridge.errors import PortError
 from firmware_bridge.frames import Request
 from firmware_bridge.link import LinkTiming
+from firmware_bridge.network import connected
 from firmware_bridge.simulator import BusSimulator, SimulatedDevice, TcpGateway
 from firmware_bridge.trace import TraceBuffer
 from firmware_bridge.transaction import Cause
@@ -312,3 +314,13 @@ def test_all_tools_work_through_a_gateway(tmp_path: Path, profiles: Profiles) ->
         edged("bus", "trace", "--out", str(trace), "--seconds", "3", "--quiet")
         assert "drive_in" in edged("replay", str(trace))
         assert "has stored id 40" in edged("bus", "set-id", "loop", "40", "--yes")
+
+
+def test_a_host_with_an_address_that_nobody_serves_is_reached_at_the_next_one() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        unserved = free.getsockname()
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        with connected([unserved, server.getsockname()], "tcp://gateway:502") as connection:
+            assert connection.getpeername() == server.getsockname()
+    with pytest.raises(PortError, match="tcp://gateway:502"):
+        connected([unserved], "tcp://gateway:502")

@@ -27,3 +27,9 @@ def test_a_damaged_file_is_a_view_that_is_not_remembered(tmp_path: Path, seed: i
             content[rng.randrange(30, len(content) - 60)] = rng.randrange(256)
     path.write_bytes(content)
     ViewMemory(tmp_path).recall(KEY, CameraWatch({None: ViewPlan(outlines={})}).views[None])
+
+
+def test_no_two_views_share_a_file(tmp_path: Path) -> None:
+    memory = ViewMemory(tmp_path)
+    keys: list[tuple[str, int | None]] = [("cam", 1), ("cam-1", None), ("cam.1", None), ("cam_1", None)]
+    assert len({memory.path_of(key) for key in keys}) == len(keys)
