@@ -155,7 +155,7 @@ def connected(addresses: Sequence[tuple[str, int]], name: str) -> socket.socket:
 
 
 def _resolved(host: str, port: int, name: str) -> list[tuple[str, int]]:
-    """Return the addresses of a host. A resolver can hang for longer than a bus thread may: it gets a thread."""
+    """Return the addresses of a host. A resolver can hang longer than a bus thread may: it gets a thread."""
     found: list[tuple[str, int]] = []
 
     def resolve() -> None:

@@ -111,9 +111,12 @@ def test_a_certificate_must_be_trusted_and_of_this_host(
 
 def test_a_redirect_never_leaves_tls(certificate: Path, stranger_tls: ssl.SSLContext) -> None:
     away = whole(b"", "Location: http://127.0.0.1/picture", status="302 Found")
-    with HostilePeer(sends(away), stranger_tls) as peer, HttpClient("test", ca_file=certificate) as client:
-        with pytest.raises(ExchangeError, match="without TLS") as caught:
-            client.ask("GET", peer.url, bounds=AMPLE, redirects=1)
+    with (
+        HostilePeer(sends(away), stranger_tls) as peer,
+        HttpClient("test", ca_file=certificate) as client,
+        pytest.raises(ExchangeError, match="without TLS") as caught,
+    ):
+        client.ask("GET", peer.url, bounds=AMPLE, redirects=1)
     assert caught.value.fault is ExchangeFault.REDIRECTED
 
 

@@ -319,8 +319,10 @@ def test_all_tools_work_through_a_gateway(tmp_path: Path, profiles: Profiles) ->
 def test_a_host_with_an_address_that_nobody_serves_is_reached_at_the_next_one() -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         unserved = free.getsockname()
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        with connected([unserved, server.getsockname()], "tcp://gateway:502") as connection:
-            assert connection.getpeername() == server.getsockname()
+    with (
+        socket.create_server(("127.0.0.1", 0)) as server,
+        connected([unserved, server.getsockname()], "tcp://gateway:502") as connection,
+    ):
+        assert connection.getpeername() == server.getsockname()
     with pytest.raises(PortError, match="tcp://gateway:502"):
         connected([unserved], "tcp://gateway:502")
