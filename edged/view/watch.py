@@ -111,8 +111,9 @@ class CameraWatch:
         if doubts.isdisjoint((Doubt.OTHER_SIZE, Doubt.COVERED)):
             agreed = view.reference.compare(slopes)
             is_in_place = agreed is not None and agreed.is_same
-            # a dark picture shows too little to say that the place is another one; a blurred one shows enough
-            is_clear = doubts <= {Doubt.BLURRED} and quality.detail >= _DETAIL_FROM
+            # A dark picture shows too little to prove another place; a blurred one shows enough. Light that
+            # is only unusual at that hour hides no edges, and a camera turned away is often darker.
+            is_clear = absolute_doubt(quality) in (None, Doubt.BLURRED) and quality.detail >= _DETAIL_FROM
             if not is_in_place and quality.detail >= _DETAIL_FROM and self._shows_another(view, slopes):
                 doubts.add(Doubt.PRESET_NOT_REACHED)
             elif agreed is not None and (agreed.is_elsewhere or (is_clear and agreed.is_moved)):
