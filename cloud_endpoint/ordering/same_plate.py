@@ -1,6 +1,6 @@
 """One plate in two berths of a site: neither reading decides an order before a fresh look at both."""
 
-from sqlalchemy import select
+from sqlalchemy import bindparam, select
 
 from cloud_endpoint.database.service import Work
 from cloud_endpoint.database.tables import berths, visits
@@ -13,24 +13,28 @@ from cloud_endpoint.poles.berth_sight import SCENE_COLUMNS, Scene, latest_visit,
 REASON = "plate_in_two_berths"
 
 
+# Built once: composing a statement costs more than running it.
+_ELSEWHERE = (
+    select(*SCENE_COLUMNS.values())
+    .select_from(visits)
+    .join(berths, (berths.c.site_id == visits.c.site_id) & (berths.c.berth_id == visits.c.berth_id))
+    .where(
+        visits.c.site_id == bindparam("of_site"),
+        visits.c.plate == bindparam("of_plate"),
+        visits.c.ended_ms.is_(None),
+        visits.c.accepted,
+        visits.c.berth_id != bindparam("not_in"),
+        visits.c.visit_id == latest_visit(),  # an older visit of a berth ended unheard
+    )
+)
+
+
 def elsewhere(work: Work, site_id: str, scene: Scene) -> list[Scene]:
     """Return the other berths of the site in which the scene's plate stands as well."""
     if scene.sight is None or scene.sight.plate is None:
         return []
-    b, v = berths.c, visits.c
-    rows = work.connection.execute(
-        select(*SCENE_COLUMNS.values())
-        .select_from(visits)
-        .join(berths, (b.site_id == v.site_id) & (b.berth_id == v.berth_id))
-        .where(
-            v.site_id == site_id,
-            v.plate == scene.sight.plate,
-            v.ended_ms.is_(None),
-            v.accepted,
-            v.berth_id != scene.berth.berth_id,
-            v.visit_id == latest_visit(),  # an older visit of a berth ended unheard
-        )
-    )
+    of = {"of_site": site_id, "of_plate": scene.sight.plate, "not_in": scene.berth.berth_id}
+    rows = work.connection.execute(_ELSEWHERE, of)
     found = [
         scene_in({name: row[column] for name, column in SCENE_COLUMNS.items()}) for row in rows.mappings()
     ]

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Collection, Sequence
 from typing import Any
 
-from sqlalchemy import Select, literal, select, true, update
+from sqlalchemy import Insert, Select, bindparam, literal, select, true, update
 
 from cloud_endpoint.access.signatures import sign
 from cloud_endpoint.base.clock import from_ms
@@ -32,6 +32,27 @@ LONGEST_WAIT_MS = 30 * 60_000
 MOST_EACH = 4  # of one receiver in one claim: the clockwork sends it no more at once
 
 
+def _queue() -> Insert:
+    w, c = webhooks.c, credentials.c
+    row = {
+        "site_id": bindparam("of_site", type_=w.site_id.type),
+        "webhook_id": bindparam("of_webhook", type_=w.webhook_id.type),
+        "credential_id": c.credential_id,
+        "order_id": bindparam("of_order", type_=w.order_id.type),
+        "body": bindparam("with_body", type_=w.body.type),
+        "created_ms": bindparam("at_ms", type_=w.created_ms.type),
+        "due_ms": bindparam("at_ms", type_=w.due_ms.type),
+        "attempts": literal(0),
+        "state": literal("waiting"),
+    }
+    of_terminal = c.credential_id == bindparam("of_credential")
+    reached = select(*row.values()).where(of_terminal, c.webhook_url.is_not(None), c.revoked_ms.is_(None))
+    return webhooks.insert().from_select(list(row), reached)
+
+
+_QUEUE = _queue()  # built once: composing a statement costs more than running it
+
+
 def queue(work: Work, order: Order) -> None:
     """Queue what the order is now, if its terminal has a URL. Only `orders.save` calls this."""
     webhook_id = new_id("hook")
@@ -41,25 +62,16 @@ def queue(work: Work, order: Order) -> None:
         sent_at=from_ms(work.now_ms),
         order=answer(order, work.settings),
     ).model_dump(mode="json")
-    c = credentials.c
-    row = {
-        "site_id": literal(order.site_id),
-        "webhook_id": literal(webhook_id),
-        "credential_id": c.credential_id,
-        "order_id": literal(order.order_id),
-        "body": literal(body, webhooks.c.body.type),
-        "created_ms": literal(work.now_ms),
-        "due_ms": literal(work.now_ms),
-        "attempts": literal(0),
-        "state": literal("waiting"),
-    }
     work.connection.execute(
-        webhooks.insert().from_select(
-            list(row),
-            select(*row.values()).where(
-                c.credential_id == order.credential_id, c.webhook_url.is_not(None), c.revoked_ms.is_(None)
-            ),
-        )
+        _QUEUE,
+        {
+            "of_site": order.site_id,
+            "of_webhook": webhook_id,
+            "of_credential": order.credential_id,
+            "of_order": order.order_id,
+            "with_body": body,
+            "at_ms": work.now_ms,
+        },
     )
 
 
